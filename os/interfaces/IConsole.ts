@@ -1,0 +1,10 @@
+import type { IUnknown } from "./IUnknown";
+import type { HRESULT, InBytes, Out, OutBytes, u32 } from "./types";
+
+/** A terminal with line editing and echo. */
+export interface IConsole extends IUnknown {
+  /** Writes bytes of UTF-8; a newline goes out as carriage return and newline. */
+  write(buffer: InBytes, size: u32): HRESULT;
+  /** Waits for one line and stores it without its newline, NUL-terminated; `length` excludes the NUL. `S_FALSE` at end of input. */
+  readLine(buffer: OutBytes, size: u32, length: Out<u32>): HRESULT;
+}

@@ -1,0 +1,12 @@
+import type { IUnknown } from "./IUnknown";
+import type { HRESULT, InBytes, Out, OutBytes, u32 } from "./types";
+
+/** A raw serial line with receive and transmit queues filled and drained by interrupts. */
+export interface ISerial extends IUnknown {
+  /** Queues bytes; waits while the queue is full. */
+  write(buffer: InBytes, size: u32): HRESULT;
+  /** Waits until at least one byte is there; stores up to `size`. */
+  read(buffer: OutBytes, size: u32, count: Out<u32>): HRESULT;
+  /** Waits until everything written has left. */
+  flush(): HRESULT;
+}
