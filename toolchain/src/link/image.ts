@@ -18,10 +18,12 @@
  * The linker defines, in every image: "image:text" (its first byte), "image:textEnd", "image:data", "image:bss" and
  * "image:end"; in the kernel the same under the names kernelStart, kernelTextEnd, kernelData, kernelBss and kernelEnd.
  */
-import { BuildError, type CodeObject, type Fixup } from "../contract.ts";
+import { BuildError, type CodeObject } from "../contract.ts";
 import { alignUp, ByteWriter, StringTable } from "./byte-writer.ts";
 import { type PlacedGlobal, type PlacedObject, writeDebugSections } from "./dwarf.ts";
+import { DynamicPart, type Field, writeRelocations } from "./dynamic.ts";
 import * as elf from "./elf.ts";
+import { type Layout, layOut, TEXT_ALIGNMENT } from "./layout.ts";
 import { collectImports, exportedNames, type ImportTable, importedName, undefinedSymbol } from "./symbols.ts";
 
 export const KERNEL_BASE = 0x80100000;
@@ -31,7 +33,6 @@ export const KERNEL_OFFSET = 0x80000000;
 const MULTIBOOT_MAGIC = 0x1badb002;
 /** Bit 0: modules at page boundaries. Bit 1: memory sizes wanted. */
 const MULTIBOOT_FLAGS = 3;
-const TEXT_ALIGNMENT = 16;
 const NO_OPERATION = 0x90;
 
 export interface LinkInput {
@@ -60,77 +61,6 @@ export interface LinkedImage {
   readonly memorySize: number;
   /** Addresses of functions, labels and globals by symbol. */
   readonly symbols: ReadonlyMap<string, number>;
-}
-
-interface Field {
-  readonly address: number;
-  readonly fixup: Fixup;
-  readonly object: CodeObject;
-  /** Offset in the object's text for messages; undefined outside text. */
-  readonly textOffset: number | undefined;
-}
-
-/** Distances from the base that follow from sizes alone. */
-interface Layout {
-  readonly text: number;
-  readonly textEnd: number;
-  readonly objectText: readonly number[];
-  readonly got: number;
-  readonly data: number;
-  readonly staticData: number;
-  readonly dataEnd: number;
-  readonly bss: number;
-  readonly end: number;
-  readonly globals: ReadonlyMap<string, number>;
-}
-
-const isZero = (bytes: Uint8Array) => bytes.every((byte) => byte === 0);
-
-function layOut(objects: readonly CodeObject[], headersEnd: number, importCount: number): Layout {
-  const text = alignUp(headersEnd, TEXT_ALIGNMENT);
-  let place = text;
-  const objectText = objects.map((object) => {
-    place = alignUp(place, TEXT_ALIGNMENT);
-    const start = place;
-    place += object.text.length;
-    return start;
-  });
-  const textEnd = place;
-  const got = alignUp(textEnd, elf.PAGE_SIZE);
-  const data = got + importCount * 4;
-  const globals = new Map<string, number>();
-  place = data;
-  const allGlobals = objects.flatMap((object) => object.globals);
-  for (const global of allGlobals) {
-    if (!global.fixup && isZero(global.initial)) continue;
-    place = alignUp(place, global.size);
-    globals.set(global.name, place);
-    place += global.size;
-  }
-  const section = objects.find((object) => object.data)?.data;
-  const staticData = alignUp(place, 16);
-  // Static data without bytes is all zero and starts in .bss.
-  const dataEnd = section && section.bytes.length > 0 ? staticData + section.bytes.length : place;
-  const bss = section ? Math.max(dataEnd, staticData + section.bytes.length) : dataEnd;
-  place = section ? staticData + section.size : dataEnd;
-  for (const global of allGlobals) {
-    if (globals.has(global.name)) continue;
-    place = alignUp(place, global.size);
-    globals.set(global.name, place);
-    place += global.size;
-  }
-  return {
-    text,
-    textEnd,
-    objectText,
-    got,
-    data,
-    staticData,
-    dataEnd,
-    bss,
-    end: Math.max(place, bss),
-    globals,
-  };
 }
 
 function defineSymbols(input: LinkInput, layout: Layout): Map<string, number> {
@@ -262,93 +192,6 @@ function staticSymbols(
     locals.push({ name, value, size: 4, binding: elf.STB_LOCAL, type: elf.STT_OBJECT, section });
   });
   return [...locals, ...globals];
-}
-
-/** Sizes and contents of what the dynamic loader reads. */
-class DynamicPart {
-  readonly symbols: elf.ElfSymbol[];
-  readonly strings = new StringTable();
-  readonly needed: readonly string[];
-  readonly soname: string;
-  private readonly start: string | undefined;
-  private readonly textRelocations: boolean;
-  readonly relocationCount: number;
-  private readonly relativeCount: number;
-
-  constructor(input: LinkInput, imports: ImportTable, exported: readonly string[]) {
-    this.needed = imports.libraries();
-    this.soname = input.name;
-    this.start = input.objects.find((object) => object.start)?.start;
-    const absolute = (fixups: readonly Fixup[]) =>
-      fixups.filter((fixup) => fixup.kind === "absolute32").length;
-    const inText = input.objects.reduce((sum, object) => sum + absolute(object.textFixups), 0);
-    const inData = input.objects.reduce((sum, object) => {
-      const globals = object.globals.flatMap((global) => (global.fixup ? [global.fixup] : []));
-      return sum + absolute(object.data?.fixups ?? []) + absolute(globals);
-    }, 0);
-    this.textRelocations = inText > 0;
-    this.relativeCount = inText + inData;
-    this.relocationCount = this.relativeCount + imports.names.length;
-    const undefinedPart = { value: 0, size: 0, section: elf.SHN_UNDEF };
-    const common = { binding: elf.STB_GLOBAL, type: elf.STT_FUNC };
-    this.symbols = [
-      ...imports.names.map((name) => ({ name, ...common, ...undefinedPart })),
-      ...exported.map((name) => ({ name, ...common, ...undefinedPart })),
-    ];
-    for (const name of [...this.symbols.map((symbol) => symbol.name), ...this.needed, this.soname]) {
-      this.strings.offset(name);
-    }
-  }
-
-  /** Entries of .dynamic: needed libraries, name, seven fixed ones and the end, plus what depends on the image. */
-  get entryCount(): number {
-    return this.needed.length + 1 + 4 + 1 + (this.start ? 1 : 0) + (this.textRelocations ? 1 : 0) + 4 + 1;
-  }
-
-  write(
-    addresses: { hash: number; strings: number; symbols: number; relocations: number },
-    start: number | undefined,
-  ): Uint8Array {
-    const writer = new ByteWriter();
-    const entry = (tag: number, value: number) => {
-      writer.u32(tag);
-      writer.u32(value);
-    };
-    for (const library of this.needed) entry(elf.DT_NEEDED, this.strings.offset(library));
-    entry(elf.DT_SONAME, this.strings.offset(this.soname));
-    if (start !== undefined) entry(elf.DT_INIT, start);
-    entry(elf.DT_HASH, addresses.hash);
-    entry(elf.DT_STRTAB, addresses.strings);
-    entry(elf.DT_SYMTAB, addresses.symbols);
-    entry(elf.DT_STRSZ, this.strings.finish().length);
-    entry(elf.DT_SYMENT, elf.SYMBOL_SIZE);
-    entry(elf.DT_REL, addresses.relocations);
-    entry(elf.DT_RELSZ, this.relocationCount * elf.RELOCATION_SIZE);
-    entry(elf.DT_RELENT, elf.RELOCATION_SIZE);
-    if (this.textRelocations) entry(elf.DT_TEXTREL, 0);
-    entry(elf.DT_RELCOUNT, this.relativeCount);
-    entry(elf.DT_NULL, 0);
-    return writer.finish();
-  }
-}
-
-function writeRelocations(
-  base: number,
-  layout: Layout,
-  fields: readonly Field[],
-  imports: ImportTable,
-): Uint8Array {
-  const writer = new ByteWriter();
-  const absolute = fields.filter(({ fixup }) => fixup.kind === "absolute32").map(({ address }) => address);
-  for (const address of absolute.sort((a, b) => a - b)) {
-    writer.u32(base + address);
-    writer.u32(elf.R_386_RELATIVE);
-  }
-  imports.names.forEach((_, slot) => {
-    writer.u32(base + layout.got + 4 * slot);
-    writer.u32(((slot + 1) << 8) | elf.R_386_GLOB_DAT);
-  });
-  return writer.finish();
 }
 
 function multibootHeader(): Uint8Array {
