@@ -69,8 +69,12 @@ export const registers8: readonly Register[] = [al, cl, dl, bl, ah, ch, dh, bh];
 export const registers16: readonly Register[] = [ax, cx, dx, bx, sp, bp, si, di];
 export const registers32: readonly Register[] = [eax, ecx, edx, ebx, esp, ebp, esi, edi];
 export const segmentRegisters: readonly Register[] = [es, cs, ss, ds, fs, gs];
-export const debugRegisters: readonly Register[] = [0, 1, 2, 3, 4, 5, 6, 7].map((n) => register("debug", n, `dr${n}`));
-export const stackRegisters: readonly Register[] = [0, 1, 2, 3, 4, 5, 6, 7].map((n) => register("st", n, `st(${n})`));
+export const debugRegisters: readonly Register[] = [0, 1, 2, 3, 4, 5, 6, 7].map((n) =>
+  register("debug", n, `dr${n}`),
+);
+export const stackRegisters: readonly Register[] = [0, 1, 2, 3, 4, 5, 6, 7].map((n) =>
+  register("st", n, `st(${n})`),
+);
 
 /** A link-time symbol plus a distance: an immediate, a displacement, or the target of a call or jump. */
 export interface SymbolOperand {
@@ -89,11 +93,23 @@ export interface Label {
   readonly id: number;
 }
 
+/** A far pointer in the instruction, as the target of a jump or call through a selector. */
+export interface FarPointer {
+  readonly kind: "far";
+  readonly selector: number;
+  readonly offset: number | SymbolOperand | Label;
+}
+
+export function far(selector: number, offset: number | SymbolOperand | Label): FarPointer {
+  return { kind: "far", selector, offset };
+}
+
 export interface Address {
   readonly base?: Register | undefined;
   readonly index?: Register | undefined;
   readonly scale?: 1 | 2 | 4 | 8 | undefined;
-  readonly displacement?: number | SymbolOperand | undefined;
+  /** A label stands for its absolute address: a fixup against the nearest symbol before it. */
+  readonly displacement?: number | SymbolOperand | Label | undefined;
   /** Override; without one the processor's default for the base register holds. */
   readonly segment?: Register | undefined;
 }
@@ -112,7 +128,7 @@ export const qword = (address: Address): MemoryOperand => ({ kind: "memory", siz
 export const tbyte = (address: Address): MemoryOperand => ({ kind: "memory", size: 10, ...address });
 export const memory = (address: Address): MemoryOperand => ({ kind: "memory", size: 0, ...address });
 
-export type Operand = Register | MemoryOperand | SymbolOperand | Label | number;
+export type Operand = Register | MemoryOperand | SymbolOperand | Label | FarPointer | number;
 
 /** A 32-bit field that the linker fills: absolute32 = symbol + addend; relative32 = that minus the field's end. */
 export interface AssemblyFixup {
