@@ -1,0 +1,57 @@
+/**
+ * The Intel address map (§6.1) and the segment selectors: one place for every constant that entry code, page tables and
+ * regions share. Linear = virtual + segment base, modulo 2^32; kernel segments start at 1 GB.
+ */
+
+/** Base of the kernel's segments: a kernel virtual address plus this is linear. */
+export const KERNEL_BASE: usize = 0x40000000;
+/** First linear address of the kernel's half, the same in all page directories. */
+export const KERNEL_LINEAR: usize = 0x80000000;
+
+/** User virtual addresses. The last page below 2 GB is never mapped, so that one comparison checks a small argument. */
+export const USER_PRIVATE_START: usize = 0x00010000;
+export const USER_PRIVATE_END: usize = 0x3f000000;
+export const USER_END: usize = 0x7ffff000;
+/** Images, at the same virtual addresses in every space and in the kernel. */
+export const SHARED_START: usize = 0x40000000;
+export const SHARED_END: usize = 0x7ffff000;
+
+/** Kernel virtual addresses. */
+export const WINDOW_START: usize = 0x80000000;
+export const WINDOW_SIZE: usize = 0x10000000;
+export const HEAP_START: usize = 0x90000000;
+export const HEAP_SIZE: usize = 0x01000000;
+/** Anonymous regions of programs in the kernel. */
+export const KERNEL_REGIONS_START: usize = 0x94000000;
+export const KERNEL_REGIONS_END: usize = 0xa0000000;
+export const STACKS_START: usize = 0xa0000000;
+export const STACKS_END: usize = 0xbf000000;
+export const DEVICES_START: usize = 0xbf000000;
+export const DEVICES_END: usize = 0xbffff000;
+
+export const PAGE: usize = 4096;
+
+/** Selectors: index × 8 + ring. */
+export const RING0_CODE: u32 = 0x08;
+export const RING0_DATA: u32 = 0x10;
+export const RING1_CODE: u32 = 0x19;
+export const RING1_DATA: u32 = 0x21;
+export const USER_CODE: u32 = 0x2b;
+export const USER_DATA: u32 = 0x33;
+export const TASK_STATE: u32 = 0x38;
+
+/** EFLAGS of thread-level kernel code: IOPL 1, interrupts on. */
+export const RING1_FLAGS: u32 = 0x1202;
+/** EFLAGS of user code: IOPL 1, which ring 3 may not use; interrupts on. */
+export const USER_FLAGS: u32 = 0x1202;
+
+/** Interrupt vectors. */
+export const VECTOR_DEVICE_NOT_AVAILABLE: u32 = 7;
+/** #SS; also what a stack that cannot grow is reported as. */
+export const VECTOR_STACK: u32 = 12;
+export const VECTOR_PAGE_FAULT: u32 = 14;
+export const VECTOR_INTERRUPT: u32 = 0x20;
+export const VECTOR_SYSTEM_CALL: u32 = 0x30;
+export const VECTOR_PRIVATE_TRAP: u32 = 0x31;
+export const VECTOR_SERVER_RETURN: u32 = 0x32;
+export const VECTORS: u32 = 0x33;

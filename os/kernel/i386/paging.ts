@@ -1,0 +1,142 @@
+/**
+ * Page tables of the i386: two levels, 4 KB pages, 4 MB pages for the window on physical memory.
+ *
+ * Assumptions: page directories and tables are reached through the physical window, so editing them never faults. The
+ * kernel's half (entries 512 to 1023) is the same in all directories: a new table there is entered in each of them at once. The processor
+ * does not cache absent entries, so only edits of present ones flush.
+ */
+
+import { allocateFrame, OWNER_PAGE_TABLES, releaseFrame } from "../memory/frames";
+import { FLUSH_ALL, FLUSH_PAGE, privateTrap } from "../threads/traps";
+import { enterCritical, leaveCritical } from "./critical";
+import { KERNEL_BASE, KERNEL_LINEAR, WINDOW_SIZE, WINDOW_START } from "./layout";
+
+export const PTE_PRESENT: u32 = 1;
+export const PTE_WRITE: u32 = 2;
+export const PTE_USER: u32 = 4;
+export const PTE_UNCACHED: u32 = 0x10;
+const PTE_LARGE: u32 = 0x80;
+export const PTE_FRAME: u32 = 0xfffff000;
+
+const directoryArea: usize = memory.data(8192, 16);
+
+/** Physical address of the kernel's own directory. */
+let kernelDirectory: u32 = 0;
+/** All other directories, linked by the caller (`Space`): see `setDirectoryList`. */
+let directories: usize = 0;
+
+/** A directory in use: first words of a `Space`. */
+@unmanaged
+export class Directory {
+  /** Physical address. */
+  physical: u32 = 0;
+  next: Directory | null = null;
+}
+
+/**
+ * The first directory, built before paging is on: the window in 4 MB pages, and the first 4 MB at its physical address
+ * for the instructions around the switch.
+ */
+export function buildFirstDirectory(): u32 {
+  const directory = (directoryArea + 4095) & ~4095;
+  for (let offset: usize = 0; offset < WINDOW_SIZE; offset += 0x400000) {
+    const linear = WINDOW_START + KERNEL_BASE + offset;
+    store<u32>(directory + (linear >> 22) * 4, <u32>offset | PTE_LARGE | PTE_WRITE | PTE_PRESENT);
+  }
+  store<u32>(directory, PTE_LARGE | PTE_WRITE | PTE_PRESENT);
+  kernelDirectory = <u32>(directory - WINDOW_START);
+  return kernelDirectory;
+}
+
+/** Takes the low 4 MB away again. */
+export function endFirstMapping(): void {
+  store<u32>(directoryOf(kernelDirectory), 0);
+  writeControl3(kernelDirectory);
+}
+
+export function kernelDirectoryAddress(): u32 {
+  return kernelDirectory;
+}
+
+function directoryOf(physical: u32): usize {
+  return WINDOW_START + physical;
+}
+
+/** A directory with an empty user half; 0 when memory is exhausted. */
+export function createDirectory(list: Directory): bool {
+  const physical = allocateFrame(OWNER_PAGE_TABLES);
+  if (physical == 0) return false;
+  const flags = enterCritical();
+  memory.copy(directoryOf(physical) + 2048, directoryOf(kernelDirectory) + 2048, 2048);
+  list.physical = physical;
+  list.next = changetype<Directory | null>(directories);
+  directories = changetype<usize>(list);
+  leaveCritical(flags);
+  return true;
+}
+
+/** Gives back a directory and its page tables; every mapping of its user half has gone before. It is not loaded. */
+export function destroyDirectory(list: Directory): void {
+  const flags = enterCritical();
+  let link: usize = 0;
+  let at = directories;
+  while (at != changetype<usize>(list)) {
+    link = at;
+    at = changetype<usize>(changetype<Directory>(at).next);
+  }
+  if (link == 0) directories = changetype<usize>(list.next);
+  else changetype<Directory>(link).next = list.next;
+  leaveCritical(flags);
+  const directory = directoryOf(list.physical);
+  for (let index: usize = 0; index < 512; index++) {
+    const entry = load<u32>(directory + index * 4);
+    if (entry & PTE_PRESENT) releaseFrame(entry & PTE_FRAME);
+  }
+  releaseFrame(list.physical);
+}
+
+/** Address of the page-table entry for a linear address in `directory`; 0 when there is no table and `create` is false or memory exhausted. */
+export function tableEntry(directory: u32, linear: usize, create: bool): usize {
+  const slot = directoryOf(directory) + (linear >> 22) * 4;
+  let entry = load<u32>(slot);
+  if ((entry & PTE_PRESENT) == 0) {
+    if (!create) return 0;
+    const table = allocateFrame(OWNER_PAGE_TABLES);
+    if (table == 0) return 0;
+    entry = table | PTE_USER | PTE_WRITE | PTE_PRESENT;
+    if (linear < KERNEL_LINEAR) store<u32>(slot, entry);
+    else enterKernelTable(linear, entry & ~PTE_USER);
+  }
+  return WINDOW_START + (entry & PTE_FRAME) + ((linear >> 12) & 1023) * 4;
+}
+
+function enterKernelTable(linear: usize, entry: u32): void {
+  const offset = (linear >> 22) * 4;
+  const flags = enterCritical();
+  store<u32>(directoryOf(kernelDirectory) + offset, entry);
+  for (let at = directories; at != 0; at = changetype<usize>(changetype<Directory>(at).next)) {
+    store<u32>(directoryOf(changetype<Directory>(at).physical) + offset, entry);
+  }
+  leaveCritical(flags);
+}
+
+/** Physical address under a linear one, or 0. Works at ring 0. */
+export function translate(directory: u32, linear: usize): u32 {
+  const entry = load<u32>(directoryOf(directory) + (linear >> 22) * 4);
+  if ((entry & PTE_PRESENT) == 0) return 0;
+  if (entry & PTE_LARGE) return (entry & 0xffc00000) | (<u32>linear & 0x3fffff);
+  const page = load<u32>(WINDOW_START + (entry & PTE_FRAME) + ((linear >> 12) & 1023) * 4);
+  if ((page & PTE_PRESENT) == 0) return 0;
+  return (page & PTE_FRAME) | (<u32>linear & 0xfff);
+}
+
+/** Forgets a translation of the loaded address space, at any ring. */
+export function flushPage(linear: usize): void {
+  if ((codeSegment() & 3) == 0) invalidatePage(linear - KERNEL_BASE);
+  else privateTrap(FLUSH_PAGE, <u32>linear, 0, 0);
+}
+
+export function flushAll(): void {
+  if ((codeSegment() & 3) == 0) writeControl3(readControl3());
+  else privateTrap(FLUSH_ALL, 0, 0, 0);
+}

@@ -1,0 +1,268 @@
+/**
+ * First-level handlers, at ring 0 with interrupts off: interrupts, private traps, exceptions. The thread's context is in its
+ * record (traps.asm.ts). Nothing here waits or touches memory that can fault.
+ *
+ * What needs a thread's environment goes on at ring 1 on a kernel stack: a copy of the context is put there and the thread resumes in a
+ * continuation (`memoryFaultEntry` and its like) that ends by restoring that copy.
+ *
+ *   from ring 3: on the spare kernel stack, as if the trap had gone to ring 1; the copy is the whole context
+ *   from ring 1: on the thread's own stack below its pointer; the copy lacks esp and ss, which an IRET within a ring does not pop
+ *
+ * A fault at ring 1 on the kernel stack itself cannot do that: the thread is suspended and left to the helper thread (§5.3.1).
+ */
+
+import { describeFrame, panic, print, printHexadecimal } from "../console";
+import { helperHasWork, helperThread, queueForHelper } from "../threads/helper";
+import {
+  dispatch,
+  forgetFloatingPoint,
+  leaveDirectory,
+  makeReady,
+  removeReady,
+  requestDispatch,
+  switchFloatingPoint,
+} from "../threads/scheduler";
+import { inKernelStacks, stackPresent } from "../threads/stacks";
+import {
+  currentThread,
+  enterThread,
+  leaveThread,
+  THREAD_CREATED,
+  THREAD_DEAD,
+  THREAD_PARKED,
+  THREAD_READY,
+  THREAD_SLEEPING,
+  THREAD_STACK_FAULT,
+  THREAD_WAITING,
+  type Thread,
+} from "../threads/thread";
+import {
+  CANCEL,
+  CURRENT_THREAD,
+  EXIT_THREAD,
+  FLUSH_ALL,
+  FLUSH_PAGE,
+  HELPER_WAIT,
+  LEAVE_DIRECTORY,
+  PARK,
+  SET_PRIORITY,
+  SLEEP,
+  START,
+  TERMINATE,
+  UNPARK,
+  WAIT_ON,
+  WAKE,
+  YIELD,
+} from "../threads/traps";
+import { WAIT_CANCELLED, WAIT_THROUGH, WAIT_WOKEN } from "../threads/wait";
+import { beginSleep, beginWait, endWait, wakeWaiters } from "../threads/waiting";
+import { deviceInterrupt } from "./interrupts";
+import {
+  KERNEL_BASE,
+  RING1_CODE,
+  RING1_DATA,
+  RING1_FLAGS,
+  VECTOR_DEVICE_NOT_AVAILABLE,
+  VECTOR_INTERRUPT,
+  VECTOR_PAGE_FAULT,
+  VECTOR_PRIVATE_TRAP,
+} from "./layout";
+import { spareStackTop } from "./processor";
+
+declare function memoryFaultEntry(): usize;
+declare function exceptionEntry(): usize;
+declare function exitEntry(): usize;
+
+/** Words of a context as `pushad` and the stubs lay it out, with and without esp and ss. */
+const CONTEXT_WHOLE: usize = 68;
+const CONTEXT_SAME_RING: usize = 60;
+/** Stack that a continuation may need before it can fault itself. */
+const CONTINUATION_ROOM: usize = 512;
+/** Result of an operation that the caller's ring may not ask for. */
+const REFUSED: u32 = 0xffffffff;
+
+/** A trap from ring 1 or 3. On return entry code resumes the current thread. */
+export function firstLevelTrap(thread: Thread): void {
+  const vector = thread.vector;
+  if (vector == VECTOR_PRIVATE_TRAP) privateOperation(thread);
+  else if (vector == VECTOR_PAGE_FAULT) pageFault(thread);
+  else if (vector >= VECTOR_INTERRUPT) deviceInterrupt(vector - VECTOR_INTERRUPT);
+  else if (vector == VECTOR_DEVICE_NOT_AVAILABLE) switchFloatingPoint();
+  else continueAt(thread, exceptionEntry());
+  dispatch();
+  const next = currentThread();
+  if (next.cancelled && (next.cs & 3) == 3) {
+    next.ecx = 0;
+    continueAt(next, exitEntry());
+  }
+}
+
+/** A trap taken at ring 0: an interrupt while idle, an interrupt handler that wakes threads, boot. `frame` lacks esp and ss. */
+export function nestedTrap(frame: Thread): void {
+  const vector = frame.vector;
+  if (vector >= VECTOR_INTERRUPT && vector < VECTOR_INTERRUPT + 16) {
+    deviceInterrupt(vector - VECTOR_INTERRUPT);
+    return;
+  }
+  if (vector == VECTOR_PRIVATE_TRAP) {
+    const operation = frame.eax;
+    const other = changetype<Thread>(<usize>frame.ecx);
+    if (operation == WAKE) frame.eax = wakeWaiters(frame.ecx, frame.edx, false);
+    else if (operation == START) enterThread(other);
+    else if (operation == UNPARK) unpark(other);
+    else panic(text("a private trap at ring 0 that would wait"));
+    return;
+  }
+  print(text("\nexception "));
+  printHexadecimal(vector);
+  print(text(" at ring 0, address "));
+  printHexadecimal(readControl2());
+  describeFrame(frame);
+  panic(text("a first-level handler made a fault"));
+}
+
+function pageFault(thread: Thread): void {
+  const linear = readControl2();
+  const address: usize = linear - KERNEL_BASE;
+  if ((thread.cs & 3) == 1 && inKernelStacks(address)) {
+    suspendForStack(thread, address);
+    return;
+  }
+  thread.vector = linear;
+  continueAt(thread, memoryFaultEntry());
+}
+
+/** Suspends the thread until the helper has mapped its stack page. */
+function suspendForStack(thread: Thread, address: usize): void {
+  thread.state = THREAD_STACK_FAULT;
+  thread.faultAddress = address;
+  queueForHelper(thread);
+  wakeHelper();
+}
+
+function wakeHelper(): void {
+  const helper = changetype<Thread>(helperThread);
+  if (helper.state != THREAD_SLEEPING) return;
+  endWait(helper, WAIT_WOKEN);
+  helper.eax = 0;
+}
+
+/** Lets the thread go on in a continuation at ring 1, with a copy of its context on its stack. */
+function continueAt(thread: Thread, entry: usize): void {
+  const sameRing = (thread.cs & 3) == 1;
+  const size = sameRing ? CONTEXT_SAME_RING : CONTEXT_WHOLE;
+  const top: usize = sameRing ? thread.esp : spareStackTop();
+  if (sameRing) {
+    if (!inKernelStacks(top - 1)) {
+      describeFrame(thread);
+      panic(text("fault at ring 1 with the stack pointer outside of the kernel's stacks"));
+    }
+    if (!stackPresent(top - size - CONTINUATION_ROOM) || !stackPresent(top - 1)) {
+      suspendForStack(thread, stackPresent(top - 1) ? top - size - CONTINUATION_ROOM : top - 1);
+      return;
+    }
+  }
+  memory.copy(top - size, changetype<usize>(thread), size);
+  thread.esp = <u32>(top - size);
+  thread.ss = RING1_DATA;
+  thread.ds = RING1_DATA;
+  thread.es = RING1_DATA;
+  thread.cs = RING1_CODE;
+  thread.eflags = RING1_FLAGS;
+  thread.eip = <u32>entry;
+}
+
+function privateOperation(thread: Thread): void {
+  const operation = thread.eax;
+  const first = thread.ecx;
+  const second = thread.edx;
+  const fromUser = (thread.cs & 3) == 3;
+  if (operation == WAIT_ON) beginWait(thread, first, second, thread.ebx, false);
+  else if (operation == WAKE) thread.eax = wakeWaiters(first, second, fromUser);
+  else if (operation == YIELD) yieldTurn(thread);
+  else if (operation == SLEEP) beginSleep(thread, first);
+  else if (operation == CURRENT_THREAD) thread.eax = thread.id;
+  else if (operation == EXIT_THREAD) continueAt(thread, exitEntry());
+  else if (fromUser) thread.eax = REFUSED;
+  else kernelOperation(thread, operation, first, second);
+}
+
+function yieldTurn(thread: Thread): void {
+  thread.eax = 0;
+  thread.quantum = 0;
+  requestDispatch();
+}
+
+/** Operations for ring 1. */
+function kernelOperation(thread: Thread, operation: u32, first: u32, second: u32): void {
+  const other = changetype<Thread>(<usize>first);
+  thread.eax = 0;
+  if (operation == (WAIT_ON | WAIT_THROUGH)) beginWait(thread, first, second, thread.ebx, true);
+  else if (operation == START) enterThread(other);
+  else if (operation == UNPARK) unpark(other);
+  else if (operation == PARK) park(thread, first);
+  else if (operation == TERMINATE) terminate(thread);
+  else if (operation == SET_PRIORITY) changePriority(other, second);
+  else if (operation == CANCEL) cancel(other);
+  else if (operation == FLUSH_PAGE) invalidatePage(first - KERNEL_BASE);
+  else if (operation == FLUSH_ALL) writeControl3(readControl3());
+  else if (operation == LEAVE_DIRECTORY) leaveDirectory(first);
+  else if (operation == HELPER_WAIT) helperWait(thread, second);
+  else thread.eax = REFUSED;
+}
+
+/** Also starts a created thread and resumes one whose stack has grown. */
+function unpark(thread: Thread): void {
+  const state = thread.state;
+  if (state == THREAD_PARKED || state == THREAD_CREATED || state == THREAD_STACK_FAULT) makeReady(thread);
+  else thread.unparked = 1;
+}
+
+/** The thread gives its kernel stack back and goes on at `entry` on another one. */
+function park(thread: Thread, entry: u32): void {
+  thread.eip = entry;
+  thread.cs = RING1_CODE;
+  thread.esp = 0;
+  thread.edx = 0;
+  thread.ecx = 0;
+  if (thread.unparked || thread.cancelled) {
+    thread.unparked = 0;
+    makeReady(thread);
+  } else {
+    thread.state = THREAD_PARKED;
+  }
+}
+
+function terminate(thread: Thread): void {
+  thread.state = THREAD_DEAD;
+  forgetFloatingPoint(thread);
+  leaveThread(thread);
+  queueForHelper(thread);
+  wakeHelper();
+}
+
+function changePriority(thread: Thread, priority: u32): void {
+  if (thread.state == THREAD_READY) {
+    removeReady(thread);
+    thread.priority = priority;
+    makeReady(thread);
+  } else {
+    thread.priority = priority;
+  }
+  requestDispatch();
+}
+
+function cancel(thread: Thread): void {
+  thread.cancelled = 1;
+  const state = thread.state;
+  if ((state == THREAD_WAITING && thread.waitThrough == 0) || state == THREAD_SLEEPING)
+    endWait(thread, WAIT_CANCELLED);
+  else if (state == THREAD_PARKED) makeReady(thread);
+}
+
+/** The helper waits for work, for `milliseconds` at most: 0 work, other values time out. */
+function helperWait(thread: Thread, milliseconds: u32): void {
+  if (helperHasWork()) return;
+  beginSleep(thread, milliseconds);
+  thread.eax = 1;
+}

@@ -1,0 +1,8 @@
+/** The kernel image: what its entry code (`i386/*.asm.ts`) calls by name. */
+
+export { bootMain, prepareBoot } from "./i386/boot";
+export { descriptorTablePointer, firstLevelStackTop } from "./i386/processor";
+export { firstLevelTrap, nestedTrap } from "./i386/traps";
+export { exitFromTrap, memoryFault, programException, stackOverflow } from "./memory/faults";
+export { exitThread } from "./threads/thread";
+export { remoteInvoke, serverReturn, systemCall } from "./upper";

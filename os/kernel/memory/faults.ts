@@ -1,0 +1,96 @@
+/**
+ * Page faults at thread level. The first-level handler (i386/traps.ts) has moved the fault to the thread's own kernel stack,
+ * so this code may wait and be preempted. What it finds:
+ *
+ *   a page of a region not yet touched        is committed, and the instruction runs again
+ *   a bad user address, met by a kernel service   goes to the scratch page; the call's return raises the fault (§5.1.1)
+ *   anything else                             is the program's fault, or the kernel's own
+ */
+
+import { PROTECT_WRITE } from "../../interfaces/IMemory";
+import { S_OK } from "../../interfaces/results";
+import { describeFrame, panic, print, printHexadecimal } from "../console";
+import {
+  KERNEL_BASE,
+  KERNEL_LINEAR,
+  SHARED_END,
+  SHARED_START,
+  VECTOR_PAGE_FAULT,
+  VECTOR_STACK,
+} from "../i386/layout";
+import { currentThread, exitThread, type Thread } from "../threads/thread";
+import { programFault } from "../upper";
+import { mapScratch } from "./scratch";
+import { commitPage, findRegion, kernelSpace, lockSpace, type Space, unlockSpace } from "./space";
+
+/** Bits of a page fault's error code. */
+const FAULT_PROTECTION: u32 = 1;
+const FAULT_WRITE: u32 = 2;
+
+/** Continuation of #PF; `frame.vector` holds the linear address. */
+export function memoryFault(frame: Thread): void {
+  const linear: usize = frame.vector;
+  const user = linear < KERNEL_LINEAR;
+  const thread = currentThread();
+  const space = user ? thread.space : kernelSpace();
+  // A thread in the kernel has no user half of its own: whatever directory is loaded is somebody else's.
+  const lost = user && space == kernelSpace();
+  if (!lost && resolve(space, linear - space.bias, frame.error)) {
+    leaveToUser(frame);
+    return;
+  }
+  if (user && !lost && (frame.cs & 3) == 1 && mapScratch(linear)) {
+    if (thread.pendingFault == 0) thread.pendingFault = <u32>linear;
+    return;
+  }
+  fault(frame, VECTOR_PAGE_FAULT, user ? linear : linear - KERNEL_BASE);
+}
+
+/** Commits the page if its region allows the access. */
+function resolve(space: Space, address: usize, error: u32): bool {
+  lockSpace(space);
+  const region = findRegion(space, address);
+  let done = false;
+  if (region && region.protection != 0 && (error & FAULT_PROTECTION) == 0) {
+    if ((error & FAULT_WRITE) == 0 || region.protection & PROTECT_WRITE)
+      done = commitPage(space, region, address) == S_OK;
+  }
+  unlockSpace(space);
+  return done;
+}
+
+/** Continuation of every other exception. */
+export function programException(frame: Thread): void {
+  fault(frame, frame.vector, 0);
+}
+
+function fault(frame: Thread, vector: u32, address: usize): void {
+  const inKernel = (frame.cs & 3) == 1;
+  if (inKernel && !(frame.eip >= SHARED_START && frame.eip < SHARED_END)) {
+    print(text("\nexception "));
+    printHexadecimal(vector);
+    print(text(" at address "));
+    printHexadecimal(<u32>address);
+    describeFrame(frame);
+    panic(text("the kernel made a fault"));
+  }
+  programFault(currentThread(), vector, frame.error, address, frame.eip);
+  leaveToUser(frame);
+}
+
+/** A kernel stack reached its guard page, or memory is exhausted. */
+export function stackOverflow(address: usize): void {
+  programFault(currentThread(), VECTOR_STACK, 0, address, 0);
+  exitThread(0);
+}
+
+/** Continuation of the exit trap, ecx = result, and of threads that are to end. */
+export function exitFromTrap(frame: Thread): void {
+  exitThread(frame.ecx);
+}
+
+/** A thread that was cancelled meanwhile does not go back to its program. */
+function leaveToUser(frame: Thread): void {
+  const thread = currentThread();
+  if (thread.cancelled && (frame.cs & 3) == 3) exitThread(0);
+}

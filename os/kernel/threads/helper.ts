@@ -1,0 +1,118 @@
+/**
+ * The helper thread (§5.3.1): grows the kernel stack of threads that faulted on it, frees the records of dead threads, and
+ * every ten seconds gives the unused pages of kernel stacks back.
+ *
+ * Its own stack needs are bounded, and what it calls takes no lock that a thread could hold across a stack fault but the heap's,
+ * which is entered with the probe. So it never faults on its stack and always gets on.
+ */
+
+import { enterCritical, leaveCritical, PROBE_MARGIN } from "../i386/critical";
+import { free } from "../memory/heap";
+import { kernelSpace } from "../memory/space";
+import { commitStackPage, inGuardPage, stackTop, trimPool, trimStack } from "./stacks";
+import { allThreads, createThread, PRIORITIES, startThread, THREAD_STACK_FAULT, type Thread } from "./thread";
+import { HELPER_WAIT, privateTrap, UNPARK } from "./traps";
+
+/** Milliseconds between trims. */
+const TRIM_INTERVAL: u32 = 10000;
+
+declare function stackOverflowEntry(): usize;
+
+/** Threads that wait for a stack page, or for their record to be freed; changed at ring 0 and in critical sections. */
+let queueFirst: Thread | null = null;
+let queueLast: Thread | null = null;
+let pagesTrimmed: u32 = 0;
+let stackFaults: u32 = 0;
+/** The helper's record. */
+export let helperThread: usize = 0;
+
+/** At boot, before any thread runs. */
+export function createHelper(): bool {
+  const thread = createThread(kernelSpace(), 0, functionAddress(helperMain), 0, PRIORITIES - 1);
+  if (!thread) return false;
+  helperThread = changetype<usize>(thread);
+  startThread(thread);
+  return true;
+}
+
+export function trimmedPages(): u32 {
+  return pagesTrimmed;
+}
+
+export function kernelStackFaults(): u32 {
+  return stackFaults;
+}
+
+export function helperHasWork(): bool {
+  return queueFirst != null;
+}
+
+/** At ring 0: leaves a suspended thread to the helper. */
+export function queueForHelper(thread: Thread): void {
+  thread.next = null;
+  if (queueLast) queueLast!.next = thread;
+  else queueFirst = thread;
+  queueLast = thread;
+}
+
+function takeFromQueue(): Thread | null {
+  const flags = enterCritical();
+  const thread = queueFirst;
+  if (thread) {
+    queueFirst = thread.next;
+    if (!queueFirst) queueLast = null;
+  }
+  leaveCritical(flags);
+  return thread;
+}
+
+/** Entry function of the helper thread. */
+export function helperMain(argument: usize): void {
+  while (true) {
+    const timedOut = privateTrap(HELPER_WAIT, 0, TRIM_INTERVAL, 0);
+    let thread = takeFromQueue();
+    while (thread) {
+      if (thread.state == THREAD_STACK_FAULT) growStack(thread);
+      else freeRecord(thread);
+      thread = takeFromQueue();
+    }
+    if (timedOut) trimStacks();
+  }
+}
+
+function growStack(thread: Thread): void {
+  stackFaults++;
+  const address = thread.faultAddress;
+  if (inGuardPage(address) || !commitStackPage(address)) {
+    // Overflow, or no memory: the thread goes on at the top of its stack, only to report that and end.
+    thread.esp = <u32>(stackTop(thread.kernelStack - 1) - 64);
+    thread.eip = <u32>stackOverflowEntry();
+    thread.ecx = <u32>address;
+  }
+  privateTrap(UNPARK, changetype<u32>(thread), 0, 0);
+}
+
+function freeRecord(thread: Thread): void {
+  free(thread.floatingPoint);
+  free(changetype<usize>(thread));
+}
+
+/**
+ * Trims pooled stacks, and those of suspended threads below what the probe promises them.
+ * One critical section: the list must not change, and no suspended thread may start to run.
+ */
+function trimStacks(): void {
+  const flags = enterCritical();
+  pagesTrimmed += trimPool();
+  for (let thread = allThreads; thread; thread = thread.allNext) {
+    if (
+      thread.kernelStack == 0 ||
+      (thread.cs & 3) != 1 ||
+      thread.esp == 0 ||
+      thread.state == THREAD_STACK_FAULT
+    )
+      continue;
+    pagesTrimmed += trimStack(thread.kernelStack - 1, thread.esp - PROBE_MARGIN);
+  }
+  leaveCritical(flags);
+}

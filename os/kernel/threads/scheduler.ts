@@ -1,0 +1,231 @@
+/**
+ * The scheduler: 32 priorities, round robin within one. Everything here runs at ring 0 with interrupts off.
+ *
+ * A context switch changes `current` and what belongs to the processor: task state, address space, scratch page, floating
+ * point. Registers need no copying, since traps push them into the thread's record.
+ */
+
+import { panic } from "../console";
+import { RING1_DATA } from "../i386/layout";
+import { setFirstLevelFrame, setSpareStack } from "../i386/processor";
+import { clearScratch, scratchInUse } from "../memory/scratch";
+import { kernelSpace } from "../memory/space";
+import { giveStack, inKernelStacks, slotOf, stackTop, takeStack } from "./stacks";
+import { THREAD_DEAD, THREAD_READY, THREAD_RUNNING, THREAD_STACK_FAULT, type Thread } from "./thread";
+
+declare function idleWait(): void;
+declare function setTaskSwitched(): void;
+declare function clearTaskSwitched(): void;
+declare function saveFloatingPoint(area: usize): void;
+declare function restoreFloatingPoint(area: usize): void;
+
+/** Milliseconds a thread runs before others of its priority get their turn. */
+const QUANTUM: u32 = 10;
+/** Bytes of the saved context at the start of a record. */
+const CONTEXT_SIZE: usize = 68;
+
+/** The running thread's record; entry code reads it. */
+export let current: usize = 0;
+/** Stands for `current` until there are threads. */
+const bootRecord: usize = memory.data(256, 16);
+/** A dispatch is due: something more urgent became ready, or the quantum is over. */
+let reschedule: bool = false;
+/** Bit p: the queue of priority p is not empty. */
+let readyMask: u32 = 0;
+const readyQueues: usize = memory.data(128, 16);
+/** The address space whose directory is loaded. */
+let loadedDirectory: u32 = 0;
+/** The thread whose registers are in the floating-point unit. */
+let floatingPointOwner: usize = 0;
+let taskSwitched: bool = false;
+let switchedAt: u64 = 0;
+let switches: u32 = 0;
+
+export function threadSwitches(): u32 {
+  return switches;
+}
+
+/** Puts a thread at the end (or, when preempted, the front) of its priority's queue. */
+export function makeReady(thread: Thread): void {
+  thread.state = THREAD_READY;
+  const slot = readyQueues + thread.priority * 4;
+  const first = changetype<Thread | null>(load<usize>(slot));
+  if (!first) {
+    thread.next = thread;
+    thread.previous = thread;
+    store<usize>(slot, changetype<usize>(thread));
+    readyMask |= 1 << thread.priority;
+  } else {
+    const last = first.previous!;
+    thread.next = first;
+    thread.previous = last;
+    last.next = thread;
+    first.previous = thread;
+  }
+  if (thread.priority > changetype<Thread>(current).priority) reschedule = true;
+}
+
+/** Takes a ready thread out of its queue. */
+export function removeReady(thread: Thread): void {
+  const slot = readyQueues + thread.priority * 4;
+  if (thread.next == thread) {
+    store<usize>(slot, 0);
+    readyMask &= ~(1 << thread.priority);
+  } else {
+    thread.previous!.next = thread.next;
+    thread.next!.previous = thread.previous;
+    if (load<usize>(slot) == changetype<usize>(thread)) store<usize>(slot, changetype<usize>(thread.next));
+  }
+}
+
+export function requestDispatch(): void {
+  reschedule = true;
+}
+
+/** One millisecond of the running thread is over. */
+export function chargeTick(): void {
+  const thread = changetype<Thread>(current);
+  if (thread.state != THREAD_RUNNING) return;
+  if (thread.quantum > 0) thread.quantum--;
+  if (thread.quantum == 0) reschedule = true;
+}
+
+/** Decides who runs next and makes it current. Waits with interrupts on when nobody can. */
+export function dispatch(): void {
+  const running = changetype<Thread>(current);
+  if (running.state == THREAD_RUNNING) {
+    if (!reschedule) return;
+    reschedule = false;
+    if (readyMask == 0 || 31 - clz<u32>(readyMask) < running.priority) {
+      running.quantum = QUANTUM;
+      return;
+    }
+    makeReady(running);
+  }
+  while (readyMask == 0) idleWait();
+  reschedule = false;
+  const priority = 31 - clz<u32>(readyMask);
+  const next = changetype<Thread>(load<usize>(readyQueues + priority * 4));
+  removeReady(next);
+  next.state = THREAD_RUNNING;
+  next.quantum = QUANTUM;
+  if (next != running) {
+    switchTo(next);
+  } else if ((next.cs & 3) == 1 && next.esp == 0) {
+    // It parked and was unparked before anybody else could run.
+    leaveStack(next);
+    giveFirstStack(next);
+  }
+}
+
+/** Hands the processor to `next`. */
+function switchTo(next: Thread): void {
+  const before = changetype<Thread>(current);
+  const now = timeStamp();
+  before.cycles += now - switchedAt;
+  switchedAt = now;
+  switches++;
+  leaveStack(before);
+  if (scratchInUse()) clearScratch();
+  loadSpace(next);
+  if ((next.cs & 3) == 1 && next.kernelStack == 0) giveFirstStack(next);
+  setFirstLevelFrame(changetype<usize>(next) + CONTEXT_SIZE);
+  const absent = floatingPointOwner != changetype<usize>(next);
+  if (absent != taskSwitched) {
+    taskSwitched = absent;
+    if (absent) setTaskSwitched();
+    else clearTaskSwitched();
+  }
+  current = changetype<usize>(next);
+}
+
+/** A thread that leaves the processor at ring 1 keeps the stack that it is on; at ring 3 it needs none. */
+function leaveStack(thread: Thread): void {
+  if (thread.state == THREAD_DEAD || (thread.cs & 3) == 3 || thread.esp == 0) {
+    // A parked or dead thread that was on the spare stack leaves it the spare.
+    if (thread.kernelStack != 0) giveStack(thread.kernelStack - 1);
+    thread.kernelStack = 0;
+    return;
+  }
+  // After a stack fault the pointer may have left the slot; the fault is at its first missing page.
+  const at: usize = thread.state == THREAD_STACK_FAULT ? thread.faultAddress : thread.esp - 1;
+  if (!inKernelStacks(at))
+    panic(text("a thread left ring 1 with its stack pointer outside of the kernel's stacks"));
+  const slot = slotOf(at) + 1;
+  if (slot == thread.kernelStack) return;
+  if (thread.kernelStack != 0) giveStack(thread.kernelStack - 1);
+  thread.kernelStack = slot;
+  takeSpare();
+}
+
+/** Names another stack for the next trap from ring 3 to ring 1. */
+export function takeSpare(): void {
+  const slot = takeStack();
+  if (slot == -1) panic(text("no memory for the spare kernel stack"));
+  setSpareStack(stackTop(slot));
+}
+
+/** A thread that starts (or goes on after parking) at ring 1 gets a stack with its argument and return address. */
+function giveFirstStack(thread: Thread): void {
+  const slot = takeStack();
+  if (slot == -1) panic(text("no memory for a kernel stack"));
+  thread.kernelStack = slot + 1;
+  const top = stackTop(slot) - 16;
+  store<u32>(top, thread.edx);
+  store<u32>(top, thread.ecx, 4);
+  thread.esp = <u32>top;
+  thread.ss = RING1_DATA;
+}
+
+/** Threads in the kernel run in whatever directory is loaded: its kernel half is the same in all. */
+function loadSpace(thread: Thread): void {
+  if (thread.space == kernelSpace() || thread.space.physical == loadedDirectory) return;
+  loadedDirectory = thread.space.physical;
+  writeControl3(loadedDirectory);
+}
+
+export function currentDirectory(): u32 {
+  return loadedDirectory;
+}
+
+/** Loads the kernel's own directory if `directory` is the loaded one. */
+export function leaveDirectory(directory: u32): void {
+  if (loadedDirectory != directory) return;
+  loadedDirectory = kernelSpace().physical;
+  writeControl3(loadedDirectory);
+}
+
+/** #NM: the floating-point unit holds another thread's registers. */
+export function switchFloatingPoint(): void {
+  clearTaskSwitched();
+  taskSwitched = false;
+  if (floatingPointOwner == current) return;
+  if (floatingPointOwner != 0) saveFloatingPoint(changetype<Thread>(floatingPointOwner).floatingPoint);
+  restoreFloatingPoint(changetype<Thread>(current).floatingPoint);
+  floatingPointOwner = current;
+}
+
+/** A thread's record is about to go. */
+export function forgetFloatingPoint(thread: Thread): void {
+  if (floatingPointOwner == changetype<usize>(thread)) floatingPointOwner = 0;
+}
+
+/** Before the first thread is made. */
+export function initialiseScheduler(): void {
+  current = bootRecord;
+}
+
+/** Makes `thread` the first one, at boot. */
+export function startWith(thread: Thread): void {
+  removeReady(thread);
+  thread.state = THREAD_RUNNING;
+  thread.quantum = QUANTUM;
+  loadedDirectory = kernelSpace().physical;
+  switchedAt = timeStamp();
+  takeSpare();
+  giveFirstStack(thread);
+  setFirstLevelFrame(changetype<usize>(thread) + CONTEXT_SIZE);
+  taskSwitched = true;
+  setTaskSwitched();
+  current = changetype<usize>(thread);
+}

@@ -1,0 +1,229 @@
+/**
+ * Threads. The record begins with the thread's saved context in the order in which the entry stubs push it
+ * (i386/traps.asm.ts); while the thread runs at ring 1 or 3, TSS.ESP0 names the end of that part.
+ *
+ * A user thread has no kernel stack of its own: system calls run on the processor's spare one, and a thread that blocks
+ * or is preempted at ring 1 keeps it (`kernelStack`). Records are created and freed at thread level only.
+ */
+
+import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
+import { RING1_CODE, RING1_DATA, RING1_FLAGS, USER_CODE, USER_DATA, USER_FLAGS } from "../i386/layout";
+import { allocate, free } from "../memory/heap";
+import { copyToSpace, kernelSpace, mapRegion, REGION_STACK, type Space, unmapRegion } from "../memory/space";
+import { threadEnded } from "../upper";
+import { current } from "./scheduler";
+import { CANCEL, PARK, privateTrap, SET_PRIORITY, START, TERMINATE, UNPARK } from "./traps";
+
+export const THREAD_CREATED: u32 = 0;
+export const THREAD_READY: u32 = 1;
+export const THREAD_RUNNING: u32 = 2;
+export const THREAD_WAITING: u32 = 3;
+export const THREAD_SLEEPING: u32 = 4;
+export const THREAD_PARKED: u32 = 5;
+export const THREAD_STACK_FAULT: u32 = 6;
+export const THREAD_DEAD: u32 = 7;
+
+export const PRIORITIES: u32 = 32;
+export const PRIORITY_DEFAULT: u32 = 16;
+
+/** Address space a user stack may grow into. */
+export const USER_STACK_SIZE: u32 = 0x100000;
+/** Proxy page: where the entry function of a thread of a process returns to (calls/proxies.ts writes it). */
+export const USER_THREAD_EXIT: usize = 0x3f000800;
+const FLOATING_POINT_SIZE: usize = 108;
+
+declare function kernelThreadExit(): usize;
+export declare function enterUser(entry: usize, stack: usize): void;
+
+@unmanaged
+export class Thread {
+  edi: u32 = 0;
+  esi: u32 = 0;
+  ebp: u32 = 0;
+  unusedEsp: u32 = 0;
+  ebx: u32 = 0;
+  edx: u32 = 0;
+  ecx: u32 = 0;
+  eax: u32 = 0;
+  es: u32 = 0;
+  ds: u32 = 0;
+  vector: u32 = 0;
+  error: u32 = 0;
+  eip: u32 = 0;
+  cs: u32 = 0;
+  eflags: u32 = 0;
+  esp: u32 = 0;
+  ss: u32 = 0;
+  // The saved context ends here.
+  id: u32 = 0;
+  state: u32 = 0;
+  priority: u32 = 0;
+  quantum: u32 = 0;
+  /** Queue it stands in: ready, or waiters of a word. */
+  next: Thread | null = null;
+  previous: Thread | null = null;
+  /** Physical address of the word it waits on. */
+  waitKey: u32 = 0;
+  /** Does cancelling leave its wait alone? */
+  waitThrough: u32 = 0;
+  /** Tick at which its wait or sleep ends; meaningful while `timed`. */
+  wakeTick: u32 = 0;
+  timed: u32 = 0;
+  timedNext: Thread | null = null;
+  timedPrevious: Thread | null = null;
+  /** An unpark came before the park. */
+  unparked: u32 = 0;
+  /** Slot number + 1 of the kernel stack it keeps, 0 for none. */
+  kernelStack: u32 = 0;
+  /** Kernel virtual address at which its kernel stack faulted. */
+  faultAddress: usize = 0;
+  space: Space = changetype<Space>(0);
+  process: usize = 0;
+  /** It is to end: at its next return to ring 3, or when its wait says so. */
+  cancelled: u32 = 0;
+  /** User address whose access was sent to the scratch page during this system call. */
+  pendingFault: u32 = 0;
+  /** Upper half: the call it is serving. */
+  call: usize = 0;
+  userStack: usize = 0;
+  /** FSAVE area. */
+  floatingPoint: usize = 0;
+  cycles: u64 = 0;
+  result: u32 = 0;
+  /** All threads. */
+  allNext: Thread | null = null;
+  allPrevious: Thread | null = null;
+}
+
+let lastId: u32 = 0;
+let liveThreads: u32 = 0;
+/** Head of the list of all threads; changed with interrupts off. */
+export let allThreads: Thread | null = null;
+
+export function threadCount(): u32 {
+  return liveThreads;
+}
+
+export function currentThread(): Thread {
+  return changetype<Thread>(current);
+}
+
+/**
+ * A suspended thread that will call `entry(argument)`: at ring 1 in the kernel's space, at ring 3 on a growing stack of
+ * its own in any other. Null when memory is exhausted.
+ */
+export function createThread(
+  space: Space,
+  process: usize,
+  entry: usize,
+  argument: usize,
+  priority: u32,
+): Thread | null {
+  const thread = changetype<Thread | null>(allocate(offsetof<Thread>()));
+  if (!thread) return null;
+  thread.floatingPoint = allocate(FLOATING_POINT_SIZE);
+  thread.space = space;
+  thread.process = process;
+  thread.priority = priority < PRIORITIES ? priority : PRIORITIES - 1;
+  if (
+    thread.floatingPoint == 0 ||
+    !(space == kernelSpace()
+      ? makeKernelContext(thread, entry, argument)
+      : makeUserContext(thread, entry, argument))
+  ) {
+    if (thread.floatingPoint != 0) free(thread.floatingPoint);
+    free(changetype<usize>(thread));
+    return null;
+  }
+  // FNSAVE image of an initialised unit: 53-bit precision, everything masked, all registers empty.
+  store<u32>(thread.floatingPoint, 0xffff027f);
+  store<u32>(thread.floatingPoint, 0xffff0000, 4);
+  store<u32>(thread.floatingPoint, 0xffffffff, 8);
+  thread.id = ++lastId;
+  privateTrap(START, changetype<u32>(thread), 0, 0);
+  return thread;
+}
+
+function makeKernelContext(thread: Thread, entry: usize, argument: usize): bool {
+  thread.cs = RING1_CODE;
+  thread.ss = RING1_DATA;
+  thread.ds = RING1_DATA;
+  thread.es = RING1_DATA;
+  thread.eflags = RING1_FLAGS;
+  thread.eip = <u32>entry;
+  // The first dispatch gives it a stack and stores these two above its pointer.
+  thread.ecx = <u32>argument;
+  thread.edx = <u32>kernelThreadExit();
+  return true;
+}
+
+function makeUserContext(thread: Thread, entry: usize, argument: usize): bool {
+  const area = stackAlloc(12);
+  store<u32>(area, 0);
+  if (mapRegion(thread.space, area, USER_STACK_SIZE, PROTECT_READ | PROTECT_WRITE, REGION_STACK, 0, 0) != 0)
+    return false;
+  thread.userStack = load<u32>(area);
+  const top = thread.userStack + USER_STACK_SIZE - 16;
+  store<u32>(area, <u32>USER_THREAD_EXIT, 4);
+  store<u32>(area, <u32>argument, 8);
+  if (copyToSpace(thread.space, top, area + 4, 8) != 0) {
+    unmapRegion(thread.space, thread.userStack);
+    return false;
+  }
+  thread.cs = USER_CODE;
+  thread.ss = USER_DATA;
+  thread.ds = USER_DATA;
+  thread.es = USER_DATA;
+  thread.eflags = USER_FLAGS;
+  thread.eip = <u32>entry;
+  thread.esp = <u32>top;
+  return true;
+}
+
+/** Lets a created thread run. */
+export function startThread(thread: Thread): void {
+  privateTrap(UNPARK, changetype<u32>(thread), 0, 0);
+}
+
+/** The thread ends at its next return to ring 3; a wait ends with WAIT_CANCELLED. */
+export function cancelThread(thread: Thread): void {
+  privateTrap(CANCEL, changetype<u32>(thread), 0, 0);
+}
+
+/** Ends the calling thread. */
+export function exitThread(result: u32): void {
+  const thread = currentThread();
+  thread.result = result;
+  if (thread.userStack != 0) unmapRegion(thread.space, thread.userStack);
+  threadEnded(thread, result);
+  privateTrap(TERMINATE, 0, 0, 0);
+}
+
+export function setPriority(thread: Thread, priority: u32): void {
+  privateTrap(SET_PRIORITY, changetype<u32>(thread), priority < PRIORITIES ? priority : PRIORITIES - 1, 0);
+}
+
+/** Gives the kernel stack back and waits; goes on at `entry` (no arguments, must not return) when unparked. */
+export function parkThread(entry: usize): void {
+  privateTrap(PARK, <u32>entry, 0, 0);
+}
+
+export function unparkThread(thread: Thread): void {
+  privateTrap(UNPARK, changetype<u32>(thread), 0, 0);
+}
+
+/** At ring 0: enters a new record in the list of all threads. */
+export function enterThread(thread: Thread): void {
+  thread.allNext = allThreads;
+  if (allThreads) allThreads!.allPrevious = thread;
+  allThreads = thread;
+  liveThreads++;
+}
+
+/** At ring 0: takes a dead thread out of the list. */
+export function leaveThread(thread: Thread): void {
+  if (thread.allPrevious) thread.allPrevious!.allNext = thread.allNext;
+  else allThreads = thread.allNext;
+  if (thread.allNext) thread.allNext!.allPrevious = thread.allPrevious;
+  liveThreads--;
+}

@@ -1,0 +1,31 @@
+/**
+ * Operations of the private trap, `int 0x31` (os/README.md draws the ones open to programs). Those from 0x100 on are for
+ * ring 1 only: what thread-level kernel code has to ask ring 0 for.
+ */
+
+export const WAIT_ON: u32 = 0;
+export const WAKE: u32 = 1;
+export const YIELD: u32 = 2;
+export const EXIT_THREAD: u32 = 3;
+export const SLEEP: u32 = 4;
+export const CURRENT_THREAD: u32 = 5;
+/** ecx = thread record: becomes ready. */
+export const START: u32 = 0x100;
+/** ecx = code address at which the thread goes on, on another kernel stack, when unparked. */
+export const PARK: u32 = 0x101;
+export const UNPARK: u32 = 0x102;
+/** The thread is over; its record goes to the helper thread. */
+export const TERMINATE: u32 = 0x103;
+/** ecx = thread record, edx = priority. */
+export const SET_PRIORITY: u32 = 0x104;
+/** ecx = thread record: ends its wait with `WAIT_CANCELLED`. */
+export const CANCEL: u32 = 0x105;
+/** ecx = linear address. */
+export const FLUSH_PAGE: u32 = 0x106;
+export const FLUSH_ALL: u32 = 0x107;
+/** The helper thread asks for work: waits until a stack fault is queued or edx ms have passed. */
+export const HELPER_WAIT: u32 = 0x108;
+/** ecx = directory: if it is loaded, the kernel's own is loaded instead. */
+export const LEAVE_DIRECTORY: u32 = 0x109;
+
+export declare function privateTrap(operation: u32, a: u32, b: u32, c: u32): u32;

@@ -1,0 +1,44 @@
+/**
+ * Waiting on words, from thread-level kernel code: the same private traps that programs use (os/README.md). Kernel words
+ * are always present, so WAIT_NOT_PRESENT never comes back here.
+ */
+
+import { ticks } from "../i386/clock";
+import { privateTrap, SLEEP, WAIT_ON, WAKE, YIELD } from "./traps";
+
+export const WAIT_WOKEN: u32 = 0;
+export const WAIT_CHANGED: u32 = 1;
+export const WAIT_TIMED_OUT: u32 = 2;
+export const WAIT_CANCELLED: u32 = 3;
+export const WAIT_NOT_PRESENT: u32 = 4;
+export const FOREVER: u32 = 0xffffffff;
+/** Flag in the operation: cancelling the thread does not end this wait. */
+export const WAIT_THROUGH: u32 = 0x80;
+
+/** Waits while the word at `address` is `expected`, for `timeout` ms at most. */
+export function waitOn(address: usize, expected: u32, timeout: u32): u32 {
+  return privateTrap(WAIT_ON, <u32>address, expected, timeout);
+}
+
+/** A wait that cancelling does not end: for mutexes, whose holders always go on. */
+export function waitUninterruptibly(address: usize, expected: u32): void {
+  privateTrap(WAIT_ON | WAIT_THROUGH, <u32>address, expected, FOREVER);
+}
+
+/** Wakes up to `count` waiters; returns how many. */
+export function wake(address: usize, count: u32): u32 {
+  return privateTrap(WAKE, <u32>address, count, 0);
+}
+
+export function sleep(milliseconds: u32): u32 {
+  return privateTrap(SLEEP, milliseconds, 0, 0);
+}
+
+export function yieldProcessor(): void {
+  privateTrap(YIELD, 0, 0, 0);
+}
+
+/** Milliseconds since boot; wraps after 49 days. */
+export function milliseconds(): u32 {
+  return ticks();
+}
