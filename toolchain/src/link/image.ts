@@ -42,6 +42,8 @@ export interface LinkInput {
   readonly base: number;
   /** First address that belongs to somebody else. */
   readonly limit: number;
+  /** Kernels: virtual minus physical addresses; KERNEL_OFFSET unless the image runs where it is loaded. */
+  readonly physicalOffset?: number;
   /** Compiled objects first. */
   readonly objects: readonly CodeObject[];
   /** Names that every library of the system exports. */
@@ -343,7 +345,7 @@ export function linkImage(input: LinkInput): LinkedImage {
 
   appendUnloaded(input, layout, imports, sections, sectionIndex);
 
-  const physical = (address: number) => (kernel ? address - KERNEL_OFFSET : address);
+  const physical = (address: number) => (kernel ? address - (input.physicalOffset ?? KERNEL_OFFSET) : address);
   const segment = (from: number, fileEnd: number, memoryEnd: number, flags: number): elf.Segment => ({
     type: elf.PT_LOAD,
     offset: from,
