@@ -34,13 +34,13 @@ export interface FloatingPointUnit {
   /**
    * True when the instruction checks for a pending error first (all but FNINIT, FNCLEX, FNSTSW, FNSTCW, FNSTENV, FNSAVE, FNSETPM).
    */
-  isWaiting(escape: number, modrm: number): boolean;
+  isWaiting(group: number, modrm: number): boolean;
   /**
-   * Executes opcode D8 + `escape` (0 to 7) with `modrm`. `address` and `dataSelector` are those of the memory operand (0 for
+   * Executes opcode D8 + `group` (0 to 7) with `modrm`. `address` and `dataSelector` are those of the memory operand (0 for
    * register forms). Returns the clocks it took beyond nothing (the table's number for that form), or -1 for an undefined opcode (#UD).
    */
   execute(
-    escape: number,
+    group: number,
     modrm: number,
     memory: FloatingPointMemory,
     host: FloatingPointHost,
