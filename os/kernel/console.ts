@@ -13,15 +13,15 @@ const DEBUG_EXIT: u32 = 0xf4;
 const PANIC_STATUS: u32 = 0x7f;
 
 export function putByte(value: u32): void {
-  while ((portIn8(LINE_STATUS) & TRANSMITTER_EMPTY) == 0) {}
+  while ((portIn8(LINE_STATUS) & TRANSMITTER_EMPTY) === 0) {}
   portOut8(LINE, value);
 }
 
 /** NUL-terminated UTF-8; a newline goes out as carriage return and newline. */
 export function print(message: usize): void {
-  for (let at = message; load<u8>(at) != 0; at++) {
+  for (let at = message; load<u8>(at) !== 0; at++) {
     const byte: u32 = load<u8>(at);
-    if (byte == 10) putByte(13);
+    if (byte === 10) putByte(13);
     putByte(byte);
   }
 }

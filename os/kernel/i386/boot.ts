@@ -49,7 +49,7 @@ let lowMemoryEnd: u32 = 0;
 
 /** Before paging: returns the physical address of the page directory. */
 export function prepareBoot(magic: u32, information: u32): u32 {
-  if (magic == MULTIBOOT_MAGIC) readInformation(WINDOW_START + information);
+  if (magic === MULTIBOOT_MAGIC) readInformation(WINDOW_START + information);
   buildDescriptorTable();
   return buildFirstDirectory();
 }
@@ -57,7 +57,7 @@ export function prepareBoot(magic: u32, information: u32): u32 {
 function copyString(to: usize, from: u32): void {
   const source = WINDOW_START + from;
   let length: usize = 0;
-  while (length < STRING - 1 && load<u8>(source + length) != 0) {
+  while (length < STRING - 1 && load<u8>(source + length) !== 0) {
     store<u8>(to + length, load<u8>(source + length));
     length++;
   }
@@ -71,7 +71,7 @@ function readInformation(information: usize): void {
     memoryEnd = 0x100000 + (load<u32>(information, 8) << 10);
   }
   if (flags & HAS_COMMAND_LINE) copyString(commandLine, load<u32>(information, 16));
-  if ((flags & HAS_MODULES) == 0) return;
+  if ((flags & HAS_MODULES) === 0) return;
   moduleCount = load<u32>(information, 20);
   if (moduleCount > MODULES) moduleCount = MODULES;
   const list = WINDOW_START + load<u32>(information, 24);
@@ -88,7 +88,7 @@ function readInformation(information: usize): void {
 
 /** With paging, on the ring 0 stack: does not return. */
 export function bootMain(): void {
-  if (memoryEnd == 0) panic(text("not started by a multiboot loader that tells the size of memory"));
+  if (memoryEnd === 0) panic(text("not started by a multiboot loader that tells the size of memory"));
   endFirstMapping();
   loadTables();
   addMemory();
@@ -132,6 +132,6 @@ function outOfMemory(): void {
   panic(text(" KB: give it more"));
 }
 
-function firstThread(argument: usize): void {
+function firstThread(_argument: usize): void {
   startSystem(commandLine, modules, moduleCount);
 }

@@ -33,8 +33,8 @@ export function ticks(): u32 {
 export function clockInterrupt(): void {
   elapsed++;
   volatileStore32(tickWord, elapsed);
-  if (elapsed == 1) calibrationStart = timeStamp();
-  if (elapsed == 1 + CALIBRATION) frequency = <u32>(((timeStamp() - calibrationStart) * 1000) / CALIBRATION);
+  if (elapsed === 1) calibrationStart = timeStamp();
+  if (elapsed === 1 + CALIBRATION) frequency = <u32>(((timeStamp() - calibrationStart) * 1000) / CALIBRATION);
   chargeTick();
   endTimedWaits(elapsed);
 }

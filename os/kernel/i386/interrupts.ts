@@ -20,14 +20,13 @@ const READ_IN_SERVICE: u32 = 0x0b;
 /** Pairs by line: code address of the handler (0 for none), its argument. */
 const handlers: usize = memory.data(128, 16);
 let mask: u32 = 0xffff;
-let spurious: u32 = 0;
 
 export function startInterrupts(): void {
   for (let chip = 0; chip < 2; chip++) {
-    const port = chip == 0 ? MASTER : SLAVE;
+    const port = chip === 0 ? MASTER : SLAVE;
     portOut8(port, 0x11); // ICW1: edge, cascade, ICW4 follows
     portOut8(port + 1, VECTOR_INTERRUPT + chip * 8);
-    portOut8(port + 1, chip == 0 ? 1 << CASCADE_LINE : CASCADE_LINE);
+    portOut8(port + 1, chip === 0 ? 1 << CASCADE_LINE : CASCADE_LINE);
     portOut8(port + 1, 1); // ICW4: 8086 mode
   }
   setMask(0xffff & ~((1 << CASCADE_LINE) | (1 << CLOCK_LINE)));
@@ -41,11 +40,11 @@ function setMask(value: u32): void {
 
 /** Has `handler(argument)` called at every interrupt of `line`. E_INVALIDARG, E_EXISTS. */
 export function connectInterrupt(line: u32, handler: u32, argument: u32): HRESULT {
-  if (line >= LINES || handler == 0 || line == CASCADE_LINE) return E_INVALIDARG;
-  if (line == CLOCK_LINE) return E_EXISTS;
+  if (line >= LINES || handler === 0 || line === CASCADE_LINE) return E_INVALIDARG;
+  if (line === CLOCK_LINE) return E_EXISTS;
   const slot = handlers + line * 8;
   const flags = enterCritical();
-  const taken = load<u32>(slot) != 0;
+  const taken = load<u32>(slot) !== 0;
   if (!taken) {
     store<u32>(slot, handler);
     store<u32>(slot, argument, 4);
@@ -56,7 +55,7 @@ export function connectInterrupt(line: u32, handler: u32, argument: u32): HRESUL
 }
 
 export function disconnectInterrupt(line: u32): HRESULT {
-  if (line >= LINES || load<u32>(handlers + line * 8) == 0) return E_NOTFOUND;
+  if (line >= LINES || load<u32>(handlers + line * 8) === 0) return E_NOTFOUND;
   const flags = enterCritical();
   setMask(mask | (1 << line));
   store<u32>(handlers + line * 8, 0);
@@ -66,22 +65,21 @@ export function disconnectInterrupt(line: u32): HRESULT {
 
 /** First-level dispatch, ring 0. A spurious interrupt (line 7 or 15, not in service) has no handler to call. */
 export function deviceInterrupt(line: u32): void {
-  if ((line & 7) == 7) {
+  if ((line & 7) === 7) {
     const port = line < 8 ? MASTER : SLAVE;
     portOut8(port, READ_IN_SERVICE);
-    if ((portIn8(port) & 0x80) == 0) {
-      spurious++;
-      if (line == 15) portOut8(MASTER, END_OF_INTERRUPT);
+    if ((portIn8(port) & 0x80) === 0) {
+      if (line === 15) portOut8(MASTER, END_OF_INTERRUPT);
       return;
     }
   }
   if (line >= 8) portOut8(SLAVE, END_OF_INTERRUPT);
   portOut8(MASTER, END_OF_INTERRUPT);
-  if (line == CLOCK_LINE) {
+  if (line === CLOCK_LINE) {
     clockInterrupt();
     return;
   }
   const slot = handlers + line * 8;
   const handler = load<u32>(slot);
-  if (handler != 0) call_indirect<void>(handler, load<u32>(slot, 4));
+  if (handler !== 0) call_indirect<void>(handler, load<u32>(slot, 4));
 }

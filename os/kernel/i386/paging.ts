@@ -65,7 +65,7 @@ function directoryOf(physical: u32): usize {
 /** A directory with an empty user half; 0 when memory is exhausted. */
 export function createDirectory(list: Directory): bool {
   const physical = allocateFrame(OWNER_PAGE_TABLES);
-  if (physical == 0) return false;
+  if (physical === 0) return false;
   const flags = enterCritical();
   memory.copy(directoryOf(physical) + 2048, directoryOf(kernelDirectory) + 2048, 2048);
   list.physical = physical;
@@ -80,11 +80,11 @@ export function destroyDirectory(list: Directory): void {
   const flags = enterCritical();
   let link: usize = 0;
   let at = directories;
-  while (at != changetype<usize>(list)) {
+  while (at !== changetype<usize>(list)) {
     link = at;
     at = changetype<usize>(changetype<Directory>(at).next);
   }
-  if (link == 0) directories = changetype<usize>(list.next);
+  if (link === 0) directories = changetype<usize>(list.next);
   else changetype<Directory>(link).next = list.next;
   leaveCritical(flags);
   const directory = directoryOf(list.physical);
@@ -99,10 +99,10 @@ export function destroyDirectory(list: Directory): void {
 export function tableEntry(directory: u32, linear: usize, create: bool): usize {
   const slot = directoryOf(directory) + (linear >> 22) * 4;
   let entry = load<u32>(slot);
-  if ((entry & PTE_PRESENT) == 0) {
+  if ((entry & PTE_PRESENT) === 0) {
     if (!create) return 0;
     const table = allocateFrame(OWNER_PAGE_TABLES);
-    if (table == 0) return 0;
+    if (table === 0) return 0;
     entry = table | PTE_USER | PTE_WRITE | PTE_PRESENT;
     if (linear < KERNEL_LINEAR) store<u32>(slot, entry);
     else enterKernelTable(linear, entry & ~PTE_USER);
@@ -114,7 +114,7 @@ function enterKernelTable(linear: usize, entry: u32): void {
   const offset = (linear >> 22) * 4;
   const flags = enterCritical();
   store<u32>(directoryOf(kernelDirectory) + offset, entry);
-  for (let at = directories; at != 0; at = changetype<usize>(changetype<Directory>(at).next)) {
+  for (let at = directories; at !== 0; at = changetype<usize>(changetype<Directory>(at).next)) {
     store<u32>(directoryOf(changetype<Directory>(at).physical) + offset, entry);
   }
   leaveCritical(flags);
@@ -123,20 +123,20 @@ function enterKernelTable(linear: usize, entry: u32): void {
 /** Physical address under a linear one, or 0. Works at ring 0. */
 export function translate(directory: u32, linear: usize): u32 {
   const entry = load<u32>(directoryOf(directory) + (linear >> 22) * 4);
-  if ((entry & PTE_PRESENT) == 0) return 0;
+  if ((entry & PTE_PRESENT) === 0) return 0;
   if (entry & PTE_LARGE) return (entry & 0xffc00000) | (<u32>linear & 0x3fffff);
   const page = load<u32>(WINDOW_START + (entry & PTE_FRAME) + ((linear >> 12) & 1023) * 4);
-  if ((page & PTE_PRESENT) == 0) return 0;
+  if ((page & PTE_PRESENT) === 0) return 0;
   return (page & PTE_FRAME) | (<u32>linear & 0xfff);
 }
 
 /** Forgets a translation of the loaded address space, at any ring. */
 export function flushPage(linear: usize): void {
-  if ((codeSegment() & 3) == 0) invalidatePage(linear - KERNEL_BASE);
+  if ((codeSegment() & 3) === 0) invalidatePage(linear - KERNEL_BASE);
   else privateTrap(FLUSH_PAGE, <u32>linear, 0, 0);
 }
 
 export function flushAll(): void {
-  if ((codeSegment() & 3) == 0) writeControl3(readControl3());
+  if ((codeSegment() & 3) === 0) writeControl3(readControl3());
   else privateTrap(FLUSH_ALL, 0, 0, 0);
 }

@@ -99,9 +99,9 @@ export function loadTables(): void {
   const stubs = trapStubTable();
   for (let vector: u32 = 0; vector < VECTORS; vector++) {
     const handler = load<u32>(stubs + vector * 4);
-    if (vector == VECTOR_SYSTEM_CALL || vector == VECTOR_SERVER_RETURN) {
+    if (vector === VECTOR_SYSTEM_CALL || vector === VECTOR_SERVER_RETURN) {
       writeGate(vector, RING1_CODE & ~3, handler, GATE_TRAP | 0x6000);
-    } else if (vector == VECTOR_PRIVATE_TRAP || vector == 3 || vector == 4) {
+    } else if (vector === VECTOR_PRIVATE_TRAP || vector === 3 || vector === 4) {
       writeGate(vector, RING0_CODE, handler, GATE_INTERRUPT | 0x6000);
     } else {
       writeGate(vector, RING0_CODE, handler, GATE_INTERRUPT);

@@ -84,14 +84,14 @@ const REFUSED: u32 = 0xffffffff;
 /** A trap from ring 1 or 3. On return entry code resumes the current thread. */
 export function firstLevelTrap(thread: Thread): void {
   const vector = thread.vector;
-  if (vector == VECTOR_PRIVATE_TRAP) privateOperation(thread);
-  else if (vector == VECTOR_PAGE_FAULT) pageFault(thread);
+  if (vector === VECTOR_PRIVATE_TRAP) privateOperation(thread);
+  else if (vector === VECTOR_PAGE_FAULT) pageFault(thread);
   else if (vector >= VECTOR_INTERRUPT) deviceInterrupt(vector - VECTOR_INTERRUPT);
-  else if (vector == VECTOR_DEVICE_NOT_AVAILABLE) switchFloatingPoint();
+  else if (vector === VECTOR_DEVICE_NOT_AVAILABLE) switchFloatingPoint();
   else continueAt(thread, exceptionEntry());
   dispatch();
   const next = currentThread();
-  if (next.cancelled && (next.cs & 3) == 3) {
+  if (next.cancelled && (next.cs & 3) === 3) {
     next.ecx = 0;
     continueAt(next, exitEntry());
   }
@@ -104,12 +104,12 @@ export function nestedTrap(frame: Thread): void {
     deviceInterrupt(vector - VECTOR_INTERRUPT);
     return;
   }
-  if (vector == VECTOR_PRIVATE_TRAP) {
+  if (vector === VECTOR_PRIVATE_TRAP) {
     const operation = frame.eax;
     const other = changetype<Thread>(<usize>frame.ecx);
-    if (operation == WAKE) frame.eax = wakeWaiters(frame.ecx, frame.edx, false);
-    else if (operation == START) enterThread(other);
-    else if (operation == UNPARK) unpark(other);
+    if (operation === WAKE) frame.eax = wakeWaiters(frame.ecx, frame.edx, false);
+    else if (operation === START) enterThread(other);
+    else if (operation === UNPARK) unpark(other);
     else panic(text("a private trap at ring 0 that would wait"));
     return;
   }
@@ -124,7 +124,7 @@ export function nestedTrap(frame: Thread): void {
 function pageFault(thread: Thread): void {
   const linear = readControl2();
   const address: usize = linear - KERNEL_BASE;
-  if ((thread.cs & 3) == 1 && inKernelStacks(address)) {
+  if ((thread.cs & 3) === 1 && inKernelStacks(address)) {
     suspendForStack(thread, address);
     return;
   }
@@ -142,14 +142,14 @@ function suspendForStack(thread: Thread, address: usize): void {
 
 function wakeHelper(): void {
   const helper = changetype<Thread>(helperThread);
-  if (helper.state != THREAD_SLEEPING) return;
+  if (helper.state !== THREAD_SLEEPING) return;
   endWait(helper, WAIT_WOKEN);
   helper.eax = 0;
 }
 
 /** Lets the thread go on in a continuation at ring 1, with a copy of its context on its stack. */
 function continueAt(thread: Thread, entry: usize): void {
-  const sameRing = (thread.cs & 3) == 1;
+  const sameRing = (thread.cs & 3) === 1;
   const size = sameRing ? CONTEXT_SAME_RING : CONTEXT_WHOLE;
   const top: usize = sameRing ? thread.esp : spareStackTop();
   if (sameRing) {
@@ -176,13 +176,13 @@ function privateOperation(thread: Thread): void {
   const operation = thread.eax;
   const first = thread.ecx;
   const second = thread.edx;
-  const fromUser = (thread.cs & 3) == 3;
-  if (operation == WAIT_ON) beginWait(thread, first, second, thread.ebx, false);
-  else if (operation == WAKE) thread.eax = wakeWaiters(first, second, fromUser);
-  else if (operation == YIELD) yieldTurn(thread);
-  else if (operation == SLEEP) beginSleep(thread, first);
-  else if (operation == CURRENT_THREAD) thread.eax = thread.id;
-  else if (operation == EXIT_THREAD) continueAt(thread, exitEntry());
+  const fromUser = (thread.cs & 3) === 3;
+  if (operation === WAIT_ON) beginWait(thread, first, second, thread.ebx, false);
+  else if (operation === WAKE) thread.eax = wakeWaiters(first, second, fromUser);
+  else if (operation === YIELD) yieldTurn(thread);
+  else if (operation === SLEEP) beginSleep(thread, first);
+  else if (operation === CURRENT_THREAD) thread.eax = thread.id;
+  else if (operation === EXIT_THREAD) continueAt(thread, exitEntry());
   else if (fromUser) thread.eax = REFUSED;
   else kernelOperation(thread, operation, first, second);
 }
@@ -197,24 +197,24 @@ function yieldTurn(thread: Thread): void {
 function kernelOperation(thread: Thread, operation: u32, first: u32, second: u32): void {
   const other = changetype<Thread>(<usize>first);
   thread.eax = 0;
-  if (operation == (WAIT_ON | WAIT_THROUGH)) beginWait(thread, first, second, thread.ebx, true);
-  else if (operation == START) enterThread(other);
-  else if (operation == UNPARK) unpark(other);
-  else if (operation == PARK) park(thread, first);
-  else if (operation == TERMINATE) terminate(thread);
-  else if (operation == SET_PRIORITY) changePriority(other, second);
-  else if (operation == CANCEL) cancel(other);
-  else if (operation == FLUSH_PAGE) invalidatePage(first - KERNEL_BASE);
-  else if (operation == FLUSH_ALL) writeControl3(readControl3());
-  else if (operation == LEAVE_DIRECTORY) leaveDirectory(first);
-  else if (operation == HELPER_WAIT) helperWait(thread, second);
+  if (operation === (WAIT_ON | WAIT_THROUGH)) beginWait(thread, first, second, thread.ebx, true);
+  else if (operation === START) enterThread(other);
+  else if (operation === UNPARK) unpark(other);
+  else if (operation === PARK) park(thread, first);
+  else if (operation === TERMINATE) terminate(thread);
+  else if (operation === SET_PRIORITY) changePriority(other, second);
+  else if (operation === CANCEL) cancel(other);
+  else if (operation === FLUSH_PAGE) invalidatePage(first - KERNEL_BASE);
+  else if (operation === FLUSH_ALL) writeControl3(readControl3());
+  else if (operation === LEAVE_DIRECTORY) leaveDirectory(first);
+  else if (operation === HELPER_WAIT) helperWait(thread, second);
   else thread.eax = REFUSED;
 }
 
 /** Also starts a created thread and resumes one whose stack has grown. */
 function unpark(thread: Thread): void {
   const state = thread.state;
-  if (state == THREAD_PARKED || state == THREAD_CREATED || state == THREAD_STACK_FAULT) makeReady(thread);
+  if (state === THREAD_PARKED || state === THREAD_CREATED || state === THREAD_STACK_FAULT) makeReady(thread);
   else thread.unparked = 1;
 }
 
@@ -242,7 +242,7 @@ function terminate(thread: Thread): void {
 }
 
 function changePriority(thread: Thread, priority: u32): void {
-  if (thread.state == THREAD_READY) {
+  if (thread.state === THREAD_READY) {
     removeReady(thread);
     thread.priority = priority;
     makeReady(thread);
@@ -255,9 +255,9 @@ function changePriority(thread: Thread, priority: u32): void {
 function cancel(thread: Thread): void {
   thread.cancelled = 1;
   const state = thread.state;
-  if ((state == THREAD_WAITING && thread.waitThrough == 0) || state == THREAD_SLEEPING)
+  if ((state === THREAD_WAITING && thread.waitThrough === 0) || state === THREAD_SLEEPING)
     endWait(thread, WAIT_CANCELLED);
-  else if (state == THREAD_PARKED) makeReady(thread);
+  else if (state === THREAD_PARKED) makeReady(thread);
 }
 
 /** The helper waits for work, for `milliseconds` at most: 0 work, other values time out. */

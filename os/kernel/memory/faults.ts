@@ -34,13 +34,13 @@ export function memoryFault(frame: Thread): void {
   const thread = currentThread();
   const space = user ? thread.space : kernelSpace();
   // A thread in the kernel has no user half of its own: whatever directory is loaded is somebody else's.
-  const lost = user && space == kernelSpace();
+  const lost = user && space === kernelSpace();
   if (!lost && resolve(space, linear - space.bias, frame.error)) {
     leaveToUser(frame);
     return;
   }
-  if (user && !lost && (frame.cs & 3) == 1 && mapScratch(linear)) {
-    if (thread.pendingFault == 0) thread.pendingFault = <u32>linear;
+  if (user && !lost && (frame.cs & 3) === 1 && mapScratch(linear)) {
+    if (thread.pendingFault === 0) thread.pendingFault = <u32>linear;
     return;
   }
   fault(frame, VECTOR_PAGE_FAULT, user ? linear : linear - KERNEL_BASE);
@@ -51,9 +51,9 @@ function resolve(space: Space, address: usize, error: u32): bool {
   lockSpace(space);
   const region = findRegion(space, address);
   let done = false;
-  if (region && region.protection != 0 && (error & FAULT_PROTECTION) == 0) {
-    if ((error & FAULT_WRITE) == 0 || region.protection & PROTECT_WRITE)
-      done = commitPage(space, region, address) == S_OK;
+  if (region && region.protection !== 0 && (error & FAULT_PROTECTION) === 0) {
+    if ((error & FAULT_WRITE) === 0 || region.protection & PROTECT_WRITE)
+      done = commitPage(space, region, address) === S_OK;
   }
   unlockSpace(space);
   return done;
@@ -65,7 +65,7 @@ export function programException(frame: Thread): void {
 }
 
 function fault(frame: Thread, vector: u32, address: usize): void {
-  const inKernel = (frame.cs & 3) == 1;
+  const inKernel = (frame.cs & 3) === 1;
   if (inKernel && !(frame.eip >= SHARED_START && frame.eip < SHARED_END)) {
     print(text("\nexception "));
     printHexadecimal(vector);
@@ -92,5 +92,5 @@ export function exitFromTrap(frame: Thread): void {
 /** A thread that was cancelled meanwhile does not go back to its program. */
 function leaveToUser(frame: Thread): void {
   const thread = currentThread();
-  if (thread.cancelled && (frame.cs & 3) == 3) exitThread(0);
+  if (thread.cancelled && (frame.cs & 3) === 3) exitThread(0);
 }

@@ -63,10 +63,10 @@ export function addFrames(start: u32, end: u32, owner: u32): void {
   const last = end >> 12 < frames ? end >> 12 : frames;
   for (let number = (start + 4095) >> 12; number < last; number++) {
     const frame = frameAt(number);
-    if (frame.owner != 0 || frame.references != 0) continue;
+    if (frame.owner !== 0 || frame.references !== 0) continue;
     managed++;
     store<u32>(countSlot(owner), load<u32>(countSlot(owner)) + 1);
-    if (owner == OWNER_FREE) {
+    if (owner === OWNER_FREE) {
       frame.next = firstFree;
       firstFree = number;
     } else {
@@ -81,7 +81,7 @@ export function allocateFrame(owner: u32): u32 {
   const flags = enterCritical();
   const number = firstFree;
   const free = load<u32>(countSlot(OWNER_FREE));
-  if (number == 0 || (owner >= OWNER_USER_STACKS && free <= RESERVE)) {
+  if (number === 0 || (owner >= OWNER_USER_STACKS && free <= RESERVE)) {
     leaveCritical(flags);
     return 0;
   }
@@ -108,7 +108,7 @@ export function releaseFrame(physical: u32): void {
   const number = physical >> 12;
   const frame = frameAt(number);
   const flags = enterCritical();
-  if (--frame.references == 0) {
+  if (--frame.references === 0) {
     const owner: u32 = frame.owner;
     store<u32>(countSlot(owner), load<u32>(countSlot(owner)) - 1);
     store<u32>(countSlot(OWNER_FREE), load<u32>(countSlot(OWNER_FREE)) + 1);

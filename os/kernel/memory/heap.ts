@@ -29,7 +29,6 @@ import { allocateFrame, OWNER_KERNEL_HEAP, releaseFrame } from "./frames";
 
 /** Block sizes, in bytes, by slab kind - 1. */
 const SIZES: usize = memory.data<u16>([16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048]);
-const SLABS: u32 = 13;
 const RUN: u32 = 254;
 const CONTINUED: u32 = 255;
 const PAGES: u32 = 4096;
@@ -76,19 +75,19 @@ export function allocate(size: usize): usize {
   volatileLoad8(stackPointer() - PROBE_MARGIN);
   changetype<Mutex>(lock).acquire();
   const address = size > 2048 ? takeRun(<u32>((size + PAGE - 1) / PAGE)) : takeBlock(kindFor(size));
-  if (address != 0) liveBlocks++;
+  if (address !== 0) liveBlocks++;
   changetype<Mutex>(lock).release();
-  if (address != 0 && size <= 2048) memory.fill(address, 0, load<u16>(SIZES + (kindFor(size) - 1) * 2));
+  if (address !== 0 && size <= 2048) memory.fill(address, 0, load<u16>(SIZES + (kindFor(size) - 1) * 2));
   return address;
 }
 
 export function free(address: usize): void {
-  if (address == 0) return;
+  if (address === 0) return;
   volatileLoad8(stackPointer() - PROBE_MARGIN);
   changetype<Mutex>(lock).acquire();
   liveBlocks--;
   const number = <u32>((address - HEAP_START) / PAGE);
-  if (pageAt(number).kind == RUN) giveRun(number);
+  if (pageAt(number).kind === RUN) giveRun(number);
   else giveBlock(number, address);
   changetype<Mutex>(lock).release();
 }
@@ -101,9 +100,9 @@ function kindFor(size: usize): u32 {
 
 function takeBlock(kind: u32): usize {
   let number: u32 = load<u16>(partialSlot(kind));
-  if (number == 0) {
+  if (number === 0) {
     const address = takeRun(1);
-    if (address == 0) return 0;
+    if (address === 0) return 0;
     number = <u32>((address - HEAP_START) / PAGE) + 1;
     makeSlab(number - 1, kind);
   }
@@ -112,17 +111,17 @@ function takeBlock(kind: u32): usize {
   const block = addressOf(number - 1) + offset;
   page.free = load<u16>(block);
   page.used++;
-  if (page.free == 0) unlinkPage(page, kind);
+  if (page.free === 0) unlinkPage(page, kind);
   return block;
 }
 
 function giveBlock(number: u32, address: usize): void {
   const page = pageAt(number);
   const kind: u32 = page.kind;
-  if (page.free == 0) linkPage(number, kind);
+  if (page.free === 0) linkPage(number, kind);
   store<u16>(address, page.free);
   page.free = <u16>((address & (PAGE - 1)) / 16 + 1);
-  if (--page.used == 0) {
+  if (--page.used === 0) {
     unlinkPage(page, kind);
     page.kind = <u8>RUN;
     page.used = 1;
@@ -140,7 +139,7 @@ function makeSlab(number: u32, kind: u32): void {
   for (let offset = (PAGE / size - 1) * size; ; offset -= size) {
     store<u16>(start + offset, page.free);
     page.free = <u16>(offset / 16 + 1);
-    if (offset == 0) break;
+    if (offset === 0) break;
   }
   linkPage(number, kind);
 }
@@ -150,27 +149,27 @@ function linkPage(number: u32, kind: u32): void {
   const first: u32 = load<u16>(partialSlot(kind));
   page.next = <u16>first;
   page.previous = 0;
-  if (first != 0) pageAt(first - 1).previous = <u16>(number + 1);
+  if (first !== 0) pageAt(first - 1).previous = <u16>(number + 1);
   store<u16>(partialSlot(kind), <u16>(number + 1));
 }
 
 function unlinkPage(page: HeapPage, kind: u32): void {
-  if (page.previous != 0) pageAt(page.previous - 1).next = page.next;
+  if (page.previous !== 0) pageAt(page.previous - 1).next = page.next;
   else store<u16>(partialSlot(kind), page.next);
-  if (page.next != 0) pageAt(page.next - 1).previous = page.previous;
+  if (page.next !== 0) pageAt(page.next - 1).previous = page.previous;
 }
 
 /** `count` mapped, zeroed pages in a row. */
 function takeRun(count: u32): usize {
   let start = findRun(count, searchStart, PAGES);
-  if (start == PAGES) start = findRun(count, 0, PAGES);
-  if (start == PAGES) return 0;
+  if (start === PAGES) start = findRun(count, 0, PAGES);
+  if (start === PAGES) return 0;
   for (let index: u32 = 0; index < count; index++) {
     const frame = allocateFrame(OWNER_KERNEL_HEAP);
     const entry =
-      frame == 0 ? 0 : tableEntry(kernelDirectoryAddress(), addressOf(start + index) + KERNEL_BASE, true);
-    if (entry == 0) {
-      if (frame != 0) releaseFrame(frame);
+      frame === 0 ? 0 : tableEntry(kernelDirectoryAddress(), addressOf(start + index) + KERNEL_BASE, true);
+    if (entry === 0) {
+      if (frame !== 0) releaseFrame(frame);
       unmapPages(start, index);
       return 0;
     }
@@ -187,8 +186,8 @@ function takeRun(count: u32): usize {
 function findRun(count: u32, from: u32, end: u32): u32 {
   let length: u32 = 0;
   for (let number = from; number < end; number++) {
-    length = pageAt(number).kind == 0 ? length + 1 : 0;
-    if (length == count) return number + 1 - count;
+    length = pageAt(number).kind === 0 ? length + 1 : 0;
+    if (length === count) return number + 1 - count;
   }
   return PAGES;
 }

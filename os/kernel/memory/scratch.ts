@@ -36,9 +36,9 @@ export function scratchHits(): u32 {
 /** Puts the scratch page at a user address of the loaded address space. False when there is no memory for a page table. */
 export function mapScratch(address: usize): bool {
   const entry = tableEntry(currentDirectory(), address & ~(PAGE - 1), true);
-  if (entry == 0) return false;
+  if (entry === 0) return false;
   const flags = enterCritical();
-  if (count == LIMIT) removeMappings();
+  if (count === LIMIT) removeMappings();
   store<usize>(mappings + count * 8, entry);
   store<u32>(mappings + count * 8, load<u32>(entry), 4);
   count++;

@@ -116,7 +116,7 @@ export function createSpace(): Space | null {
 /** Ends all regions and the space. No thread of it runs any more. */
 export function destroySpace(space: Space): void {
   while (space.count > 0) unmapRegion(space, regionAtIndex(space, space.count - 1).start);
-  if (space.regions != 0) free(space.regions);
+  if (space.regions !== 0) free(space.regions);
   privateTrap(LEAVE_DIRECTORY, space.physical, 0, 0);
   destroyDirectory(space);
   free(changetype<usize>(space));
@@ -151,7 +151,7 @@ function searchRegion(space: Space, address: usize): u32 {
 /** The region that contains `address`, or null. The space is locked. */
 export function findRegion(space: Space, address: usize): Region | null {
   const index = searchRegion(space, address);
-  if (index == space.count) return null;
+  if (index === space.count) return null;
   const region = regionAtIndex(space, index);
   return region.start <= address ? region : null;
 }
@@ -160,7 +160,7 @@ export function findRegion(space: Space, address: usize): Region | null {
 function inside(space: Space, address: usize, size: u32): bool {
   const last = address + size - 1;
   if (last < address) return false;
-  if (space.bias == 0) return address >= USER_PRIVATE_START && last < USER_END;
+  if (space.bias === 0) return address >= USER_PRIVATE_START && last < USER_END;
   if (address >= SHARED_START && last < SHARED_END) return true;
   if (address >= DEVICES_START && last < DEVICES_END) return true;
   return address >= KERNEL_REGIONS_START && last < KERNEL_REGIONS_END;
@@ -178,10 +178,10 @@ function findGap(space: Space, size: u32, low: usize, high: usize): usize {
 }
 
 function insertRegion(space: Space, region: Region): bool {
-  if (space.count == space.capacity) {
-    const capacity = space.capacity == 0 ? 16 : space.capacity * 2;
+  if (space.count === space.capacity) {
+    const capacity = space.capacity === 0 ? 16 : space.capacity * 2;
     const grown = allocate(capacity * 4);
-    if (grown == 0) return false;
+    if (grown === 0) return false;
     memory.copy(grown, space.regions, space.count * 4);
     free(space.regions);
     space.regions = grown;
@@ -210,19 +210,19 @@ export function mapRegion(
 ): HRESULT {
   const rounded = (size + <u32>PAGE - 1) & ~(<u32>PAGE - 1);
   const wanted: usize = load<u32>(address);
-  if (size == 0 || rounded < size || wanted & (PAGE - 1)) return E_INVALIDARG;
-  if (wanted != 0 && !inside(space, wanted, rounded)) return E_INVALIDARG;
+  if (size === 0 || rounded < size || wanted & (PAGE - 1)) return E_INVALIDARG;
+  if (wanted !== 0 && !inside(space, wanted, rounded)) return E_INVALIDARG;
   const region = changetype<Region | null>(allocate(offsetof<Region>()));
   if (!region) return E_OUTOFMEMORY;
   lockSpace(space);
-  const start = wanted != 0 ? wanted : anywhere(space, rounded, kind & 0xff);
-  let result: HRESULT = start == 0 ? E_OUTOFMEMORY : S_OK;
-  if (result == S_OK && wanted != 0) {
+  const start = wanted !== 0 ? wanted : anywhere(space, rounded, kind & 0xff);
+  let result: HRESULT = start === 0 ? E_OUTOFMEMORY : S_OK;
+  if (result === S_OK && wanted !== 0) {
     const index = searchRegion(space, start);
     if (index < space.count && regionAtIndex(space, index).start - start < rounded) result = E_EXISTS;
     else if (findRegion(space, start)) result = E_EXISTS;
   }
-  if (result == S_OK) {
+  if (result === S_OK) {
     region.start = start;
     region.size = rounded;
     region.protection = protection;
@@ -234,13 +234,13 @@ export function mapRegion(
       result = E_OUTOFMEMORY;
     }
   }
-  if (result == S_OK && kind & REGION_COMMIT) {
-    for (let at = start; at < start + rounded && result == S_OK; at += PAGE)
+  if (result === S_OK && kind & REGION_COMMIT) {
+    for (let at = start; at < start + rounded && result === S_OK; at += PAGE)
       result = commitPage(space, region, at);
   }
   unlockSpace(space);
-  if (result != S_OK) {
-    if (region.size != 0) unmapRegion(space, region.start);
+  if (result !== S_OK) {
+    if (region.size !== 0) unmapRegion(space, region.start);
     else free(changetype<usize>(region));
     return result;
   }
@@ -249,8 +249,8 @@ export function mapRegion(
 }
 
 function anywhere(space: Space, size: u32, kind: u32): usize {
-  if (space.bias == 0) return findGap(space, size, USER_PRIVATE_START, USER_PRIVATE_END);
-  if (kind == REGION_DEVICE) return findGap(space, size, DEVICES_START, DEVICES_END);
+  if (space.bias === 0) return findGap(space, size, USER_PRIVATE_START, USER_PRIVATE_END);
+  if (kind === REGION_DEVICE) return findGap(space, size, DEVICES_START, DEVICES_END);
   return findGap(space, size, KERNEL_REGIONS_START, KERNEL_REGIONS_END);
 }
 
@@ -258,7 +258,7 @@ function anywhere(space: Space, size: u32, kind: u32): usize {
 export function unmapRegion(space: Space, address: usize): HRESULT {
   lockSpace(space);
   const index = searchRegion(space, address);
-  if (index == space.count || regionAtIndex(space, index).start != address) {
+  if (index === space.count || regionAtIndex(space, index).start !== address) {
     unlockSpace(space);
     return E_NOTFOUND;
   }
@@ -275,12 +275,13 @@ export function unmapRegion(space: Space, address: usize): HRESULT {
 /** Changes the protection of whole regions or the pages of one: the range must lie in one region, which is split if need be. */
 export function protectRegion(space: Space, address: usize, size: u32, protection: u32): HRESULT {
   const rounded = (size + <u32>PAGE - 1) & ~(<u32>PAGE - 1);
-  if (size == 0 || rounded < size || address & (PAGE - 1) || address + rounded < address) return E_INVALIDARG;
+  if (size === 0 || rounded < size || address & (PAGE - 1) || address + rounded < address)
+    return E_INVALIDARG;
   lockSpace(space);
   let result: HRESULT = S_OK;
   const region = findRegion(space, address);
   if (!region || address + rounded > region.start + region.size) result = E_NOTFOUND;
-  else if (region.kind != REGION_ANONYMOUS) result = E_ACCESSDENIED;
+  else if (region.kind !== REGION_ANONYMOUS) result = E_ACCESSDENIED;
   else if (
     !splitRegion(space, region, address) ||
     !splitRegion(space, findRegion(space, address)!, address + rounded)
@@ -291,7 +292,7 @@ export function protectRegion(space: Space, address: usize, size: u32, protectio
     part.protection = protection;
     for (let at = address; at < address + rounded; at += PAGE) {
       const entry = tableEntry(space.physical, at + space.bias, false);
-      if (entry == 0 || (load<u32>(entry) & PTE_PRESENT) == 0) continue;
+      if (entry === 0 || (load<u32>(entry) & PTE_PRESENT) === 0) continue;
       store<u32>(entry, (load<u32>(entry) & PTE_FRAME) | flagsFor(space, part));
       flushPage(at + space.bias);
     }
@@ -317,11 +318,11 @@ function splitRegion(space: Space, region: Region, address: usize): bool {
 }
 
 function flagsFor(space: Space, region: Region): u32 {
-  if (region.protection == 0) return 0;
+  if (region.protection === 0) return 0;
   let flags = PTE_PRESENT;
   if (region.protection & PROTECT_WRITE) flags |= PTE_WRITE;
-  if (space.bias == 0) flags |= PTE_USER;
-  if (region.kind == REGION_DEVICE) flags |= PTE_UNCACHED;
+  if (space.bias === 0) flags |= PTE_USER;
+  if (region.kind === REGION_DEVICE) flags |= PTE_UNCACHED;
   return flags;
 }
 
@@ -329,11 +330,11 @@ function flagsFor(space: Space, region: Region): u32 {
 export function commitPage(space: Space, region: Region, address: usize): HRESULT {
   const page = address & ~(PAGE - 1);
   const entry = tableEntry(space.physical, page + space.bias, true);
-  if (entry == 0) return E_OUTOFMEMORY;
+  if (entry === 0) return E_OUTOFMEMORY;
   // An entry of a region that was taken all access keeps its frame while absent.
-  if (load<u32>(entry) != 0) return S_OK;
+  if (load<u32>(entry) !== 0) return S_OK;
   const frame = frameFor(space, region, page);
-  if (frame == 0) return E_OUTOFMEMORY;
+  if (frame === 0) return E_OUTOFMEMORY;
   store<u32>(entry, frame | flagsFor(space, region));
   return S_OK;
 }
@@ -341,22 +342,22 @@ export function commitPage(space: Space, region: Region, address: usize): HRESUL
 /** A frame for a page, by the kind of its region; counts it. 0 when memory is exhausted. */
 function frameFor(space: Space, region: Region, page: usize): u32 {
   const offset = page - region.start;
-  if (region.kind == REGION_DEVICE) return <u32>(region.source + offset);
-  if (region.kind == REGION_IMAGE_CODE || region.kind == REGION_ONE_FRAME) {
-    const shared = <u32>(region.source - WINDOW_START + (region.kind == REGION_IMAGE_CODE ? offset : 0));
+  if (region.kind === REGION_DEVICE) return <u32>(region.source + offset);
+  if (region.kind === REGION_IMAGE_CODE || region.kind === REGION_ONE_FRAME) {
+    const shared = <u32>(region.source - WINDOW_START + (region.kind === REGION_IMAGE_CODE ? offset : 0));
     shareFrame(shared);
     space.sharedPages++;
     return shared;
   }
   const owner =
-    region.kind == REGION_IMAGE_DATA
+    region.kind === REGION_IMAGE_DATA
       ? OWNER_IMAGE_DATA
-      : region.kind == REGION_STACK
+      : region.kind === REGION_STACK
         ? OWNER_USER_STACKS
         : OWNER_ANONYMOUS;
   const frame = allocateFrame(owner);
-  if (frame == 0) return 0;
-  if (region.kind == REGION_IMAGE_DATA && offset < region.sourceSize) {
+  if (frame === 0) return 0;
+  if (region.kind === REGION_IMAGE_DATA && offset < region.sourceSize) {
     const rest = region.sourceSize - <u32>offset;
     memory.copy(window(frame), region.source + offset, rest < <u32>PAGE ? rest : <u32>PAGE);
   }
@@ -367,14 +368,14 @@ function frameFor(space: Space, region: Region, page: usize): u32 {
 /** Takes the page at `address` away. The space is locked. */
 export function decommitPage(space: Space, region: Region, address: usize): void {
   const entry = tableEntry(space.physical, address + space.bias, false);
-  if (entry == 0) return;
+  if (entry === 0) return;
   const value = load<u32>(entry);
-  if (value == 0) return;
+  if (value === 0) return;
   store<u32>(entry, 0);
   if (value & PTE_PRESENT) flushPage(address + space.bias);
-  if (region.kind == REGION_DEVICE) return;
+  if (region.kind === REGION_DEVICE) return;
   releaseFrame(value & PTE_FRAME);
-  if (region.kind == REGION_IMAGE_CODE || region.kind == REGION_ONE_FRAME) space.sharedPages--;
+  if (region.kind === REGION_IMAGE_CODE || region.kind === REGION_ONE_FRAME) space.sharedPages--;
   else space.privatePages--;
 }
 
@@ -395,9 +396,9 @@ export function regionSize(space: Space, address: usize): u32 {
 /** Window address of the page at `address`, committed for reading or writing; 0 if that is not allowed. The space is locked. */
 function reach(space: Space, address: usize, write: bool): usize {
   const region = findRegion(space, address);
-  if (!region || region.kind == REGION_DEVICE) return 0;
-  if (write && (region.kind == REGION_IMAGE_CODE || region.kind == REGION_ONE_FRAME)) return 0;
-  if (commitPage(space, region, address) != S_OK) return 0;
+  if (!region || region.kind === REGION_DEVICE) return 0;
+  if (write && (region.kind === REGION_IMAGE_CODE || region.kind === REGION_ONE_FRAME)) return 0;
+  if (commitPage(space, region, address) !== S_OK) return 0;
   const entry = load<u32>(tableEntry(space.physical, address + space.bias, false));
   return window(entry & PTE_FRAME) + (address & (PAGE - 1));
 }
@@ -408,12 +409,12 @@ function copyPages(space: Space, address: usize, kernelAddress: usize, size: u32
   lockSpace(space);
   while (done < size) {
     const there = reach(space, address + done, write);
-    if (there == 0) {
+    if (there === 0) {
       result = E_ACCESSDENIED;
       break;
     }
     const room = <u32>(PAGE - (there & (PAGE - 1)));
-    const length = size - done < room ? size - done : room;
+    const length = min<u32>(size - done, room);
     if (write) memory.copy(there, kernelAddress + done, length);
     else memory.copy(kernelAddress + done, there, length);
     done += length;

@@ -67,12 +67,12 @@ function takeFromQueue(): Thread | null {
 }
 
 /** Entry function of the helper thread. */
-export function helperMain(argument: usize): void {
+export function helperMain(_argument: usize): void {
   while (true) {
     const timedOut = privateTrap(HELPER_WAIT, 0, TRIM_INTERVAL, 0);
     let thread = takeFromQueue();
     while (thread) {
-      if (thread.state == THREAD_STACK_FAULT) growStack(thread);
+      if (thread.state === THREAD_STACK_FAULT) growStack(thread);
       else freeRecord(thread);
       thread = takeFromQueue();
     }
@@ -106,13 +106,13 @@ function trimStacks(): void {
   pagesTrimmed += trimPool();
   for (let thread = allThreads; thread; thread = thread.allNext) {
     if (
-      thread.kernelStack == 0 ||
-      (thread.cs & 3) != 1 ||
-      thread.esp == 0 ||
-      thread.state == THREAD_STACK_FAULT
+      thread.kernelStack === 0 ||
+      (thread.cs & 3) !== 1 ||
+      thread.esp === 0 ||
+      thread.state === THREAD_STACK_FAULT
     )
       continue;
-    pagesTrimmed += trimStack(thread.kernelStack - 1, thread.esp - PROBE_MARGIN);
+    pagesTrimmed += trimStack(thread.esp - PROBE_MARGIN);
   }
   leaveCritical(flags);
 }

@@ -11,12 +11,12 @@ export class Mutex {
 
   acquire(): void {
     const address = changetype<usize>(this);
-    if (atomicCompareExchange(address, 0, 1) == 0) return;
-    while (atomicExchange(address, 2) != 0) waitUninterruptibly(address, 2);
+    if (atomicCompareExchange(address, 0, 1) === 0) return;
+    while (atomicExchange(address, 2) !== 0) waitUninterruptibly(address, 2);
   }
 
   release(): void {
     const address = changetype<usize>(this);
-    if (atomicExchange(address, 0) == 2) wake(address, 1);
+    if (atomicExchange(address, 0) === 2) wake(address, 1);
   }
 }

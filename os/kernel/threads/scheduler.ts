@@ -68,13 +68,13 @@ export function makeReady(thread: Thread): void {
 /** Takes a ready thread out of its queue. */
 export function removeReady(thread: Thread): void {
   const slot = readyQueues + thread.priority * 4;
-  if (thread.next == thread) {
+  if (thread.next === thread) {
     store<usize>(slot, 0);
     readyMask &= ~(1 << thread.priority);
   } else {
     thread.previous!.next = thread.next;
     thread.next!.previous = thread.previous;
-    if (load<usize>(slot) == changetype<usize>(thread)) store<usize>(slot, changetype<usize>(thread.next));
+    if (load<usize>(slot) === changetype<usize>(thread)) store<usize>(slot, changetype<usize>(thread.next));
   }
 }
 
@@ -85,33 +85,33 @@ export function requestDispatch(): void {
 /** One millisecond of the running thread is over. */
 export function chargeTick(): void {
   const thread = changetype<Thread>(current);
-  if (thread.state != THREAD_RUNNING) return;
+  if (thread.state !== THREAD_RUNNING) return;
   if (thread.quantum > 0) thread.quantum--;
-  if (thread.quantum == 0) reschedule = true;
+  if (thread.quantum === 0) reschedule = true;
 }
 
 /** Decides who runs next and makes it current. Waits with interrupts on when nobody can. */
 export function dispatch(): void {
   const running = changetype<Thread>(current);
-  if (running.state == THREAD_RUNNING) {
+  if (running.state === THREAD_RUNNING) {
     if (!reschedule) return;
     reschedule = false;
-    if (readyMask == 0 || 31 - clz<u32>(readyMask) < running.priority) {
+    if (readyMask === 0 || 31 - clz<u32>(readyMask) < running.priority) {
       running.quantum = QUANTUM;
       return;
     }
     makeReady(running);
   }
-  while (readyMask == 0) idleWait();
+  while (readyMask === 0) idleWait();
   reschedule = false;
   const priority = 31 - clz<u32>(readyMask);
   const next = changetype<Thread>(load<usize>(readyQueues + priority * 4));
   removeReady(next);
   next.state = THREAD_RUNNING;
   next.quantum = QUANTUM;
-  if (next != running) {
+  if (next !== running) {
     switchTo(next);
-  } else if ((next.cs & 3) == 1 && next.esp == 0) {
+  } else if ((next.cs & 3) === 1 && next.esp === 0) {
     // It parked and was unparked before anybody else could run.
     leaveStack(next);
     giveFirstStack(next);
@@ -128,10 +128,10 @@ function switchTo(next: Thread): void {
   leaveStack(before);
   if (scratchInUse()) clearScratch();
   loadSpace(next);
-  if ((next.cs & 3) == 1 && next.kernelStack == 0) giveFirstStack(next);
+  if ((next.cs & 3) === 1 && next.kernelStack === 0) giveFirstStack(next);
   setFirstLevelFrame(changetype<usize>(next) + CONTEXT_SIZE);
-  const absent = floatingPointOwner != changetype<usize>(next);
-  if (absent != taskSwitched) {
+  const absent = floatingPointOwner !== changetype<usize>(next);
+  if (absent !== taskSwitched) {
     taskSwitched = absent;
     if (absent) setTaskSwitched();
     else clearTaskSwitched();
@@ -141,19 +141,19 @@ function switchTo(next: Thread): void {
 
 /** A thread that leaves the processor at ring 1 keeps the stack that it is on; at ring 3 it needs none. */
 function leaveStack(thread: Thread): void {
-  if (thread.state == THREAD_DEAD || (thread.cs & 3) == 3 || thread.esp == 0) {
+  if (thread.state === THREAD_DEAD || (thread.cs & 3) === 3 || thread.esp === 0) {
     // A parked or dead thread that was on the spare stack leaves it the spare.
-    if (thread.kernelStack != 0) giveStack(thread.kernelStack - 1);
+    if (thread.kernelStack !== 0) giveStack(thread.kernelStack - 1);
     thread.kernelStack = 0;
     return;
   }
   // After a stack fault the pointer may have left the slot; the fault is at its first missing page.
-  const at: usize = thread.state == THREAD_STACK_FAULT ? thread.faultAddress : thread.esp - 1;
+  const at: usize = thread.state === THREAD_STACK_FAULT ? thread.faultAddress : thread.esp - 1;
   if (!inKernelStacks(at))
     panic(text("a thread left ring 1 with its stack pointer outside of the kernel's stacks"));
   const slot = slotOf(at) + 1;
-  if (slot == thread.kernelStack) return;
-  if (thread.kernelStack != 0) giveStack(thread.kernelStack - 1);
+  if (slot === thread.kernelStack) return;
+  if (thread.kernelStack !== 0) giveStack(thread.kernelStack - 1);
   thread.kernelStack = slot;
   takeSpare();
 }
@@ -161,14 +161,14 @@ function leaveStack(thread: Thread): void {
 /** Names another stack for the next trap from ring 3 to ring 1. */
 export function takeSpare(): void {
   const slot = takeStack();
-  if (slot == -1) panic(text("no memory for the spare kernel stack"));
+  if (slot === -1) panic(text("no memory for the spare kernel stack"));
   setSpareStack(stackTop(slot));
 }
 
 /** A thread that starts (or goes on after parking) at ring 1 gets a stack with its argument and return address. */
 function giveFirstStack(thread: Thread): void {
   const slot = takeStack();
-  if (slot == -1) panic(text("no memory for a kernel stack"));
+  if (slot === -1) panic(text("no memory for a kernel stack"));
   thread.kernelStack = slot + 1;
   const top = stackTop(slot) - 16;
   store<u32>(top, thread.edx);
@@ -179,7 +179,7 @@ function giveFirstStack(thread: Thread): void {
 
 /** Threads in the kernel run in whatever directory is loaded: its kernel half is the same in all. */
 function loadSpace(thread: Thread): void {
-  if (thread.space == kernelSpace() || thread.space.physical == loadedDirectory) return;
+  if (thread.space === kernelSpace() || thread.space.physical === loadedDirectory) return;
   loadedDirectory = thread.space.physical;
   writeControl3(loadedDirectory);
 }
@@ -190,7 +190,7 @@ export function currentDirectory(): u32 {
 
 /** Loads the kernel's own directory if `directory` is the loaded one. */
 export function leaveDirectory(directory: u32): void {
-  if (loadedDirectory != directory) return;
+  if (loadedDirectory !== directory) return;
   loadedDirectory = kernelSpace().physical;
   writeControl3(loadedDirectory);
 }
@@ -199,15 +199,15 @@ export function leaveDirectory(directory: u32): void {
 export function switchFloatingPoint(): void {
   clearTaskSwitched();
   taskSwitched = false;
-  if (floatingPointOwner == current) return;
-  if (floatingPointOwner != 0) saveFloatingPoint(changetype<Thread>(floatingPointOwner).floatingPoint);
+  if (floatingPointOwner === current) return;
+  if (floatingPointOwner !== 0) saveFloatingPoint(changetype<Thread>(floatingPointOwner).floatingPoint);
   restoreFloatingPoint(changetype<Thread>(current).floatingPoint);
   floatingPointOwner = current;
 }
 
 /** A thread's record is about to go. */
 export function forgetFloatingPoint(thread: Thread): void {
-  if (floatingPointOwner == changetype<usize>(thread)) floatingPointOwner = 0;
+  if (floatingPointOwner === changetype<usize>(thread)) floatingPointOwner = 0;
 }
 
 /** Before the first thread is made. */

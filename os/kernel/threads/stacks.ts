@@ -47,10 +47,10 @@ export function inGuardPage(address: usize): bool {
 /** Maps the page at a kernel stack's address; false when memory is exhausted. */
 export function commitStackPage(address: usize): bool {
   const entry = tableEntry(kernelDirectoryAddress(), address + KERNEL_BASE, true);
-  if (entry == 0) return false;
+  if (entry === 0) return false;
   if (load<u32>(entry) & PTE_PRESENT) return true;
   const frame = allocateFrame(OWNER_KERNEL_STACKS);
-  if (frame == 0) return false;
+  if (frame === 0) return false;
   store<u32>(entry, frame | PTE_WRITE | PTE_PRESENT);
   return true;
 }
@@ -58,7 +58,7 @@ export function commitStackPage(address: usize): bool {
 /** Slot number of a stack with its top page mapped; -1 when memory or slots are exhausted. */
 export function takeStack(): u32 {
   if (pooled > 0) return load<u32>(pool + --pooled * 4);
-  if (fresh == SLOTS || !commitStackPage(stackTop(fresh) - PAGE)) return -1;
+  if (fresh === SLOTS || !commitStackPage(stackTop(fresh) - PAGE)) return -1;
   return fresh++;
 }
 
@@ -67,11 +67,11 @@ export function giveStack(slot: u32): void {
 }
 
 /** Unmaps the pages of a stack below the one that contains `lowest`. Returns how many. */
-export function trimStack(slot: u32, lowest: usize): u32 {
+export function trimStack(lowest: usize): u32 {
   let count: u32 = 0;
   for (let at = (lowest & ~(PAGE - 1)) - PAGE; !inGuardPage(at); at -= PAGE) {
     const entry = tableEntry(kernelDirectoryAddress(), at + KERNEL_BASE, false);
-    if (entry == 0 || (load<u32>(entry) & PTE_PRESENT) == 0) break;
+    if (entry === 0 || (load<u32>(entry) & PTE_PRESENT) === 0) break;
     const frame = load<u32>(entry) & PTE_FRAME;
     store<u32>(entry, 0);
     flushPage(at + KERNEL_BASE);
@@ -86,12 +86,12 @@ export function trimPool(): u32 {
   let count: u32 = 0;
   for (let index: u32 = 0; index < pooled; index++) {
     const slot = load<u32>(pool + index * 4);
-    count += trimStack(slot, stackTop(slot) - PAGE);
+    count += trimStack(stackTop(slot) - PAGE);
   }
   return count;
 }
 
 /** Is the page under a kernel stack address there? */
 export function stackPresent(address: usize): bool {
-  return translate(kernelDirectoryAddress(), address + KERNEL_BASE) != 0;
+  return translate(kernelDirectoryAddress(), address + KERNEL_BASE) !== 0;
 }

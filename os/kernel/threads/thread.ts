@@ -126,12 +126,12 @@ export function createThread(
   thread.process = process;
   thread.priority = priority < PRIORITIES ? priority : PRIORITIES - 1;
   if (
-    thread.floatingPoint == 0 ||
-    !(space == kernelSpace()
+    thread.floatingPoint === 0 ||
+    !(space === kernelSpace()
       ? makeKernelContext(thread, entry, argument)
       : makeUserContext(thread, entry, argument))
   ) {
-    if (thread.floatingPoint != 0) free(thread.floatingPoint);
+    if (thread.floatingPoint !== 0) free(thread.floatingPoint);
     free(changetype<usize>(thread));
     return null;
   }
@@ -160,13 +160,13 @@ function makeKernelContext(thread: Thread, entry: usize, argument: usize): bool 
 function makeUserContext(thread: Thread, entry: usize, argument: usize): bool {
   const area = stackAlloc(12);
   store<u32>(area, 0);
-  if (mapRegion(thread.space, area, USER_STACK_SIZE, PROTECT_READ | PROTECT_WRITE, REGION_STACK, 0, 0) != 0)
+  if (mapRegion(thread.space, area, USER_STACK_SIZE, PROTECT_READ | PROTECT_WRITE, REGION_STACK, 0, 0) !== 0)
     return false;
   thread.userStack = load<u32>(area);
   const top = thread.userStack + USER_STACK_SIZE - 16;
   store<u32>(area, <u32>USER_THREAD_EXIT, 4);
   store<u32>(area, <u32>argument, 8);
-  if (copyToSpace(thread.space, top, area + 4, 8) != 0) {
+  if (copyToSpace(thread.space, top, area + 4, 8) !== 0) {
     unmapRegion(thread.space, thread.userStack);
     return false;
   }
@@ -194,7 +194,7 @@ export function cancelThread(thread: Thread): void {
 export function exitThread(result: u32): void {
   const thread = currentThread();
   thread.result = result;
-  if (thread.userStack != 0) unmapRegion(thread.space, thread.userStack);
+  if (thread.userStack !== 0) unmapRegion(thread.space, thread.userStack);
   threadEnded(thread, result);
   privateTrap(TERMINATE, 0, 0, 0);
 }

@@ -30,12 +30,12 @@ function keyOf(address: usize, fromUser: bool): u32 {
 
 /** Puts the thread to wait; the result goes to its eax. */
 export function beginWait(thread: Thread, address: usize, expected: u32, timeout: u32, through: bool): void {
-  const key = keyOf(address, (thread.cs & 3) == 3);
-  if (key == 0) {
+  const key = keyOf(address, (thread.cs & 3) === 3);
+  if (key === 0) {
     thread.eax = WAIT_NOT_PRESENT;
     return;
   }
-  if (load<u32>(WINDOW_START + key) != expected) {
+  if (load<u32>(WINDOW_START + key) !== expected) {
     thread.eax = WAIT_CHANGED;
     return;
   }
@@ -43,7 +43,7 @@ export function beginWait(thread: Thread, address: usize, expected: u32, timeout
     thread.eax = WAIT_CANCELLED;
     return;
   }
-  if (timeout == 0) {
+  if (timeout === 0) {
     thread.eax = WAIT_TIMED_OUT;
     return;
   }
@@ -58,7 +58,7 @@ export function beginWait(thread: Thread, address: usize, expected: u32, timeout
   if (last) last.next = thread;
   else store<usize>(queue, changetype<usize>(thread));
   store<usize>(queue, changetype<usize>(thread), 4);
-  if (timeout != FOREVER) beginTimed(thread, timeout);
+  if (timeout !== FOREVER) beginTimed(thread, timeout);
   requestDispatch();
 }
 
@@ -68,7 +68,7 @@ export function beginSleep(thread: Thread, milliseconds: u32): void {
     return;
   }
   thread.eax = 0;
-  if (milliseconds == 0) return;
+  if (milliseconds === 0) return;
   thread.state = THREAD_SLEEPING;
   thread.waitThrough = 0;
   beginTimed(thread, milliseconds);
@@ -78,12 +78,12 @@ export function beginSleep(thread: Thread, milliseconds: u32): void {
 /** Wakes up to `count` threads that wait on the word; `fromUser` tells whose address it is. */
 export function wakeWaiters(address: usize, count: u32, fromUser: bool): u32 {
   const key = keyOf(address, fromUser);
-  if (key == 0) return 0;
+  if (key === 0) return 0;
   let woken: u32 = 0;
   let thread = changetype<Thread | null>(load<usize>(queueOf(key)));
   while (thread && woken < count) {
     const next = thread.next;
-    if (thread.waitKey == key) {
+    if (thread.waitKey === key) {
       endWait(thread, WAIT_WOKEN);
       woken++;
     }
@@ -94,14 +94,14 @@ export function wakeWaiters(address: usize, count: u32, fromUser: bool): u32 {
 
 /** Takes a waiting or sleeping thread out of its lists and makes it ready with `result`. */
 export function endWait(thread: Thread, result: u32): void {
-  if (thread.state == THREAD_WAITING) {
+  if (thread.state === THREAD_WAITING) {
     const queue = queueOf(thread.waitKey);
     if (thread.previous) thread.previous!.next = thread.next;
     else store<usize>(queue, changetype<usize>(thread.next));
     if (thread.next) thread.next!.previous = thread.previous;
     else store<usize>(queue, changetype<usize>(thread.previous), 4);
     thread.eax = result;
-  } else if (result == WAIT_CANCELLED) {
+  } else if (result === WAIT_CANCELLED) {
     thread.eax = result;
   }
   if (thread.timed) endTimed(thread);
