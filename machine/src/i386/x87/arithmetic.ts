@@ -226,7 +226,6 @@ export function divide(c: Computation, out: Extended, a: Extended, b: Extended):
       c.invalid(out);
       return;
     }
-    c.noteDenormals(ka, kb);
     c.exceptions |= Exception.zeroDivide;
     setInfinity(out, sign);
     return;

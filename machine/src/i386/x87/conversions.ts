@@ -89,7 +89,10 @@ export function fromMagnitude(to: Extended, sign: number, high: number, low: num
   normalize(to, scratch);
 }
 
-/** Narrows to single precision; the bits are meaningless if an unmasked exception forbids the store. */
+/**
+ * Narrows to single precision. The bits are meaningless if an unmasked exception forbids the store. An extended denormal raises
+ * underflow, never the denormal exception.
+ */
 export function toSingle(c: Computation, x: Extended): number {
   const kind = c.specialOne(scratch, x);
   switch (kind) {
@@ -103,7 +106,6 @@ export function toSingle(c: Computation, x: Extended): number {
       return (scratch.sign << 31) | 0x7f800000 | ((scratch.high >>> 8) & 0x7fffff);
     default: {
       const sign = x.sign;
-      c.noteDenormals(kind, kind);
       normalize(scratch, x);
       c.round(
         scratch,
@@ -138,7 +140,6 @@ export function toDouble(c: Computation, x: Extended, to: Wide): void {
       break;
     default:
       scratch.sign = x.sign;
-      c.noteDenormals(kind, kind);
       normalize(scratch, x);
       c.round(
         scratch,

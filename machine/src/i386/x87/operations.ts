@@ -197,12 +197,14 @@ export function pushConverted(s: FloatingPointState, x: Extended, denormal: bool
     return;
   }
   c.begin(s.control);
-  if (denormal) c.exceptions |= Exception.denormal;
   if (kindOf(x) === Kind.signallingNaN) {
     c.exceptions |= Exception.invalid;
     x.high |= 0x40000000;
   }
-  if (s.commit()) registers.write(registers.push(), x);
+  if (!s.commit()) return;
+  // A denormal is loaded even if its exception is unmasked: only the next instruction traps.
+  if (denormal) s.raise(Exception.denormal);
+  registers.write(registers.push(), x);
 }
 
 export function pushRegister(s: FloatingPointState, i: number): void {
@@ -245,6 +247,15 @@ export function storeRegister(s: FloatingPointState, i: number, pop: boolean): v
     registers.move(r, t);
   }
   if (pop) registers.pop();
+}
+
+/** D9 D8, which no manual has: FSTP that lets an empty ST(0) pass. */
+export function storeRegisterQuietly(s: FloatingPointState, i: number): void {
+  const { registers } = s;
+  if (registers.isEmpty(registers.top)) {
+    s.clearC1();
+    registers.pop();
+  } else storeRegister(s, i, true);
 }
 
 /** After a store's computation: whether memory may be written. An unmasked exception other than precision forbids it. */
@@ -469,13 +480,17 @@ export function partialRemainder(s: FloatingPointState, toNearest: boolean): voi
   remainder(c, result, left, right, toNearest, quotient);
   if (!s.commit()) return;
   registers.write(t, result);
+  if ((c.exceptions & Exception.invalid) !== 0) {
+    s.status &= ~Status.c2;
+    return;
+  }
+  if (quotient.partial) {
+    s.setConditions(Status.c2);
+    return;
+  }
   const q = quotient.quotient;
-  if ((c.exceptions & Exception.invalid) !== 0) return;
   s.setConditions(
-    (quotient.partial ? Status.c2 : 0) |
-      ((q & 4) !== 0 ? Status.c0 : 0) |
-      ((q & 2) !== 0 ? Status.c3 : 0) |
-      ((q & 1) !== 0 ? Status.c1 : 0),
+    ((q & 4) !== 0 ? Status.c0 : 0) | ((q & 2) !== 0 ? Status.c3 : 0) | ((q & 1) !== 0 ? Status.c1 : 0),
   );
 }
 

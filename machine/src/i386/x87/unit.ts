@@ -272,6 +272,7 @@ class Pentium87 extends FloatingPointState implements FloatingPointUnit {
       case 5:
         switch (field) {
           case 0:
+            this.clearC1();
             registers.setEmpty((registers.top + i) & 7);
             return clocks.free;
           case 1:
@@ -295,6 +296,7 @@ class Pentium87 extends FloatingPointState implements FloatingPointUnit {
       default:
         switch (field) {
           case 0:
+            this.clearC1();
             registers.setEmpty((registers.top + i) & 7);
             registers.pop();
             return clocks.free;
@@ -321,7 +323,9 @@ class Pentium87 extends FloatingPointState implements FloatingPointUnit {
       case 2:
         return modrm === 0xd0 ? clocks.noOperation : undefinedOpcode;
       case 3:
-        return this.storeRegister(i, true);
+        this.settle();
+        operations.storeRegisterQuietly(this, i);
+        return clocks.storeRegister;
     }
     switch (modrm) {
       case 0xe0:

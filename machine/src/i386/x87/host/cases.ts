@@ -147,16 +147,21 @@ export function randomOperand(dice: Dice, kind: string): Uint8Array {
         );
       break;
     case "double":
-      if (dice.below(2) === 0) {
-        view.setUint32(
-          4,
-          (dice.below(2) << 31) |
-            (dice.pick([0, 1, 0x3fe, 0x3ff, 0x400, 0x7fe, 0x7ff]) << 20) |
-            dice.pick([0, 1, 0x80000, 0xfffff, 0x40001, dice.below(0x100000)]),
-          true,
-        );
-        view.setUint32(0, dice.pick([0, 1, 0x80000000, 0xffffffff, dice.word()]), true);
-      } else if (dice.below(2) === 0) view.setFloat64(0, dice.below(2000) - 1000, true);
+      switch (dice.below(4)) {
+        case 0:
+        case 1:
+          view.setUint32(
+            4,
+            (dice.below(2) << 31) |
+              (dice.pick([0, 1, 0x3fe, 0x3ff, 0x400, 0x7fe, 0x7ff]) << 20) |
+              dice.pick([0, 1, 0x80000, 0xfffff, 0x40001, dice.below(0x100000)]),
+            true,
+          );
+          view.setUint32(0, dice.pick([0, 1, 0x80000000, 0xffffffff, dice.word()]), true);
+          break;
+        case 2:
+          view.setFloat64(0, dice.below(2000) - 1000, true);
+      }
       break;
     case "integer":
       if (dice.below(2) === 0) {
