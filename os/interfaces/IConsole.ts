@@ -7,4 +7,6 @@ export interface IConsole extends IUnknown {
   write(buffer: InBytes, size: u32): HRESULT;
   /** Waits for one line and stores it without its newline, NUL-terminated; `length` excludes the NUL. `S_FALSE` at end of input. */
   readLine(buffer: OutBytes, size: u32, length: Out<u32>): HRESULT;
+  /** Waits until Ctrl-C is pressed. `E_CANCELLED`. */
+  waitInterrupt(): HRESULT;
 }

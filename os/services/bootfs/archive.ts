@@ -1,0 +1,94 @@
+/**
+ * Directory and files of a boot archive, read through an `IFile` so that it does not matter where the archive lies. Layout:
+ * toolchain/src/link/archive.ts. The kernel has checked the archive's head before it started anything.
+ */
+
+import type { IFile } from "../../interfaces/IFile";
+import type { IFileSystem } from "../../interfaces/IFileSystem";
+import { E_BADIMAGE, E_BUFFER, E_NOTFOUND, E_OUTOFMEMORY, S_FALSE, S_OK } from "../../interfaces/results";
+import type { HRESULT, InString, Out, OutBytes } from "../../interfaces/types";
+import { allocate, free } from "../../lib/rt/heap";
+import { stringCopy, stringEquals, stringLength } from "../../lib/rt/strings";
+
+const HEADER: u32 = 64;
+const ENTRY: u32 = 64;
+const NAME_SIZE: u32 = 48;
+const OFFSET_AT: usize = 48;
+const SIZE_AT: usize = 52;
+const MOST_FILES: u32 = 4096;
+
+/** One file: a range of the archive. */
+@unmanaged
+class ArchiveFile extends ComObject implements IFile {
+  archive: IFile = changetype<IFile>(0);
+  offset: u32 = 0;
+  size: u32 = 0;
+
+  length(bytes: Out<u32>): HRESULT {
+    store<u32>(bytes, this.size);
+    return S_OK;
+  }
+
+  read(offset: u32, buffer: OutBytes, size: u32, count: Out<u32>): HRESULT {
+    store<u32>(count, 0);
+    if (offset >= this.size) return S_OK;
+    return this.archive.read(this.offset + offset, buffer, min<u32>(size, this.size - offset), count);
+  }
+
+  finish(): void {
+    this.archive.release();
+  }
+}
+
+@unmanaged
+export class ArchiveFileSystem extends ComObject implements IFileSystem {
+  archive: IFile = changetype<IFile>(0);
+  files: u32 = 0;
+  /** Copy of the archive's entries. */
+  entries: usize = 0;
+
+  readDirectory(): HRESULT {
+    const header = stackAlloc(HEADER);
+    const count = stackAlloc(4);
+    let result = this.archive.read(0, header, HEADER, count);
+    if (result !== S_OK) return result;
+    const files = load<u32>(header, 12);
+    if (load<u32>(count) !== HEADER || files > MOST_FILES) return E_BADIMAGE;
+    this.entries = allocate(files * ENTRY);
+    if (this.entries === 0) return E_OUTOFMEMORY;
+    result = this.archive.read(HEADER, this.entries, files * ENTRY, count);
+    if (result === S_OK && load<u32>(count) !== files * ENTRY) result = E_BADIMAGE;
+    if (result === S_OK) this.files = files;
+    return result;
+  }
+
+  open(path: InString, out: Out<IFile>): HRESULT {
+    for (let index: u32 = 0; index < this.files; index++) {
+      const entry = this.entries + index * ENTRY;
+      if (!stringEquals(path, entry)) continue;
+      const file = newObject<ArchiveFile>();
+      if (!file) return E_OUTOFMEMORY;
+      this.archive.addRef();
+      file.archive = this.archive;
+      file.offset = load<u32>(entry, OFFSET_AT);
+      file.size = load<u32>(entry, SIZE_AT);
+      store<usize>(out, changetype<usize>(interfaceOf<IFile>(file)));
+      return S_OK;
+    }
+    return E_NOTFOUND;
+  }
+
+  entry(index: u32, path: OutBytes, size: u32, length: Out<u32>): HRESULT {
+    if (index >= this.files) return S_FALSE;
+    const entry = this.entries + index * ENTRY;
+    if (size < min<u32>(stringLength(entry) + 1, NAME_SIZE)) return E_BUFFER;
+    stringCopy(path, entry, size);
+    store<u32>(length, load<u32>(entry, SIZE_AT));
+    return S_OK;
+  }
+
+  finish(): void {
+    free(this.entries);
+    this.archive.release();
+  }
+}

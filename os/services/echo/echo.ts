@@ -1,0 +1,94 @@
+/** The echo object. */
+
+import type { EchoPoint, IEcho } from "../../interfaces/IEcho";
+import type { IEchoCallback } from "../../interfaces/IEchoCallback";
+import type { ProcessInfo } from "../../interfaces/ISystem";
+import { E_CANCELLED, E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
+import type { HRESULT, In, InBytes, InOut, InString, Out, OutBytes } from "../../interfaces/types";
+import { systemObject } from "../../lib/rt/program";
+import { stringLength } from "../../lib/rt/strings";
+import { sleep, wake } from "../../lib/rt/wait";
+
+/** Not 0 once the program shall end. */
+const stop: usize = memory.data(4, 16);
+
+export function stopWord(): usize {
+  return stop;
+}
+
+@unmanaged
+export class Echo extends ComObject implements IEcho {
+  nothing(): HRESULT {
+    return S_OK;
+  }
+
+  add(a: i32, b: i32, sum: Out<i32>): HRESULT {
+    store<i32>(sum, a + b);
+    return S_OK;
+  }
+
+  wide(a: u64, b: f64, sum: Out<f64>): HRESULT {
+    store<f64>(sum, <f64>a + b);
+    return S_OK;
+  }
+
+  mirror(point: In<EchoPoint>, out: Out<EchoPoint>): HRESULT {
+    const from = changetype<EchoPoint>(point);
+    const to = changetype<EchoPoint>(out);
+    to.x = -from.x;
+    to.y = -from.y;
+    to.weight = from.weight;
+    return S_OK;
+  }
+
+  increment(value: InOut<u32>): HRESULT {
+    store<u32>(value, load<u32>(value) + 1);
+    return S_OK;
+  }
+
+  sum(buffer: InBytes, size: u32, sum: Out<u32>): HRESULT {
+    let total: u32 = 0;
+    for (let index: u32 = 0; index < size; index++) total += load<u8>(buffer + index);
+    store<u32>(sum, total);
+    return S_OK;
+  }
+
+  fill(first: u32, buffer: OutBytes, size: u32): HRESULT {
+    for (let index: u32 = 0; index < size; index++) store<u8>(buffer + index, <u8>(first + index));
+    return S_OK;
+  }
+
+  length(string: InString, length: Out<u32>): HRESULT {
+    store<u32>(length, stringLength(string));
+    return S_OK;
+  }
+
+  callBack(callback: IEchoCallback, value: u32, answer: Out<u32>): HRESULT {
+    return callback.called(value, answer);
+  }
+
+  another(out: Out<IEcho>): HRESULT {
+    const echo = newObject<Echo>();
+    if (!echo) return E_OUTOFMEMORY;
+    store<usize>(out, changetype<usize>(interfaceOf<IEcho>(echo)));
+    return S_OK;
+  }
+
+  whereAmI(process: Out<u32>, ring: Out<u32>): HRESULT {
+    const info = stackAlloc(offsetof<ProcessInfo>());
+    const result = systemObject().self(info);
+    store<u32>(process, changetype<ProcessInfo>(info).id);
+    store<u32>(ring, codeSegment() & 3);
+    return result;
+  }
+
+  slow(milliseconds: u32): HRESULT {
+    return sleep(milliseconds) === 0 ? S_OK : E_CANCELLED;
+  }
+
+  quit(): HRESULT {
+    volatileStore32(stop, 1);
+    wake(stop, 1);
+    return S_OK;
+  }
+}
