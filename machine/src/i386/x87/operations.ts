@@ -468,6 +468,8 @@ export function binary(s: FloatingPointState, operation: number): void {
 /** FPREM (truncating) and FPREM1. */
 export function partialRemainder(s: FloatingPointState, toNearest: boolean): void {
   const { registers, computation: c } = s;
+  // Even an exception ends the reduction.
+  s.status &= ~Status.c2;
   const t = registers.top;
   const r = (t + 1) & 7;
   if (registers.isEmpty(t) || registers.isEmpty(r)) {
@@ -480,10 +482,7 @@ export function partialRemainder(s: FloatingPointState, toNearest: boolean): voi
   remainder(c, result, left, right, toNearest, quotient);
   if (!s.commit()) return;
   registers.write(t, result);
-  if ((c.exceptions & Exception.invalid) !== 0) {
-    s.status &= ~Status.c2;
-    return;
-  }
+  if (quotient.quotient < 0) return;
   if (quotient.partial) {
     s.setConditions(Status.c2);
     return;
@@ -537,6 +536,7 @@ export function extractParts(s: FloatingPointState): void {
 /** FSIN and FCOS. */
 export function sineOrCosine(s: FloatingPointState, cosine: boolean): void {
   const { registers, computation: c } = s;
+  s.status &= ~Status.c2;
   const t = registers.top;
   if (registers.isEmpty(t)) {
     if (s.stackFault(false)) registers.writeIndefinite(t);
@@ -556,13 +556,13 @@ function finishTrigonometry(s: FloatingPointState, done: Trigonometry, pushes: b
     return;
   }
   if (!s.commit()) return;
-  s.status &= ~Status.c2;
   registers.write(registers.top, result);
   if (pushes) registers.write(registers.push(), second);
 }
 
 /** FSINCOS: sine replaces ST(0), cosine is pushed. */
 export function sineAndCosine(s: FloatingPointState): void {
+  s.status &= ~Status.c2;
   if (!mayReplaceAndPush(s)) return;
   const { registers, computation: c } = s;
   registers.read(registers.top, left);
@@ -572,6 +572,7 @@ export function sineAndCosine(s: FloatingPointState): void {
 
 /** FPTAN: the tangent replaces ST(0), 1 is pushed (a NaN is pushed again). */
 export function partialTangent(s: FloatingPointState): void {
+  s.status &= ~Status.c2;
   if (!mayReplaceAndPush(s)) return;
   const { registers, computation: c } = s;
   registers.read(registers.top, left);

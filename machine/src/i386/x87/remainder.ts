@@ -23,7 +23,7 @@ const right = new Extended();
 
 /** What FPREM leaves in the condition codes besides the remainder. */
 export interface RemainderResult {
-  /** Low bits of the quotient; meaningful when `partial` is false. */
+  /** Low bits of the quotient when `partial` is false; -1 when there was no division (a NaN results). */
   quotient: number;
   /** True when the reduction is incomplete (C2). */
   partial: boolean;
@@ -41,7 +41,7 @@ export function remainder(
   toNearest: boolean,
   result: RemainderResult,
 ): void {
-  result.quotient = 0;
+  result.quotient = -1;
   result.partial = false;
   const ka = kindOf(a);
   const kb = kindOf(b);
@@ -50,6 +50,7 @@ export function remainder(
     c.invalid(out);
     return;
   }
+  result.quotient = 0;
   c.noteDenormals(ka, kb);
   if (ka === Kind.zero) {
     copy(out, a);

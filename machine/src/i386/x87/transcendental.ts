@@ -237,7 +237,10 @@ export function logarithm(c: Computation, out: Extended, x: Extended, y: Extende
   deliverProduct(c, out, y, result, 0);
 }
 
-/** FYL2XP1: y * log2(x + 1); defined for |x| up to 1 - sqrt(2)/2. */
+/**
+ * FYL2XP1: y * log2(x + 1); defined for |x| up to 1 - sqrt(2)/2. Beyond, where the manual leaves the result undefined, larger x
+ * give the logarithm as well, and an x of -1 or less comes back.
+ */
 export function logarithmPlusOne(c: Computation, out: Extended, x: Extended, y: Extended): void {
   const kx = kindOf(x);
   const ky = kindOf(y);
@@ -262,7 +265,9 @@ export function logarithmPlusOne(c: Computation, out: Extended, x: Extended, y: 
     return;
   }
   if (x.sign !== 0 && x.exponent >= bias) {
-    c.invalid(out);
+    c.noteDenormals(kx, ky);
+    c.exceptions |= Exception.precision;
+    copy(out, x);
     return;
   }
   c.noteDenormals(kx, ky);
