@@ -54,10 +54,16 @@ declare function text(literal: string): usize;
 /** Code address of a function. */
 declare function functionAddress<F extends (...args: never[]) => unknown>(f: F): usize;
 
+/** Kernel only: address of the table of all interfaces (drawn in toolchain/src/front/descriptors.ts). */
+declare function interfaceTable(): usize;
+
 /** Base of every class that implements interfaces: vtable, reference count. */
 declare class ComObject {
   /** Current number of references. */
   references: u32;
+  queryInterface(iid: u32, out: usize): i32;
+  addRef(): u32;
+  release(): u32;
 }
 /** A new object with one reference, or null when memory is exhausted. */
 declare function newObject<T>(): T;

@@ -10,3 +10,4 @@ export interface IConsole extends IUnknown {
   /** Waits until Ctrl-C is pressed. `E_CANCELLED`. */
   waitInterrupt(): HRESULT;
 }
+export declare const IConsole: { readonly IID: u32 };

@@ -17,3 +17,4 @@ export interface IDriver extends IUnknown {
   translate(address: u32, physical: Out<u32>): HRESULT;
   mapDevice(physical: u32, size: u32, address: Out<u32>): HRESULT;
 }
+export declare const IDriver: { readonly IID: u32 };

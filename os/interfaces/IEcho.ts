@@ -1,6 +1,6 @@
 import type { IEchoCallback } from "./IEchoCallback";
 import type { IUnknown } from "./IUnknown";
-import type { f64, HRESULT, i32, In, InBytes, InOut, InString, Out, OutBytes, u32, u64 } from "./types";
+import type { f64, HRESULT, In, InBytes, InOut, InString, i32, Out, OutBytes, u32, u64 } from "./types";
 
 /** A structure that calls carry whole. */
 @unmanaged
@@ -35,3 +35,4 @@ export interface IEcho extends IUnknown {
   /** Ends the server's program. */
   quit(): HRESULT;
 }
+export declare const IEcho: { readonly IID: u32 };

@@ -5,3 +5,4 @@ import type { HRESULT, Out, u32 } from "./types";
 export interface IEchoCallback extends IUnknown {
   called(value: u32, answer: Out<u32>): HRESULT;
 }
+export declare const IEchoCallback: { readonly IID: u32 };

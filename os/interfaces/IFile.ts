@@ -7,3 +7,4 @@ export interface IFile extends IUnknown {
   /** Reads up to `size` bytes at `offset`; `count` is what was there, 0 past the end. */
   read(offset: u32, buffer: OutBytes, size: u32, count: Out<u32>): HRESULT;
 }
+export declare const IFile: { readonly IID: u32 };

@@ -8,3 +8,4 @@ export interface IFileSystem extends IUnknown {
   /** The `index`-th file: its path, NUL-terminated, and its length. `S_FALSE` past the last. */
   entry(index: u32, path: OutBytes, size: u32, length: Out<u32>): HRESULT;
 }
+export declare const IFileSystem: { readonly IID: u32 };

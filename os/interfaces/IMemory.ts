@@ -14,3 +14,4 @@ export interface IMemory extends IUnknown {
   /** Physical address of the frame under `address`; 0 when not touched yet. */
   frame(address: u32, physical: Out<u32>): HRESULT;
 }
+export declare const IMemory: { readonly IID: u32 };

@@ -8,3 +8,4 @@ export interface IProcess extends IUnknown {
   kill(): HRESULT;
   identity(id: Out<u32>): HRESULT;
 }
+export declare const IProcess: { readonly IID: u32 };

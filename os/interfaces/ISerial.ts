@@ -10,3 +10,4 @@ export interface ISerial extends IUnknown {
   /** Waits until everything written has left. */
   flush(): HRESULT;
 }
+export declare const ISerial: { readonly IID: u32 };

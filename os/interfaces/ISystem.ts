@@ -72,7 +72,14 @@ export interface ISystem extends IUnknown {
   /** Loads the image `name` and starts its `main` with `arguments` (words separated by blanks) at `place`. */
   run(name: InString, args: InString, place: u32, out: Out<IProcess>): HRESULT;
   /** The same for an image in the caller's memory. `E_BADIMAGE` for anything that is not a good image. */
-  runImage(name: InString, image: InBytes, size: u32, args: InString, place: u32, out: Out<IProcess>): HRESULT;
+  runImage(
+    name: InString,
+    image: InBytes,
+    size: u32,
+    args: InString,
+    place: u32,
+    out: Out<IProcess>,
+  ): HRESULT;
   /** Facts about the caller's own space. */
   self(info: Out<ProcessInfo>): HRESULT;
   /** The `index`-th process, the kernel being 0. `S_FALSE` past the last. */
@@ -95,3 +102,4 @@ export interface ISystem extends IUnknown {
   /** Ends the run; `code` is the exit code of the machine. Does not return. */
   powerOff(code: u32): HRESULT;
 }
+export declare const ISystem: { readonly IID: u32 };

@@ -10,3 +10,4 @@ export interface IThread extends IUnknown {
   setPriority(priority: u32): HRESULT;
   identity(id: Out<u32>): HRESULT;
 }
+export declare const IThread: { readonly IID: u32 };

@@ -8,3 +8,4 @@ export interface IThreads extends IUnknown {
   create(entry: u32, argument: u32, priority: u32, out: Out<IThread>): HRESULT;
   current(id: Out<u32>): HRESULT;
 }
+export declare const IThreads: { readonly IID: u32 };

@@ -9,3 +9,4 @@ export interface IUnknown {
   /** Gives a reference back; the object ends with its last one. Returns the new count. */
   release(): u32;
 }
+export declare const IUnknown: { readonly IID: u32 };
