@@ -1,0 +1,58 @@
+/** `rialto boot`: builds what has changed and boots the system to its prompt, or runs shell lines and powers off. */
+import type { Command } from "commander";
+import type { BootHost } from "../boot.ts";
+
+interface BootFlags {
+  readonly on: string;
+  readonly exec: readonly string[];
+  readonly script?: string;
+  readonly place: readonly string[];
+  readonly set: readonly string[];
+  readonly memory: string;
+  readonly stats?: string;
+}
+
+const EXAMPLES = `
+Without --exec or --script the terminal is the console: Ctrl-C ends the program in the foreground, Ctrl-D at the prompt
+(or poweroff) ends the machine, Ctrl-A x leaves at once. With them the exit status is that of the first line that failed.
+
+Examples:
+  rialto boot
+  rialto boot --exec "run hello" --exec "run -k hello"
+  rialto boot --place console=process --place bootfs=kernel --exec ps
+  rialto boot --on qemu --script lines.txt
+`;
+
+const collect = (value: string, values: readonly string[]): string[] => [...values, value];
+
+export function register(program: Command): void {
+  program
+    .command("boot")
+    .description("build the system and boot it")
+    .option("--on <machine>", "rialto (ours) or qemu", "rialto")
+    .option("--exec <line>", "run a shell line, then power off (repeatable)", collect, [])
+    .option("--script <file>", "run the shell lines of a file, then power off")
+    .option(
+      "--place <service=where>",
+      "start a service in the kernel or in a process (repeatable)",
+      collect,
+      [],
+    )
+    .option("--set <key=value>", "set a boot option (repeatable)", collect, [])
+    .option("-m, --memory <size>", "size of RAM", "16M")
+    .option("--stats <file>", "write counts of the run as JSON")
+    .addHelpText("after", EXAMPLES)
+    .action(async (flags: BootFlags) => {
+      const { boot } = await import("../boot.ts");
+      const { bootOptions, parseHost, scriptOf } = await import("../boot-flags.ts");
+      const { parseMemorySize } = await import("../sizes.ts");
+      const on: BootHost = parseHost(flags.on);
+      process.exitCode = await boot({
+        on,
+        script: scriptOf(flags.exec, flags.script),
+        options: bootOptions(flags.place, flags.set),
+        memory: parseMemorySize(flags.memory),
+        stats: flags.stats,
+      });
+    });
+}
