@@ -3,7 +3,8 @@
  *
  * An image is a folder: `os/kernel`, every folder of `os/lib` with TypeScript in it, every folder of `os/drivers`,
  * `os/services`, `os/apps`, `os/tests` with a `main.ts`. The sources of an image are its entry files, its assembly files,
- * and everything reachable from them through imports; the kernel also reads every interface, for its descriptor table.
+ * and everything reachable from them through imports; the kernel also reads every interface, for its descriptor table, and every image the heap that the
+ * IDL transform's objects come from.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
@@ -147,7 +148,8 @@ export class SourceReader {
 
   /** All files whose contents decide what the image becomes. */
   sourcesOf(image: ImageSource): string[] {
-    const starts = [...image.entries, ...image.assembly];
+    const heap = image.kind === "kernel" ? "os/kernel/memory/heap.ts" : "os/lib/rt/heap.ts";
+    const starts = [...image.entries, ...image.assembly, join(this.root, heap)].filter((file) => existsSync(file));
     const interfaces = join(this.root, "os", "interfaces");
     if (image.kind === "kernel" && existsSync(interfaces))
       starts.push(...filesBelow(interfaces).filter(isGuest));

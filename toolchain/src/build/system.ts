@@ -28,7 +28,7 @@ export const REPOSITORY = fileURLToPath(new URL("../../../", import.meta.url));
 
 /** Turns an image's sources into objects. */
 export interface ImageCompiler {
-  compile(image: ImageSource, base: number): Promise<readonly CodeObject[]>;
+  compile(image: ImageSource): Promise<readonly CodeObject[]>;
   /** Ends whatever the compiler keeps running. */
   close?(): Promise<void>;
 }
@@ -175,7 +175,7 @@ class Build {
       Promise.all(
         jobs.map(async (job) => {
           report(job.image.name, "compile");
-          job.objects = await compiler.compile(job.image, job.range.base);
+          job.objects = await compiler.compile(job.image);
           finished++;
           report(job.image.name, "compile");
         }),
