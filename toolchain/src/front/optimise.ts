@@ -1,0 +1,76 @@
+/**
+ * The Binaryen passes that an image goes through. Linear memory is the whole address space, so nothing may assume that low
+ * memory is unused or that a trap cannot happen; floating point stays exact. A function that calls `stackAlloc` is never
+ * inlined: its stack is given back at its own return, and a loop around the inlined body would grow the frame each time.
+ */
+
+import { binaryen, type WrappedModule } from "./binaryen.ts";
+
+const passes: readonly string[] = [
+  "duplicate-function-elimination",
+  "remove-unused-module-elements",
+  "once-reduction",
+  "simplify-locals-nostructure",
+  "vacuum",
+  "inlining-optimizing",
+  "simplify-globals-optimizing",
+  "remove-unused-module-elements",
+  "rse",
+  "vacuum",
+  "code-folding",
+  "ssa-nomerge",
+  "local-cse",
+  "remove-unused-brs",
+  "remove-unused-names",
+  "merge-blocks",
+  "precompute-propagate",
+  "optimize-instructions",
+  "dce",
+  "remove-unused-brs",
+  "remove-unused-names",
+  "merge-blocks",
+  "precompute-propagate",
+  "pick-load-signs",
+  "simplify-locals-notee-nostructure",
+  "vacuum",
+  "local-cse",
+  "licm",
+  "reorder-locals",
+  "coalesce-locals",
+  "simplify-locals",
+  "coalesce-locals",
+  "reorder-locals",
+  "vacuum",
+  "rse",
+  "dae-optimizing",
+  "inlining-optimizing",
+  "duplicate-import-elimination",
+  "simplify-globals-optimizing",
+  "precompute-propagate",
+  "optimize-instructions",
+  "remove-unused-brs",
+  "remove-unused-names",
+  "merge-blocks",
+  "vacuum",
+  "duplicate-function-elimination",
+  "remove-unused-module-elements",
+];
+
+export function optimise(module: WrappedModule, notInlined: readonly string[]): void {
+  binaryen.setDebugInfo(true);
+  binaryen.setOptimizeLevel(3);
+  binaryen.setShrinkLevel(0);
+  binaryen.setFastMath(false);
+  binaryen.setLowMemoryUnused(false);
+  binaryen.setAlwaysInlineMaxSize(12);
+  binaryen.setFlexibleInlineMaxSize(40);
+  binaryen.setOneCallerInlineMaxSize(200);
+  binaryen.setAllowInliningFunctionsWithLoops(true);
+  binaryen.clearPassArguments();
+  for (const name of notInlined) {
+    binaryen.setPassArgument("no-inline", name);
+    module.runPasses(["no-inline"]);
+  }
+  binaryen.clearPassArguments();
+  module.runPasses(passes);
+}
