@@ -15,8 +15,8 @@ import { ImageMemory } from "../environment.ts";
 import { createFloatingPointUnit, Path } from "../unit.ts";
 
 export interface Case {
-  /** Instructions in order: opcode byte and ModR/M each; memory forms use [esi]. */
-  readonly code: readonly (readonly [number, number])[];
+  /** Instructions in order: opcode byte and ModR/M, perhaps after 0x66 (16-bit operands); memory forms use [esi]. */
+  readonly code: readonly (readonly number[])[];
   readonly image: Uint8Array;
   readonly operand: Uint8Array;
 }
@@ -48,9 +48,7 @@ export function buildHost(): { run: (cases: readonly Case[]) => Result[]; dispos
     const input = new Uint8Array(cases.length * size).fill(0x90);
     cases.forEach((one, index) => {
       const base = index * size;
-      one.code.forEach(([opcode, modrm], position) => {
-        input.set([opcode, modrm], base + 2 * position);
-      });
+      input.set(one.code.flat(), base);
       input.set(one.image, base + codeSize);
       input.set(one.operand, base + codeSize + imageSize);
     });
@@ -92,9 +90,12 @@ export function runHere(one: Case, path: Path = Path.fast): Result {
     },
   };
   unit.restore(one.image);
-  for (const [opcode, modrm] of one.code)
+  for (const bytes of one.code) {
+    const [opcode, modrm] = bytes.slice(-2);
+    host.operandSize16 = bytes[0] === 0x66;
     if (unit.execute(opcode - 0xd8, modrm, memory, host, 0, 0) < 0)
       throw new Error(`${opcode.toString(16)} ${modrm.toString(16)} is undefined`);
+  }
   return { image: unit.save(), operand, ax };
 }
 
@@ -122,22 +123,22 @@ export function describe(result: Result, statusMask = 0xffff): string {
   return `${describeImage(image)} mem ${hex(result.operand.subarray(0, 16))} ax ${(result.ax & statusMask).toString(16)}`;
 }
 
-/** Unequal cases, described, at most `limit`. */
+/** Unequal cases of one of our paths and the host's results, described, at most `limit`. */
 export function differences(
-  run: (cases: readonly Case[]) => Result[],
   cases: readonly Case[],
+  theirs: readonly Result[],
   path: Path,
   statusMask = 0xffff,
-  limit = 10,
+  limit = 5,
 ): string[] {
   const found: string[] = [];
-  const theirs = run(cases);
   for (let index = 0; index < cases.length && found.length < limit; index++) {
     const one = cases[index];
-    const ours = describe(runHere(one, path), statusMask);
+    const result = runHere(one, path);
+    const ours = describe(result, statusMask);
     const other = describe(theirs[index], statusMask);
     if (ours !== other) {
-      const code = one.code.map((pair) => pair.map((byte) => byte.toString(16)).join(" ")).join("; ");
+      const code = one.code.map((bytes) => hex(Uint8Array.from(bytes).reverse())).join(" ");
       found.push(
         `${code}\n from ${describeImage(one.image)} mem ${hex(one.operand.subarray(0, 16))}\n ours ${ours}\n host ${other}`,
       );
