@@ -1,9 +1,11 @@
 /**
  * Clocks of the floating-point instructions. Source: Intel, Pentium Processor Family Developer's Manual, volume 3,
- * appendix F, table F-3 ("Floating-Point Instructions").
+ * appendix F ("Instruction Format and Timing"), the table of floating-point instructions, protected-mode column. The
+ * division's dependence on precision control is from Intel's application note AP-500, "Optimizations for Intel's 32-bit
+ * Processors"; the manual's table has extended precision only.
  *
  * Where the manual gives latency and throughput ("3/1") the latency stands here: nothing overlaps in a model that counts
- * table clocks. Where it gives a range the upper end stands here. FWAIT (1 clock) is the processor's.
+ * table clocks. Where it gives a range ("17-173") the upper end stands here. FWAIT (1 clock) is the processor's.
  */
 
 export const clocks = {
@@ -23,7 +25,7 @@ export const clocks = {
   exponential: 57,
   extract: 13,
   free: 1,
-  initialize: 12,
+  initialize: 16,
   integerAdd: 7,
   integerMultiply: 7,
   loadControlWord: 7,
@@ -53,11 +55,12 @@ export const clocks = {
   storeControlWord: 2,
   storeDecimal: 154,
   storeEnvironment16: 49,
-  storeEnvironment32: 48,
+  storeEnvironment32: 50,
   storeExtended: 3,
   storeInteger: 6,
   storeReal: 2,
   storeRegister: 1,
-  storeStatusWord: 2,
+  storeStatusWord: 5,
+  storeStatusWordToAx: 6,
   test: 4,
 } as const;

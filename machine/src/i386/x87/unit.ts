@@ -308,7 +308,7 @@ class Pentium87 extends FloatingPointState implements FloatingPointUnit {
           default:
             if (modrm !== 0xe0) return undefinedOpcode;
             host.setAx(this.statusWord);
-            return clocks.storeStatusWord;
+            return clocks.storeStatusWordToAx;
         }
     }
   }
