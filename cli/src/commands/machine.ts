@@ -1,0 +1,40 @@
+/**
+ * `rialto machine KERNEL`: boots any multiboot kernel on the Pentium machine, as `qemu-system-i386 -kernel` does.
+ */
+import type { Command } from "commander";
+
+interface MachineFlags {
+  readonly module: readonly string[];
+  readonly memory: string;
+  readonly append: string;
+  readonly stats?: string;
+  readonly debugConsole?: string;
+}
+
+const EXAMPLES = `
+The first serial port is the terminal (Ctrl-A x ends the run, Ctrl-C goes to the guest); with input from a file or
+/dev/null the machine does not wait for the wall clock. The guest ends the run by a write to port 0xf4 (exit status
+(value << 1) | 1, as QEMU's isa-debug-exit), by the monitor port (any status), or by powering off (0).
+
+Examples:
+  rialto machine kernel.elf --memory 32M --append "quiet root=archive"
+  rialto machine kernel.elf --module "disk.img archive" --module "lines.txt script"
+`;
+
+const collect = (value: string, values: readonly string[]): string[] => [...values, value];
+
+export function register(program: Command): void {
+  program
+    .command("machine <kernel>")
+    .description("boot a multiboot kernel on the Pentium machine")
+    .option("--module <file-and-arguments>", "load a module with the kernel (repeatable)", collect, [])
+    .option("-m, --memory <size>", "size of RAM", "16M")
+    .option("--append <text>", "add to the kernel's command line", "")
+    .option("--stats <file>", "write counts of the run as JSON")
+    .option("--debug-console <file>", "write what the guest sends to port 0xe9 ('-' is stderr)")
+    .addHelpText("after", EXAMPLES)
+    .action(async (kernel: string, flags: MachineFlags) => {
+      const { runMachine } = await import("../machine-run.ts");
+      process.exitCode = await runMachine(kernel, flags);
+    });
+}

@@ -1,0 +1,104 @@
+/** What `rialto machine` does: reads the files, builds the board, runs a session on it, reports its end. */
+import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { MultibootError, type MultibootModule } from "@rialto/machine/boards/multiboot.ts";
+import { PentiumPc } from "@rialto/machine/boards/pentium-pc.ts";
+import { fileErrorReason, UserError } from "./errors.ts";
+import { describeEnd, Session } from "./session.ts";
+import { parseMemorySize } from "./sizes.ts";
+import { StandardInput, StandardOutput } from "./standard-streams.ts";
+
+export interface MachineRunOptions {
+  /** "FILE arguments" each; the kernel sees the whole string, as with QEMU. */
+  readonly module: readonly string[];
+  readonly memory: string;
+  readonly append: string;
+  readonly stats?: string;
+  readonly debugConsole?: string;
+}
+
+/** Bytes of an input file, or an error that says what it was for. */
+export function readInputFile(path: string, role: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new UserError(`cannot read ${role} ${path}: ${fileErrorReason(error)}`, { cause: error });
+  }
+}
+
+/** Opens the file for writing now, so that a wrong path is found before the run and not after it. */
+function openOutputFile(path: string, role: string): number {
+  try {
+    return openSync(path, "w");
+  } catch (error) {
+    throw new UserError(`cannot write ${role} ${path}: ${fileErrorReason(error)}`, { cause: error });
+  }
+}
+
+/** Writes the statistics of a run as one JSON object. */
+export function writeStatistics(descriptor: number, pc: PentiumPc): void {
+  writeFileSync(descriptor, `${JSON.stringify(pc.statistics(), null, 2)}\n`);
+  closeSync(descriptor);
+}
+
+/** Runs a loaded board on the process's standard streams until it ends; signals end it in order. */
+export async function runOnStandardStreams(
+  create: (serialOutput: (byte: number) => void) => PentiumPc,
+): Promise<{ readonly pc: PentiumPc; readonly status: number }> {
+  const input = new StandardInput();
+  let session: Session | undefined;
+  const output = new StandardOutput(() => session?.quit("", 141));
+  const pc = create((byte) => session?.serialOutput(byte));
+  session = new Session(pc, input, output);
+  const interrupted = () => session.quit("interrupted", 130);
+  const terminated = () => session.quit("terminated", 143);
+  process.on("SIGINT", interrupted);
+  process.on("SIGTERM", terminated);
+  try {
+    const { status, message } = describeEnd(await session.run());
+    if (message) process.stderr.write(`rialto: ${message}\n`);
+    return { pc, status };
+  } finally {
+    process.off("SIGINT", interrupted);
+    process.off("SIGTERM", terminated);
+  }
+}
+
+export async function runMachine(kernelPath: string, options: MachineRunOptions): Promise<number> {
+  const memory = parseMemorySize(options.memory);
+  const kernel = readInputFile(kernelPath, "kernel");
+  const modules = options.module.map((text): MultibootModule => {
+    const [path] = text.trim().split(/\s+/);
+    if (!path) throw new UserError("--module needs a file name", { exitCode: 2 });
+    return { commandLine: text.trim(), bytes: readInputFile(path, "module") };
+  });
+  const stats = options.stats === undefined ? undefined : openOutputFile(options.stats, "statistics");
+  const debug =
+    options.debugConsole === undefined
+      ? undefined
+      : options.debugConsole === "-"
+        ? 2
+        : openOutputFile(options.debugConsole, "debug console");
+
+  const { pc, status } = await runOnStandardStreams((serialOutput) => {
+    const board = new PentiumPc({
+      memory,
+      serialOutput,
+      debugOutput: (byte) => {
+        if (debug !== undefined) writeSync(debug, Uint8Array.of(byte));
+      },
+    });
+    try {
+      board.loadMultiboot(kernel, {
+        modules,
+        commandLine: options.append ? `${kernelPath} ${options.append}` : kernelPath,
+      });
+    } catch (error) {
+      if (error instanceof MultibootError)
+        throw new UserError(`${kernelPath}: ${error.message}`, { cause: error });
+      throw error;
+    }
+    return board;
+  });
+  if (stats !== undefined) writeStatistics(stats, pc);
+  return status;
+}
