@@ -1,0 +1,109 @@
+/**
+ * One abuse a run, named by the first argument; the suite runs it in a process and checks how it ends. An abuse that comes
+ * back returns the result that the system gave it.
+ */
+
+import { IDriver } from "../../interfaces/IDriver";
+import { IEcho } from "../../interfaces/IEcho";
+import type { ISystem, ProcessInfo } from "../../interfaces/ISystem";
+import { IThreads } from "../../interfaces/IThreads";
+import { E_FAIL, S_OK } from "../../interfaces/results";
+import { print } from "../../lib/rt/print";
+import { systemObject } from "../../lib/rt/program";
+import { parseNumber, stringEquals } from "../../lib/rt/strings";
+
+/** First entry of the proxy table of a process, and its entries' size. */
+const PROXIES: usize = 0x3f001000;
+const PROXY_SIZE: usize = 8;
+const UNMAPPED: usize = 0x20000000;
+const KERNEL_LINEAR: usize = 0x90000000;
+const SLOW: u32 = 100000;
+
+declare function badStackCall(proxy: usize): i32;
+
+let data: u32 = 0;
+/** A zero that the compiler does not know. */
+const zeroWord: usize = memory.data(4, 16);
+
+export function main(argc: i32, argv: usize): i32 {
+  if (argc < 2) {
+    print(text("usage: abuse NAME [arguments]\n"));
+    return 2;
+  }
+  const name = load<usize>(argv, 4);
+  if (stringEquals(name, text("exit"))) return exitWith(load<usize>(argv, 8));
+  if (stringEquals(name, text("count"))) return argc;
+  if (stringEquals(name, text("data"))) return <i32>++data;
+  if (stringEquals(name, text("spin"))) while (true) data++;
+  if (stringEquals(name, text("call-slow"))) return callSlow(load<usize>(argv, 8));
+  if (stringEquals(name, text("read-null"))) return load<i32>(volatileLoad32(zeroWord));
+  if (stringEquals(name, text("write-code"))) store<u32>(functionAddress(main), 0);
+  if (stringEquals(name, text("write-kernel"))) store<u32>(KERNEL_LINEAR, 0);
+  if (stringEquals(name, text("overflow-stack"))) return overflow(1);
+  if (stringEquals(name, text("divide"))) return 1 / <i32>volatileLoad32(zeroWord);
+  if (stringEquals(name, text("privileged"))) halt();
+  if (stringEquals(name, text("port"))) portOut8(0x80, 0);
+  if (stringEquals(name, text("undefined"))) unreachable();
+  return callAbuse(name);
+}
+
+function exitWith(number: usize): i32 {
+  const word = stackAlloc(4);
+  return parseNumber(number, word) ? load<i32>(word) : E_FAIL;
+}
+
+function overflow(depth: u32): i32 {
+  const area = stackAlloc(4000);
+  store<u32>(area, depth);
+  return overflow(depth + 1) + load<i32>(area);
+}
+
+function callSlow(server: usize): i32 {
+  const word = stackAlloc(4);
+  const result = systemObject().bind(server, IEcho.IID, word);
+  return result === S_OK ? changetype<IEcho>(load<usize>(word)).slow(SLOW) : result;
+}
+
+/** Calls that pass something bad. */
+function callAbuse(name: usize): i32 {
+  const system = systemObject();
+  const word = stackAlloc(4);
+  if (stringEquals(name, text("pass-kernel-pointer"))) return system.self(KERNEL_LINEAR);
+  if (stringEquals(name, text("pass-wrapping-buffer"))) return system.registeredName(0, UNMAPPED, 0xf0000000);
+  if (stringEquals(name, text("pass-unmapped"))) return system.self(UNMAPPED);
+  if (stringEquals(name, text("pass-read-only"))) return system.self(functionAddress(main));
+  if (stringEquals(name, text("call-free-handle"))) return callProxy(PROXIES + 7000 * PROXY_SIZE);
+  if (stringEquals(name, text("call-wild-handle"))) return callWith(PROXIES, PROXIES + 3);
+  if (stringEquals(name, text("call-released"))) return callReleased();
+  if (stringEquals(name, text("call-missing-method"))) return callMethod(changetype<usize>(system), 60);
+  if (stringEquals(name, text("bad-stack"))) return badStackCall(changetype<usize>(system));
+  if (stringEquals(name, text("driver-call"))) {
+    const result = system.queryInterface(IDriver.IID, word);
+    return result === S_OK ? changetype<IDriver>(load<usize>(word)).pin(zeroWord, 4) : result;
+  }
+  print(text("abuse: unknown name\n"));
+  return E_FAIL;
+}
+
+function callProxy(proxy: usize): i32 {
+  return changetype<ISystem>(proxy).self(stackAlloc(offsetof<ProcessInfo>()));
+}
+
+/** Calls the stub of `proxy`'s method 8 with another `this`. */
+function callWith(proxy: usize, object: usize): i32 {
+  const vtable = load<usize>(proxy);
+  return call_indirect<i32>(load<u32>(vtable, 32), object, 0);
+}
+
+function callReleased(): i32 {
+  const word = stackAlloc(4);
+  const result = systemObject().queryInterface(IThreads.IID, word);
+  if (result !== S_OK) return result;
+  const threads = changetype<IThreads>(load<usize>(word));
+  threads.release();
+  return threads.current(word);
+}
+
+function callMethod(object: usize, method: u32): i32 {
+  return call_indirect<i32>(load<u32>(load<usize>(object) + method * 4), object);
+}

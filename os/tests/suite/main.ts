@@ -1,0 +1,41 @@
+/**
+ * The guest test suite: one program for both environments. `suite [GROUP]` runs all cases, or one group of them, and ends with
+ * "N passed, N failed".
+ */
+
+import { PLACE_KERNEL, PLACE_PROCESS } from "../../interfaces/ISystem";
+import { makePrinter, PRINTER_SIZE, print } from "../../lib/rt/print";
+import { stringEquals } from "../../lib/rt/strings";
+import { callCases, connectionCases } from "./calls";
+import { failedCases, passedCases } from "./check";
+import { memoryCases } from "./memory";
+import { abuseCases, programCases } from "./programs";
+import { threadCases } from "./threads";
+
+export function main(argc: i32, argv: usize): i32 {
+  if (argc > 2) {
+    print(text("usage: suite [calls|connections|threads|memory|programs|abuse]\n"));
+    return 2;
+  }
+  const group: usize = argc === 2 ? load<usize>(argv, 4) : 0;
+  if (wanted(group, text("memory"))) memoryCases();
+  if (wanted(group, text("threads"))) threadCases();
+  if (wanted(group, text("programs"))) programCases();
+  if (wanted(group, text("calls"))) {
+    callCases(PLACE_PROCESS);
+    callCases(PLACE_KERNEL);
+  }
+  if (wanted(group, text("connections"))) connectionCases();
+  if (wanted(group, text("abuse"))) abuseCases();
+  const out = makePrinter(stackAlloc(PRINTER_SIZE));
+  out.number(passedCases());
+  out.text(text(" passed, "));
+  out.number(failedCases());
+  out.text(text(" failed"));
+  out.end();
+  return failedCases() > 0 || passedCases() === 0 ? 1 : 0;
+}
+
+function wanted(group: usize, name: usize): bool {
+  return group === 0 || stringEquals(group, name);
+}
