@@ -1,0 +1,519 @@
+/**
+ * Allocated code to machine code: frames, branches, pseudo-instructions, the line table.
+ *
+ *   [ebp + 8 + 4 n]  argument word n
+ *   [ebp + 4]        return address
+ *   [ebp]            caller's EBP
+ *   [ebp - 4 …]      saved EBX, ESI, EDI, those that are used
+ *   …                slots, then what stackAlloc took, then arguments on their way
+ *
+ * A function has a frame unless it calls nobody, has no slots and uses no register that must be saved; then EBP is
+ * untouched and ESP points at the return address throughout, so that a debugger can unwind either kind. Frames of
+ * more than a page touch every page in order, because stacks grow by faults.
+ */
+import type { Assembler } from "@rialto/machine/i386/assembler.ts";
+import type { Mnemonic } from "@rialto/machine/i386/assembler-forms.ts";
+import {
+  type Address,
+  cr0,
+  cr2,
+  cr3,
+  cr4,
+  cs,
+  dword,
+  eax,
+  ebp,
+  esp,
+  type Label,
+  type MemoryOperand,
+  type Operand,
+  type Register,
+  registers8,
+  registers16,
+  registers32,
+  stackRegisters,
+  symbol,
+  tbyte,
+} from "@rialto/machine/i386/assembly.ts";
+import type { Condition } from "@rialto/machine/i386/instruction.ts";
+import type { SourcePosition } from "../../contract.ts";
+import {
+  calleeSaved,
+  finalSlot,
+  type MachineBlock,
+  type MachineFunction,
+  type MachineInstruction,
+  type MachineOperand,
+  type MemoryReference,
+  readsFlags,
+  rolesOf,
+  type Slot,
+  writesFlags,
+} from "./code.ts";
+import { type ConstantPool, constantsSymbol } from "./constants.ts";
+
+export interface EmittedFunction {
+  readonly framed: boolean;
+  readonly start: Label;
+  readonly end: Label;
+  readonly lines: ReadonlyArray<{ readonly label: Label; readonly position: SourcePosition }>;
+}
+
+const named: Readonly<Record<string, Register>> = {
+  al: registers8[0],
+  ah: registers8[4],
+  ax: registers16[0],
+  dx: registers16[2],
+  eax,
+  cs,
+  cr0,
+  cr2,
+  cr3,
+  cr4,
+};
+
+export const inverseCondition: Readonly<Record<Condition, Condition>> = {
+  ...{ o: "no", no: "o", b: "ae", ae: "b", e: "ne", ne: "e", be: "a", a: "be" },
+  ...{ s: "ns", ns: "s", p: "np", np: "p", l: "ge", ge: "l", le: "g", g: "le" },
+} as Record<Condition, Condition>;
+
+const pageSize = 4096;
+/** Frames up to here end in a page that the next call or the page before touches. */
+const untouchedLimit = 4000;
+
+const scaleDown = [0, 0, 0, 0, 0, 0, 0, 0x80, 0xff, 0x03]; // 2^-15360
+const scaleUp = [0, 0, 0, 0, 0, 0, 0, 0x80, 0xff, 0x7b]; // 2^15360
+
+export function emitFunction(
+  a: Assembler,
+  f: MachineFunction,
+  constants: ConstantPool,
+  sourceAt: (wasmOffset: number) => SourcePosition | undefined,
+): EmittedFunction {
+  return new Emitter(a, f, constants, sourceAt).emit();
+}
+
+class Emitter {
+  private readonly a: Assembler;
+  private readonly f: MachineFunction;
+  private readonly constants: ConstantPool;
+  private readonly sourceAt: (wasmOffset: number) => SourcePosition | undefined;
+  private readonly labels = new Map<MachineBlock, Label>();
+  private readonly lines: Array<{ label: Label; position: SourcePosition }> = [];
+  private readonly cold: Array<() => void> = [];
+  private readonly tables: Array<{ label: Label; targets: Label[] }> = [];
+  private saved: number[] = [];
+  private framed = true;
+  private frameSize = 0;
+  private lastPosition: SourcePosition | undefined;
+  private lastOffset = -1;
+  private flagsLive = false;
+
+  constructor(
+    a: Assembler,
+    f: MachineFunction,
+    constants: ConstantPool,
+    sourceAt: (wasmOffset: number) => SourcePosition | undefined,
+  ) {
+    this.a = a;
+    this.f = f;
+    this.constants = constants;
+    this.sourceAt = sourceAt;
+  }
+
+  emit(): EmittedFunction {
+    const { a, f } = this;
+    this.layOutFrame();
+    a.align(16);
+    const start = a.mark();
+    a.label(f.name);
+    const first = f.blocks.flatMap((b) => b.instructions).find((i) => i.position >= 0);
+    if (first) this.line(first.position);
+    this.prologue();
+    for (const block of f.blocks) this.labels.set(block, a.newLabel());
+    f.blocks.forEach((block, n) => {
+      a.place(this.labels.get(block)!);
+      this.block(block, f.blocks[n + 1]);
+    });
+    for (const write of this.cold) write();
+    for (const table of this.tables) {
+      a.align(4);
+      a.place(table.label);
+      for (const target of table.targets) a.dword(target);
+    }
+    return { framed: this.framed, start, end: a.mark(), lines: this.lines };
+  }
+
+  private layOutFrame(): void {
+    const used = new Set<number>();
+    const slots = new Set<Slot>();
+    for (const block of this.f.blocks) {
+      for (const i of block.instructions) {
+        const letters = rolesOf(i.op);
+        i.operands.forEach((operand, n) => {
+          if (operand.kind === "register" && (letters[n] ?? "u") !== "u") used.add(operand.id);
+          if (operand.kind === "memory" && operand.slot) slots.add(finalSlot(operand.slot));
+        });
+        for (let r = 0; r < 8; r++) if (i.writes & (1 << r)) used.add(r);
+      }
+    }
+    this.saved = calleeSaved.filter((r) => used.has(r));
+    const own = [...slots].filter((slot) => slot.argument === undefined);
+    this.framed = this.f.needsFrame || own.length > 0 || this.saved.length > 0;
+    for (const slot of slots) {
+      if (slot.argument !== undefined) slot.offset = (this.framed ? 8 : 4) + 4 * slot.argument;
+    }
+    let offset = -4 * this.saved.length;
+    // The larger first, so that the words need no padding.
+    for (const size of [8, 4]) {
+      for (const slot of own) {
+        if (slot.size !== size) continue;
+        offset -= size;
+        slot.offset = offset;
+      }
+    }
+    this.frameSize = -4 * this.saved.length - offset;
+  }
+
+  private prologue(): void {
+    const { a } = this;
+    if (!this.framed) return;
+    a.emit("push", ebp);
+    a.emit("mov", ebp, esp);
+    for (const r of this.saved) a.emit("push", registers32[r]);
+    let rest = this.frameSize;
+    if (rest > untouchedLimit) {
+      const pages = Math.floor(rest / pageSize);
+      if (pages <= 4) {
+        for (let n = 0; n < pages; n++) {
+          a.emit("sub", esp, pageSize);
+          a.emit("test", dword({ base: esp }), eax);
+        }
+      } else {
+        // EAX holds nothing at the entry.
+        a.emit("mov", eax, pages);
+        const again = a.mark();
+        a.emit("sub", esp, pageSize);
+        a.emit("test", dword({ base: esp }), eax);
+        a.emit("dec", eax);
+        a.emit("jne", again);
+      }
+      rest -= pages * pageSize;
+    }
+    if (rest > 0) a.emit("sub", esp, rest);
+  }
+
+  private epilogue(): void {
+    const { a } = this;
+    if (this.framed) {
+      if (this.saved.length > 0) {
+        a.emit("lea", esp, { kind: "memory", size: 0, base: ebp, displacement: -4 * this.saved.length });
+        for (const r of this.saved.slice().reverse()) a.emit("pop", registers32[r]);
+        a.emit("pop", ebp);
+      } else a.emit("leave");
+    }
+    a.emit("ret");
+  }
+
+  private line(wasmOffset: number): void {
+    if (wasmOffset < 0 || wasmOffset === this.lastOffset) return;
+    this.lastOffset = wasmOffset;
+    const position = this.sourceAt(wasmOffset);
+    if (!position) return;
+    const last = this.lastPosition;
+    if (last && last.line === position.line && last.file === position.file) return;
+    this.lastPosition = position;
+    this.lines.push({ label: this.a.mark(), position });
+  }
+
+  private block(block: MachineBlock, next: MachineBlock | undefined): void {
+    const list = block.instructions;
+    const live = new Array<boolean>(list.length);
+    let flags = false;
+    for (let n = list.length - 1; n >= 0; n--) {
+      live[n] = flags;
+      if (writesFlags(list[n].op)) flags = false;
+      if (readsFlags(list[n].op)) flags = true;
+    }
+    for (let n = 0; n < list.length; n++) {
+      const i = list[n];
+      this.flagsLive = live[n];
+      this.line(i.position);
+      if (i.op === "jcc" || i.op === "jmp") {
+        const after = list[n + 1];
+        const target = this.targetOf(i);
+        if (i.op === "jmp") {
+          if (target !== next) this.a.emit("jmp", this.labels.get(target)!);
+        } else if (after?.op === "jmp" && target === next) {
+          const other = this.targetOf(after);
+          if (other !== next) this.a.emit(`j${inverseCondition[i.condition!]}`, this.labels.get(other)!);
+          n++;
+        } else this.a.emit(`j${i.condition!}`, this.labels.get(target)!);
+        continue;
+      }
+      this.instruction(i);
+    }
+  }
+
+  private targetOf(i: MachineInstruction): MachineBlock {
+    const [target] = i.operands;
+    if (target.kind !== "block") throw new Error(`${i.op} without a block`);
+    return target.block;
+  }
+
+  // Operands.
+
+  private reg(id: number, size: 1 | 2 | 4 = 4): Register {
+    if (size === 1) {
+      if (id > 3) throw new Error(`register ${id} has no byte name`);
+      return registers8[id];
+    }
+    return size === 2 ? registers16[id] : registers32[id];
+  }
+
+  private memory(m: MemoryReference): MemoryOperand {
+    const address: { -readonly [K in keyof Address]: Address[K] } = {};
+    let displacement = m.displacement;
+    if (m.slot) {
+      const slot = finalSlot(m.slot);
+      address.base = this.framed ? ebp : esp;
+      displacement += slot.offset;
+    } else if (m.base >= 0) address.base = registers32[m.base];
+    if (m.index >= 0) {
+      address.index = registers32[m.index];
+      address.scale = m.scale;
+    }
+    if (m.symbol !== undefined) address.displacement = symbol(m.symbol, displacement);
+    else if (displacement !== 0 || (m.base < 0 && !m.slot)) address.displacement = displacement;
+    return { kind: "memory", size: m.size, ...address };
+  }
+
+  private operand(o: MachineOperand): Operand {
+    switch (o.kind) {
+      case "register":
+        return this.reg(o.id, o.size);
+      case "memory":
+        return this.memory(o);
+      case "immediate":
+        return o.value;
+      case "address":
+        return symbol(o.symbol, o.addend);
+      case "block":
+        return this.labels.get(o.block)!;
+      case "st":
+        return stackRegisters[o.number];
+      case "named":
+        return named[o.name];
+    }
+  }
+
+  // Instructions.
+
+  private instruction(i: MachineInstruction): void {
+    const { a } = this;
+    const operands = i.operands.map((o) => this.operand(o));
+    const [x, y] = operands;
+    switch (i.op) {
+      case "mov":
+        if (y === 0 && isRegister32(x) && !this.flagsLive) a.emit("xor", x, x);
+        else a.emit("mov", x, y);
+        return;
+      case "zero":
+        if (isRegister32(x) && !this.flagsLive) a.emit("xor", x, x);
+        else a.emit("mov", x, 0);
+        return;
+      case "add":
+      case "sub":
+        // INC and DEC leave the carry alone, which ADC and SBB would miss.
+        if ((y === 1 || y === -1) && !this.flagsLive)
+          a.emit((y === 1) === (i.op === "add") ? "inc" : "dec", x);
+        else a.emit(i.op, x, y);
+        return;
+      case "imulConstant":
+        a.emit("imul", x, y, operands[2]);
+        return;
+      case "imulWide":
+        a.emit("imul", x);
+        return;
+      case "movFrom":
+      case "movTo":
+        a.emit("mov", x, y);
+        return;
+      case "set":
+        a.emit(`set${i.condition!}`, x);
+        return;
+      case "moveIf": {
+        const skip = a.newLabel();
+        a.emit(`j${inverseCondition[i.condition!]}`, skip);
+        a.emit("mov", x, y);
+        a.place(skip);
+        return;
+      }
+      case "replaceIf": {
+        const skip = a.newLabel();
+        a.emit(`j${inverseCondition[i.condition!]}`, skip);
+        a.emit("fstp", stackRegisters[0]);
+        a.emit("fld", x);
+        a.place(skip);
+        return;
+      }
+      case "fstp0":
+        a.emit("fstp", stackRegisters[0]);
+        return;
+      case "orderFlags":
+        a.emit("fnstsw", registers16[0]);
+        a.emit("sahf");
+        return;
+      case "equalFlags":
+        a.emit("fnstsw", registers16[0]);
+        a.emit("and", registers8[4], 0x45);
+        a.emit("cmp", registers8[4], 0x40);
+        return;
+      case "fixTinyProduct":
+      case "fixTinyQuotient":
+        return this.fixTiny(i, operands);
+      case "jumpTable": {
+        const label = a.newLabel();
+        this.tables.push({ label, targets: operands.slice(1) as Label[] });
+        a.emit("jmp", dword({ index: x as Register, scale: 4, displacement: label as never }));
+        return;
+      }
+      case "dropArguments":
+        a.emit("add", esp, x);
+        return;
+      case "return":
+        return this.epilogue();
+      case "call":
+        a.emit("call", x);
+        return;
+      case "remainderSigned": {
+        // The quotient of the least integer and -1 overflows; the remainder by -1 is always 0.
+        const [divide, done] = [a.newLabel(), a.newLabel()];
+        a.emit("cmp", x, -1);
+        a.emit("jne", divide);
+        a.emit("xor", registers32[2], registers32[2]);
+        a.emit("jmp", done);
+        a.place(divide);
+        a.emit("cdq");
+        a.emit("idiv", x);
+        a.place(done);
+        return;
+      }
+      case "countLeading":
+      case "countTrailing":
+        return this.count(i.op, x, y);
+      case "shlWide":
+      case "shrSWide":
+      case "shrUWide":
+      case "rotlWide":
+        return this.shiftWide(i.op, x, y);
+      case "lockCmpxchg":
+        a.emitPrefixed("lock", "cmpxchg", x, y);
+        return;
+      case "lockXadd":
+        a.emitPrefixed("lock", "xadd", x, y);
+        return;
+      case "touchStack":
+        a.emit("test", dword({ base: esp }), eax);
+        return;
+      case "stackAllocate":
+        return this.stackAllocate(x, y);
+      default:
+        a.emit(i.op as Mnemonic, ...operands);
+    }
+  }
+
+  /** A tiny or zero f64 product or quotient is computed again, out of line, with scaled operands (`select-float.ts`). */
+  private fixTiny(i: MachineInstruction, operands: readonly Operand[]): void {
+    const { a } = this;
+    const [t, , first, second] = operands;
+    const result = i.operands[1] as MemoryReference;
+    const top = this.memory({ ...result, size: 4, displacement: result.displacement + 4 });
+    const [again, done] = [a.newLabel(), a.newLabel()];
+    a.emit("mov", t, top);
+    a.emit("add", t, t);
+    a.emit("cmp", t, 0x200000);
+    a.emit("jbe", again);
+    a.place(done);
+    const pool = this.constants;
+    const down = tbyte({ displacement: symbol(constantsSymbol, pool.place(new Uint8Array(scaleDown))) });
+    const up = tbyte({ displacement: symbol(constantsSymbol, pool.place(new Uint8Array(scaleUp))) });
+    this.cold.push(() => {
+      a.place(again);
+      a.emit("fld", down);
+      a.emit("fmul", first);
+      a.emit(i.op === "fixTinyProduct" ? "fmul" : "fdiv", second);
+      a.emit("fld", up);
+      a.emit("fmulp", stackRegisters[1], stackRegisters[0]);
+      a.emit("fstp", this.memory(result));
+      a.emit("jmp", done);
+    });
+  }
+
+  private count(op: string, x: Operand, y: Operand): void {
+    const { a } = this;
+    const found = a.newLabel();
+    a.emit(op === "countLeading" ? "bsr" : "bsf", x, y);
+    a.emit("jne", found);
+    a.emit("mov", x, op === "countLeading" ? 63 : 32);
+    a.place(found);
+    if (op === "countLeading") a.emit("xor", x, 31);
+  }
+
+  /** Shifts of two words by CL, modulo 64. */
+  private shiftWide(op: string, low: Operand, high: Operand): void {
+    const { a } = this;
+    const cl = registers8[1];
+    const done = a.newLabel();
+    switch (op) {
+      case "shlWide":
+        a.emit("shld", high, low, cl);
+        a.emit("shl", low, cl);
+        a.emit("test", cl, 32);
+        a.emit("je", done);
+        a.emit("mov", high, low);
+        a.emit("xor", low, low);
+        break;
+      case "rotlWide":
+        a.emit("mov", eax, high);
+        a.emit("shld", high, low, cl);
+        a.emit("shld", low, eax, cl);
+        a.emit("test", cl, 32);
+        a.emit("je", done);
+        a.emit("xchg", low, high);
+        break;
+      default:
+        a.emit("shrd", low, high, cl);
+        a.emit(op === "shrSWide" ? "sar" : "shr", high, cl);
+        a.emit("test", cl, 32);
+        a.emit("je", done);
+        a.emit("mov", low, high);
+        if (op === "shrSWide") a.emit("sar", high, 31);
+        else a.emit("xor", high, high);
+    }
+    a.place(done);
+  }
+
+  /** The size comes in `d`, the address leaves in it. Whole pages go one by one, each touched. */
+  private stackAllocate(d: Operand, t: Operand): void {
+    const { a } = this;
+    const [again, rest] = [a.newLabel(), a.newLabel()];
+    a.emit("mov", t, d);
+    a.place(again);
+    a.emit("cmp", t, pageSize);
+    a.emit("jbe", rest);
+    a.emit("sub", esp, pageSize);
+    a.emit("test", dword({ base: esp }), eax);
+    a.emit("sub", t, pageSize);
+    a.emit("jmp", again);
+    a.place(rest);
+    a.emit("sub", esp, t);
+    a.emit("and", esp, -16);
+    a.emit("test", dword({ base: esp }), eax);
+    a.emit("mov", d, esp);
+  }
+}
+
+function isRegister32(o: Operand): o is Register {
+  return typeof o === "object" && o.kind === "register" && o.class === "r32";
+}

@@ -1,0 +1,64 @@
+/**
+ * Order of blocks in memory. Blocks that only jump disappear; each block is followed by the successor that belongs to the
+ * deepest loop, so that loops stay together and most jumps fall away.
+ */
+import type { MachineBlock, MachineFunction } from "./code.ts";
+
+export function layOut(f: MachineFunction): void {
+  threadJumps(f);
+  const placed = new Set<MachineBlock>();
+  const order: MachineBlock[] = [];
+  const waiting: MachineBlock[] = [f.blocks[0]];
+  while (waiting.length > 0) {
+    let best = waiting.length - 1;
+    for (let n = waiting.length - 2; n >= 0; n--)
+      if (waiting[n].loopDepth > waiting[best].loopDepth) best = n;
+    let [block]: Array<MachineBlock | undefined> = waiting.splice(best, 1);
+    while (block && !placed.has(block)) {
+      placed.add(block);
+      order.push(block);
+      const next = jumpTargets(block).filter((b) => !placed.has(b));
+      let follower: MachineBlock | undefined;
+      for (const b of next) if (!follower || b.loopDepth >= follower.loopDepth) follower = b;
+      for (const b of next) if (b !== follower) waiting.push(b);
+      block = follower;
+    }
+  }
+  f.blocks = order;
+}
+
+/** Targets in the order of the jumps; the last is the unconditional one. */
+export function jumpTargets(block: MachineBlock): MachineBlock[] {
+  const targets: MachineBlock[] = [];
+  for (const i of block.instructions) {
+    if (i.op !== "jmp" && i.op !== "jcc" && i.op !== "jumpTable") continue;
+    for (const operand of i.operands) if (operand.kind === "block") targets.push(operand.block);
+  }
+  return targets;
+}
+
+function threadJumps(f: MachineFunction): void {
+  const forward = new Map<MachineBlock, MachineBlock>();
+  for (const block of f.blocks) {
+    const [only] = block.instructions;
+    if (block.instructions.length !== 1 || only.op !== "jmp") continue;
+    const [target] = only.operands;
+    if (target.kind === "block" && target.block !== block) forward.set(block, target.block);
+  }
+  const final = (block: MachineBlock): MachineBlock => {
+    let b = block;
+    for (let steps = 0; steps < forward.size; steps++) {
+      const next = forward.get(b);
+      if (!next) return b;
+      b = next;
+    }
+    return b;
+  };
+  for (const block of f.blocks) {
+    for (const i of block.instructions) {
+      i.operands = i.operands.map((o) => (o.kind === "block" ? { kind: "block", block: final(o.block) } : o));
+    }
+    block.successors = block.successors.map(final);
+  }
+  // The entry stays even if it only jumps: a loop may come back to where it goes, but nothing to it.
+}

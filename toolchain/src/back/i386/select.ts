@@ -1,0 +1,947 @@
+/**
+ * Chooses i386 instructions for a legalised routine. Blocks and their instructions are walked from the end: an
+ * instruction is emitted only when somebody below asked for its value in a register, so that what was folded into its
+ * user (an address, a load, a comparison) costs nothing. Code of one IR instruction is a short list in forward
+ * order; the lists of a block are joined in reverse.
+ *
+ * Rules: a load moves down to its only user only inside its block and over no write to memory; constants are never
+ * kept in registers across instructions (they are immediates, or made where a register is due); floats live in
+ * frame slots (`select-float.ts`). Over 500 lines because it is one match over all integer operations.
+ */
+import type { Condition } from "@rialto/machine/i386/instruction.ts";
+import type { BuildError } from "../../contract.ts";
+import { swappedComparison } from "../ir/fold.ts";
+import {
+  type Block,
+  type Instruction,
+  isComparison,
+  type Operation,
+  type Routine,
+  successors,
+  terminatorOperands,
+  writesMemory,
+} from "../ir/instructions.ts";
+import {
+  type AddressOperand,
+  callerSaved,
+  EAX,
+  ECX,
+  EDX,
+  firstVirtual,
+  type Immediate,
+  immediate,
+  type MachineBlock,
+  type MachineFunction,
+  type MachineInstruction,
+  type MachineOperand,
+  type MemoryReference,
+  type RegisterOperand,
+  register,
+  type Slot,
+  slotMemory,
+} from "./code.ts";
+import type { ConstantPool } from "./constants.ts";
+import { type Intrinsic, intrinsics } from "./intrinsics.ts";
+import { sequence } from "./parallel-copy.ts";
+import { FloatSelector, isFloat } from "./select-float.ts";
+
+/** i386 condition of an integer comparison. */
+const conditions: Partial<Record<Operation, Condition>> = {
+  eq: "e",
+  ne: "ne",
+  ltS: "l",
+  ltU: "b",
+  gtS: "g",
+  gtU: "a",
+  leS: "le",
+  leU: "be",
+  geS: "ge",
+  geU: "ae",
+};
+
+const inverse: Record<Condition, Condition> = {
+  o: "no",
+  no: "o",
+  b: "ae",
+  ae: "b",
+  e: "ne",
+  ne: "e",
+  be: "a",
+  a: "be",
+  s: "ns",
+  ns: "s",
+  p: "np",
+  np: "p",
+  l: "ge",
+  ge: "l",
+  le: "g",
+  g: "le",
+};
+
+const unsignedOf: Partial<Record<Operation, Operation>> = { ltS: "ltU", gtS: "gtU", leS: "leU", geS: "geU" };
+
+const binary: Partial<Record<Operation, string>> = {
+  add: "add",
+  sub: "sub",
+  and: "and",
+  or: "or",
+  xor: "xor",
+};
+
+const shifts: Partial<Record<Operation, string>> = {
+  shl: "shl",
+  shrS: "sar",
+  shrU: "shr",
+  rotl: "rol",
+  rotr: "ror",
+};
+
+const commutative = new Set<Operation>(["add", "and", "or", "xor", "mul"]);
+
+export interface EmitOptions {
+  readonly condition?: Condition;
+  readonly reads?: number;
+  readonly writes?: number;
+}
+
+/** What an image's functions share. */
+export interface ImageContext {
+  readonly constants: ConstantPool;
+  /** Routines of the back end that some function calls ("$divideSigned64"). */
+  readonly routines: Set<string>;
+  fail(message: string, wasmOffset: number, symbol: string): BuildError;
+}
+
+export function selectInstructions(routine: Routine, image: ImageContext): MachineFunction {
+  return new Selector(routine, image).select();
+}
+
+export class Selector {
+  readonly image: ImageContext;
+  readonly routine: Routine;
+  readonly out: MachineFunction;
+  private readonly floats: FloatSelector;
+  private readonly useCounts = new Map<Instruction, number>();
+  private readonly addressUses = new Map<Instruction, number>();
+  /** Writes to memory before an instruction in its block. */
+  private readonly epochs = new Map<Instruction, number>();
+  private readonly registers = new Map<Instruction, number>();
+  private readonly highRegisters = new Map<Instruction, number>();
+  private readonly argumentSlots = new Map<number, Slot>();
+  /** Arguments read where they stand: nothing else may be kept there. */
+  private readonly argumentsInPlace = new Set<Slot>();
+  private readonly blocks = new Map<Block, MachineBlock>();
+  private block: Block;
+  private epoch = 0;
+  private code: MachineInstruction[] = [];
+  private position = -1;
+
+  constructor(routine: Routine, image: ImageContext) {
+    this.routine = routine;
+    this.image = image;
+    this.block = routine.blocks[0];
+    this.out = {
+      name: routine.name,
+      blocks: [],
+      registerCount: firstVirtual,
+      slots: [],
+      needsFrame: false,
+      argumentHomes: new Map(),
+    };
+    this.floats = new FloatSelector(this);
+  }
+
+  select(): MachineFunction {
+    const { routine } = this;
+    this.countUses();
+    for (const block of routine.blocks) {
+      this.blocks.set(block, { id: block.id, instructions: [], successors: [], loopDepth: block.loopDepth });
+    }
+    for (const block of routine.blocks) {
+      this.blocks.get(block)!.successors = successors(block).map((b) => this.blocks.get(b)!);
+    }
+    for (const block of routine.blocks.slice().reverse()) this.selectBlock(block);
+    this.out.blocks = routine.blocks.map((block) => this.blocks.get(block)!);
+    return this.out;
+  }
+
+  private countUses(): void {
+    const count = (map: Map<Instruction, number>, i: Instruction) => map.set(i, (map.get(i) ?? 0) + 1);
+    for (const block of this.routine.blocks) {
+      let epoch = 0;
+      for (const i of [...block.phis, ...block.instructions]) {
+        this.epochs.set(i, epoch);
+        if (writesMemory(i)) epoch++;
+        for (const operand of i.operands) count(this.useCounts, operand);
+        if (
+          (i.operation === "load" && i.operands.length > 0) ||
+          (i.operation === "store" && i.operands.length > 1)
+        ) {
+          count(this.addressUses, i.operands[0]);
+        }
+      }
+      for (const i of terminatorOperands(block.terminator)) count(this.useCounts, i);
+    }
+  }
+
+  private selectBlock(block: Block): void {
+    this.block = block;
+    const segments: MachineInstruction[][] = [];
+    let writes = 0;
+    for (const i of block.instructions) if (writesMemory(i)) writes++;
+    this.epoch = writes;
+    this.code = [];
+    this.position = block.terminatorPosition;
+    this.terminator(block);
+    segments.push(this.code);
+    for (let n = block.instructions.length - 1; n >= 0; n--) {
+      const i = block.instructions[n];
+      this.epoch = this.epochs.get(i)!;
+      this.position = i.position;
+      this.code = [];
+      this.instruction(i);
+      if (this.code.length > 0) segments.push(this.code);
+    }
+    this.blocks.get(block)!.instructions = segments.reverse().flat();
+  }
+
+  // Building blocks for this file, select-float.ts and intrinsics.ts.
+
+  emit(op: string, operands: MachineOperand[] = [], options: EmitOptions = {}): void {
+    this.code.push({
+      op,
+      operands,
+      condition: options.condition,
+      reads: options.reads ?? 0,
+      writes: options.writes ?? 0,
+      position: this.position,
+    });
+  }
+
+  newRegister(): number {
+    return this.out.registerCount++;
+  }
+
+  temporary(size: 1 | 2 | 4 = 4): RegisterOperand {
+    return register(this.newRegister(), size);
+  }
+
+  newSlot(size: 4 | 8, argument?: number): Slot {
+    const slot: Slot = { id: this.out.slots.length, size, argument, merged: undefined, offset: 0 };
+    this.out.slots.push(slot);
+    return slot;
+  }
+
+  argumentSlot(word: number, size: 4 | 8): Slot {
+    let slot = this.argumentSlots.get(word);
+    if (!slot) {
+      slot = this.newSlot(size, word);
+      this.argumentSlots.set(word, slot);
+    }
+    return slot;
+  }
+
+  fail(message: string, symbol = this.routine.name): never {
+    throw this.image.fail(message, this.position, symbol);
+  }
+
+  uses(i: Instruction): number {
+    return this.useCounts.get(i) ?? 0;
+  }
+
+  /** Whether a value is made for this user alone, here, and nobody has asked for it in a register. */
+  isFoldable(i: Instruction): boolean {
+    return i.block === this.block && this.uses(i) === 1 && !this.registers.has(i) && i.operation !== "phi";
+  }
+
+  isFoldableLoad(i: Instruction): boolean {
+    return i.operation === "load" && this.isFoldable(i) && this.epochs.get(i) === this.epoch;
+  }
+
+  registerOf(i: Instruction): number {
+    let id = this.registers.get(i);
+    if (id === undefined) {
+      id = this.newRegister();
+      this.registers.set(i, id);
+    }
+    return id;
+  }
+
+  /** The register in which an instruction now being emitted must leave its value. */
+  destination(i: Instruction): RegisterOperand {
+    return register(this.registerOf(i));
+  }
+
+  highDestination(i: Instruction): RegisterOperand {
+    let id = this.highRegisters.get(i);
+    if (id === undefined) {
+      id = this.newRegister();
+      this.highRegisters.set(i, id);
+    }
+    return register(id);
+  }
+
+  isWanted(i: Instruction): boolean {
+    return this.registers.has(i) || this.highRegisters.has(i);
+  }
+
+  wantsHigh(i: Instruction): boolean {
+    return this.highRegisters.has(i);
+  }
+
+  /** A value as an immediate or a register. */
+  use(i: Instruction): RegisterOperand | Immediate | AddressOperand {
+    if (i.operation === "constant") return immediate(i.constant as number);
+    if (i.operation === "address") return { kind: "address", symbol: i.symbol!, addend: i.offset };
+    return register(this.registerOf(i));
+  }
+
+  /** A value as an immediate, a register or memory. */
+  useAny(i: Instruction): MachineOperand {
+    return this.foldedMemory(i) ?? this.use(i);
+  }
+
+  /** A value in a register; constants are made here. */
+  useRegister(i: Instruction): RegisterOperand {
+    const operand = this.use(i);
+    if (operand.kind === "register") return operand;
+    const t = this.temporary();
+    this.emit("mov", [t, operand]);
+    return t;
+  }
+
+  /** A value in a register or memory. */
+  useRegisterOrMemory(i: Instruction): RegisterOperand | MemoryReference {
+    return this.foldedMemory(i) ?? this.useRegister(i);
+  }
+
+  private foldedMemory(i: Instruction): MemoryReference | undefined {
+    if (i.operation === "load" && i.width === 4 && this.isFoldableLoad(i)) return this.memoryOf(i, 4);
+    if (this.isArgumentInPlace(i)) {
+      const slot = this.argumentSlot(i.offset, 4);
+      this.argumentsInPlace.add(slot);
+      return slotMemory(slot, 4);
+    }
+    return undefined;
+  }
+
+  /** An argument used once and not in a loop is used where the caller put it. */
+  private isArgumentInPlace(i: Instruction): boolean {
+    return (
+      i.operation === "parameter" &&
+      i.type === "i32" &&
+      this.uses(i) === 1 &&
+      this.block.loopDepth === 0 &&
+      !this.registers.has(i)
+    );
+  }
+
+  /** The memory operand of a load or store. */
+  memoryOf(i: Instruction, size: MemoryReference["size"]): MemoryReference {
+    const hasBase = i.operands.length > (i.operation === "store" ? 1 : 0);
+    return this.address(hasBase ? i.operands[0] : undefined, i.symbol, i.offset, size);
+  }
+
+  address(
+    base: Instruction | undefined,
+    symbol: string | undefined,
+    displacement: number,
+    size: MemoryReference["size"],
+  ): MemoryReference {
+    const memory = (b: number, index: number, scale: 1 | 2 | 4 | 8, more = 0): MemoryReference => ({
+      kind: "memory",
+      base: b,
+      index,
+      scale,
+      displacement: (displacement + more) | 0,
+      symbol,
+      slot: undefined,
+      size,
+    });
+    if (base === undefined) return memory(-1, -1, 1);
+    if (base.operation === "constant") return memory(-1, -1, 1, base.constant as number);
+    if (base.operation === "address") {
+      if (symbol === undefined) return { ...memory(-1, -1, 1, base.offset), symbol: base.symbol };
+      return memory(this.useRegister(base).id, -1, 1);
+    }
+    if (base.operation === "add" && this.isFoldableAddress(base)) {
+      const [x, y] = base.operands;
+      if (y.operation === "address" || y.operation === "constant")
+        return memory(this.useRegister(base).id, -1, 1);
+      for (const [index, other] of [
+        [y, x],
+        [x, y],
+      ]) {
+        const scaled = this.scaled(index);
+        if (scaled)
+          return memory(this.useRegister(other).id, this.useRegister(scaled.value).id, scaled.scale);
+      }
+      return memory(this.useRegister(x).id, this.useRegister(y).id, 1);
+    }
+    const scaled = this.scaled(base);
+    if (scaled) return memory(-1, this.useRegister(scaled.value).id, scaled.scale);
+    return memory(this.useRegister(base).id, -1, 1);
+  }
+
+  private isFoldableAddress(i: Instruction): boolean {
+    if (i.block !== this.block || this.registers.has(i)) return false;
+    return this.uses(i) === 1 || (this.addressUses.get(i) ?? 0) === this.uses(i);
+  }
+
+  private scaled(i: Instruction): { value: Instruction; scale: 2 | 4 | 8 } | undefined {
+    if (i.operation !== "shl" || i.block !== this.block || this.registers.has(i)) return undefined;
+    const [value, count] = i.operands;
+    if (count.operation !== "constant" || value.operation === "constant") return undefined;
+    const n = (count.constant as number) & 31;
+    return n >= 1 && n <= 3 ? { value, scale: (1 << n) as 2 | 4 | 8 } : undefined;
+  }
+
+  /** Calls a routine of the back end itself, which takes and leaves what its comment in `routines.ts` says. */
+  callRoutine(name: string, reads: number, writes: number): void {
+    this.image.routines.add(name);
+    this.out.needsFrame = true;
+    this.emit("call", [{ kind: "address", symbol: name, addend: 0 }], { reads, writes });
+  }
+
+  // Conditions.
+
+  /** Emits what sets the flags and says under which condition `i` is not zero. */
+  condition(i: Instruction): Condition {
+    if (this.registers.has(i) && !isComparison(i.operation)) {
+      const r = this.use(i);
+      this.emit("test", [r, r]);
+      return "ne";
+    }
+    if (!isComparison(i.operation)) return this.compareWithZero(i, "ne");
+    const [x, y] = i.operands;
+    if (i.operation === "lessWideS" || i.operation === "lessWideU") {
+      const [xl, xh, yl, yh] = i.operands;
+      const t = this.temporary();
+      this.emit("mov", [t, this.useAny(xh)]);
+      this.emit("cmp", [this.useRegister(xl), this.useAny(yl)]);
+      this.emit("sbb", [t, this.useAny(yh)]);
+      return i.operation === "lessWideS" ? "l" : "b";
+    }
+    if (isFloat(x.type)) return this.floats.compare(i);
+    if (y.operation === "constant" && y.constant === 0) {
+      if ((i.operation === "eq" || i.operation === "ne") && isComparison(x.operation)) {
+        const c = this.condition(x);
+        return i.operation === "eq" ? inverse[c] : c;
+      }
+      return this.compareWithZero(x, i.operation);
+    }
+    return this.compareIntegers(i.operation, x, y);
+  }
+
+  private compareWithZero(x: Instruction, operation: Operation): Condition {
+    const sign: Partial<Record<Operation, Condition>> = { ltS: "s", geS: "ns" };
+    const condition = sign[operation] ?? conditions[operation]!;
+    if (x.operation === "and" && this.isFoldable(x)) {
+      const [a, b] = x.operands;
+      if (b.operation === "constant" && this.isFoldableLoad(a)) {
+        const mask = b.constant as number;
+        const small = a.width === 1 || mask >>> 8 === 0;
+        if (condition === "e" || condition === "ne") {
+          if (small && mask >>> 8 === 0)
+            this.emit("test", [this.memoryOf(a, 1), immediate((mask << 24) >> 24)]);
+          else if (a.width === 4) this.emit("test", [this.memoryOf(a, 4), immediate(mask)]);
+          else this.emit("test", [this.useRegister(a), immediate(mask)]);
+          return condition;
+        }
+      }
+      this.emit("test", [this.useRegister(a), this.use(b)]);
+      return condition;
+    }
+    if (this.isFoldableLoad(x) && (x.width === 4 || operation === "eq" || operation === "ne")) {
+      this.emit("cmp", [this.memoryOf(x, x.width), immediate(0)]);
+      return condition;
+    }
+    const memory = this.foldedMemory(x);
+    if (memory) this.emit("cmp", [memory, immediate(0)]);
+    else {
+      const r = this.useRegister(x);
+      this.emit("test", [r, r]);
+    }
+    return condition;
+  }
+
+  private compareIntegers(operation: Operation, x: Instruction, y: Instruction): Condition {
+    if (y.operation === "constant" && this.isFoldableLoad(x) && x.width < 4 && !x.signed) {
+      const value = y.constant as number;
+      const bits = x.width * 8;
+      if (value >>> 0 < 2 ** bits) {
+        // Both sides are zero-extended: a signed comparison of the words is an unsigned one of the narrow values.
+        this.emit("cmp", [this.memoryOf(x, x.width), immediate((value << (32 - bits)) >> (32 - bits))]);
+        return conditions[unsignedOf[operation] ?? operation]!;
+      }
+    }
+    const xMemory = this.foldedMemory(x);
+    if (xMemory) {
+      this.emit("cmp", [xMemory, this.use(y)]);
+      return conditions[operation]!;
+    }
+    if (x.operation === "constant" || x.operation === "address") {
+      const swapped = swappedComparison[operation]!;
+      if (y.operation !== "constant" && y.operation !== "address") {
+        this.emit("cmp", [this.useAny(y), this.use(x)]);
+        return conditions[swapped]!;
+      }
+    }
+    this.emit("cmp", [this.useRegister(x), this.useAny(y)]);
+    return conditions[operation]!;
+  }
+
+  // Terminators.
+
+  private terminator(block: Block): void {
+    const t = block.terminator;
+    switch (t.kind) {
+      case "jump":
+        this.phiCopies(block, t.target);
+        this.emit("jmp", [this.target(t.target)]);
+        return;
+      case "branch": {
+        const condition = this.condition(t.condition);
+        this.emit("jcc", [this.target(t.then)], { condition });
+        this.emit("jmp", [this.target(t.otherwise)]);
+        return;
+      }
+      case "switch":
+        return this.switch(t.index, t.targets, t.fallback);
+      case "return":
+        return this.return(t.values);
+      default:
+        this.emit("ud2");
+    }
+  }
+
+  private target(block: Block): MachineOperand {
+    return { kind: "block", block: this.blocks.get(block)! };
+  }
+
+  private switch(index: Instruction, targets: readonly Block[], fallback: Block): void {
+    const r = this.useRegister(index);
+    if (targets.length <= 4) {
+      for (const [n, target] of targets.entries()) {
+        if (target === fallback) continue;
+        if (n === 0) this.emit("test", [r, r]);
+        else this.emit("cmp", [r, immediate(n)]);
+        this.emit("jcc", [this.target(target)], { condition: "e" });
+      }
+      this.emit("jmp", [this.target(fallback)]);
+      return;
+    }
+    this.emit("cmp", [r, immediate(targets.length)]);
+    this.emit("jcc", [this.target(fallback)], { condition: "ae" });
+    this.emit("jumpTable", [r, ...targets.map((b) => this.target(b))]);
+  }
+
+  private return(values: readonly Instruction[]): void {
+    let reads = 0;
+    if (values.length > 0) {
+      if (isFloat(values[0].type)) this.floats.push(values[0]);
+      else {
+        this.emit("mov", [register(EAX), this.useAny(values[0])]);
+        reads = 1 << EAX;
+        if (values.length > 1) {
+          this.emit("mov", [register(EDX), this.useAny(values[1])]);
+          reads |= 1 << EDX;
+        }
+      }
+    }
+    this.emit("return", [], { reads });
+  }
+
+  private phiCopies(block: Block, target: Block): void {
+    const edge = target.predecessors.indexOf(block);
+    const integers = target.phis.filter((phi) => !isFloat(phi.type));
+    const copies = integers.map((phi) => ({
+      to: this.registerOf(phi),
+      from: this.use(phi.operands[edge]),
+    }));
+    const key = (from: MachineOperand) => (from.kind === "register" ? from.id : undefined);
+    sequence(
+      copies,
+      key,
+      () => this.newRegister(),
+      register,
+      (to, from) => this.emit("mov", [register(to), from]),
+    );
+    this.floats.phiCopies(
+      target.phis.filter((phi) => isFloat(phi.type)),
+      edge,
+    );
+  }
+
+  // Instructions.
+
+  private instruction(i: Instruction): void {
+    if (isFloat(i.type) && this.floats.instruction(i)) return;
+    switch (i.operation) {
+      case "constant":
+      case "address":
+        return;
+      case "high": {
+        const id = this.registers.get(i);
+        if (id === undefined) return;
+        const producer = i.operands[0];
+        const existing = this.highRegisters.get(producer);
+        if (existing === undefined) this.highRegisters.set(producer, id);
+        else this.emit("mov", [register(id), register(existing)]);
+        return;
+      }
+      case "store":
+        return this.store(i);
+      case "call":
+      case "callIndirect":
+      case "callImport":
+        return this.call(i);
+      case "intrinsic":
+        return this.intrinsic(i);
+      case "memoryCopy":
+        return this.threeWordRoutine("$memoryCopy", i);
+      case "memoryFill":
+        return this.threeWordRoutine("$memoryFill", i);
+      case "divS":
+      case "divU":
+      case "remS":
+      case "remU":
+        return this.divide(i);
+      case "truncateS":
+      case "truncateU":
+      case "truncateWideS":
+      case "truncateWideU":
+        return this.floats.toInteger(i);
+      default:
+    }
+    if (!this.isWanted(i)) return;
+    if (isComparison(i.operation)) {
+      const d = this.destination(i);
+      const at = this.code.length;
+      const condition = this.condition(i);
+      // The register is cleared before the flags are made: SET writes one byte only.
+      const rest = this.code.splice(at);
+      this.emit("zero", [d]);
+      this.code.push(...rest);
+      this.emit("set", [register(d.id, 1)], { condition });
+      return;
+    }
+    this.value(i);
+  }
+
+  private value(i: Instruction): void {
+    const [x, y] = i.operands;
+    const shift = shifts[i.operation];
+    if (shift) return this.shift(i, shift, x, y);
+    if (binary[i.operation]) return this.binary(i);
+    switch (i.operation) {
+      case "parameter": {
+        const d = this.destination(i);
+        const slot = this.argumentSlot(i.offset, 4);
+        if (!this.argumentsInPlace.has(slot)) this.out.argumentHomes.set(d.id, slot);
+        this.emit("mov", [d, slotMemory(slot, 4)]);
+        return;
+      }
+      case "load": {
+        const op = i.width === 4 ? "mov" : i.signed ? "movsx" : "movzx";
+        this.emit(op, [this.destination(i), this.memoryOf(i, i.width)]);
+        return;
+      }
+      case "mul":
+        return this.multiply(i, x, y);
+      case "clz":
+      case "ctz":
+        this.emit(i.operation === "clz" ? "countLeading" : "countTrailing", [
+          this.destination(i),
+          this.useRegisterOrMemory(x),
+        ]);
+        return;
+      case "popcnt":
+        this.emit("mov", [register(EAX), this.useAny(x)]);
+        this.callRoutine("$populationCount", 1 << EAX, callerSaved);
+        this.emit("mov", [this.destination(i), register(EAX)]);
+        return;
+      case "extend8S":
+      case "extend16S": {
+        const size = i.operation === "extend8S" ? 1 : 2;
+        const d = this.destination(i);
+        if (this.isFoldableLoad(x) && x.width >= size) this.emit("movsx", [d, this.memoryOf(x, size)]);
+        else this.emit("movsx", [d, register(this.useRegister(x).id, size)]);
+        return;
+      }
+      case "select": {
+        const [condition, then, otherwise] = i.operands;
+        const d = this.destination(i);
+        const c = this.condition(condition);
+        this.emit("mov", [d, this.use(otherwise)]);
+        this.emit("moveIf", [d, this.use(then)], { condition: c });
+        return;
+      }
+      case "addWide":
+      case "subWide": {
+        const [xl, xh, yl, yh] = i.operands;
+        const [low, high] = [this.destination(i), this.highDestination(i)];
+        const [first, second] = i.operation === "addWide" ? ["add", "adc"] : ["sub", "sbb"];
+        this.emit("mov", [low, this.useAny(xl)]);
+        this.emit("mov", [high, this.useAny(xh)]);
+        this.emit(first, [low, this.useAny(yl)]);
+        this.emit(second, [high, this.useAny(yh)]);
+        return;
+      }
+      case "mulWideU":
+      case "mulWideS": {
+        if (!this.wantsHigh(i)) return this.multiply(i, x, y);
+        const writes = (1 << EAX) | (1 << EDX);
+        this.emit("mov", [register(EAX), this.useAny(x)]);
+        this.emit(i.operation === "mulWideU" ? "mul" : "imulWide", [this.useRegisterOrMemory(y)], {
+          reads: 1 << EAX,
+          writes,
+        });
+        this.takeResults(i);
+        return;
+      }
+      case "shlWide":
+      case "shrSWide":
+      case "shrUWide":
+      case "rotlWide": {
+        const [low, high] = [this.destination(i), this.highDestination(i)];
+        this.emit("mov", [low, this.useAny(x)]);
+        this.emit("mov", [high, this.useAny(y)]);
+        this.emit("mov", [register(ECX), this.useAny(i.operands[2])]);
+        this.emit(i.operation, [low, high], {
+          reads: 1 << ECX,
+          writes: i.operation === "rotlWide" ? 1 << EAX : 0,
+        });
+        return;
+      }
+      case "funnel": {
+        const d = this.destination(i);
+        this.emit("mov", [d, this.useAny(x)]);
+        this.emit("shld", [d, this.useRegister(y), immediate(i.offset)]);
+        return;
+      }
+      case "reinterpret":
+      case "bitsOf":
+      case "saturateS":
+      case "saturateU":
+      case "saturateWideS":
+      case "saturateWideU":
+        return this.floats.toInteger(i);
+      default:
+        this.fail(`no i386 code for ${i.operation}`);
+    }
+  }
+
+  /** Moves EAX and EDX to where the values are wanted. */
+  takeResults(i: Instruction): void {
+    const low = this.registers.get(i);
+    const high = this.highRegisters.get(i);
+    if (low !== undefined) this.emit("mov", [register(low), register(EAX)]);
+    if (high !== undefined) this.emit("mov", [register(high), register(EDX)]);
+  }
+
+  private binary(i: Instruction): void {
+    let [x, y] = i.operands;
+    const d = this.destination(i);
+    if (i.operation === "add" && this.addByAddress(i, d)) return;
+    if (i.operation === "sub" && x.operation === "constant" && x.constant === 0) {
+      this.emit("mov", [d, this.useAny(y)]);
+      this.emit("neg", [d]);
+      return;
+    }
+    if (i.operation === "xor" && y.operation === "constant" && y.constant === -1) {
+      this.emit("mov", [d, this.useAny(x)]);
+      this.emit("not", [d]);
+      return;
+    }
+    if (commutative.has(i.operation) && this.prefersSwap(x, y)) [x, y] = [y, x];
+    this.emit("mov", [d, this.useAny(x)]);
+    this.emit(binary[i.operation]!, [d, this.useAny(y)]);
+  }
+
+  /** In two-address code the first operand should be the one that nobody needs afterwards, the second may be memory. */
+  private prefersSwap(x: Instruction, y: Instruction): boolean {
+    if (y.operation === "constant" || y.operation === "address") return false;
+    if (x.operation === "constant" || x.operation === "address") return true;
+    if (this.isFoldableLoad(x) && !this.isFoldableLoad(y)) return true;
+    return this.uses(y) === 1 && this.uses(x) > 1 && !this.isFoldableLoad(y);
+  }
+
+  /** Sums with a scaled part or three parts are one LEA. */
+  private addByAddress(i: Instruction, d: RegisterOperand): boolean {
+    const [x, y] = i.operands;
+    if (y.operation === "constant") {
+      if (x.operation !== "add" || !this.isFoldable(x)) return false;
+      const inner = x.operands;
+      if (inner[1].operation === "constant" || inner[1].operation === "address") return false;
+      this.emit("lea", [d, this.address(x, undefined, y.constant as number, 0)]);
+      return true;
+    }
+    if (y.operation === "address") {
+      this.emit("lea", [d, this.address(x, y.symbol, y.offset, 0)]);
+      return true;
+    }
+    for (const [index, other] of [
+      [y, x],
+      [x, y],
+    ]) {
+      if (!this.isFoldable(index)) continue;
+      const scaled = this.scaled(index);
+      if (!scaled || other.operation === "constant") continue;
+      const base = this.useRegister(other).id;
+      const { value, scale } = scaled;
+      this.emit("lea", [
+        d,
+        {
+          kind: "memory",
+          base,
+          index: this.useRegister(value).id,
+          scale,
+          displacement: 0,
+          symbol: undefined,
+          slot: undefined,
+          size: 0,
+        },
+      ]);
+      return true;
+    }
+    return false;
+  }
+
+  private shift(i: Instruction, op: string, x: Instruction, y: Instruction): void {
+    const d = this.destination(i);
+    this.emit("mov", [d, this.useAny(x)]);
+    if (y.operation === "constant") {
+      this.emit(op, [d, immediate((y.constant as number) & 31)]);
+      return;
+    }
+    this.emit("mov", [register(ECX), this.useAny(y)]);
+    this.emit(op, [d, register(ECX, 1)]);
+  }
+
+  private multiply(i: Instruction, x: Instruction, y: Instruction): void {
+    const d = this.destination(i);
+    if (y.operation === "constant") {
+      this.emit("imulConstant", [d, this.useRegisterOrMemory(x), this.use(y)]);
+      return;
+    }
+    if (this.prefersSwap(x, y)) [x, y] = [y, x];
+    this.emit("mov", [d, this.useAny(x)]);
+    this.emit("imul", [d, this.useRegisterOrMemory(y)]);
+  }
+
+  private divide(i: Instruction): void {
+    const [x, y] = i.operands;
+    const pair = (1 << EAX) | (1 << EDX);
+    const signed = i.operation === "divS" || i.operation === "remS";
+    const remainder = i.operation === "remS" || i.operation === "remU";
+    this.emit("mov", [register(EAX), this.useAny(x)]);
+    const divisor = this.useRegisterOrMemory(y);
+    if (i.operation === "remS" && y.operation !== "constant") {
+      this.emit("remainderSigned", [divisor], { reads: 1 << EAX, writes: pair });
+    } else if (signed) {
+      this.emit("cdq", [], { reads: 1 << EAX, writes: 1 << EDX });
+      this.emit("idiv", [divisor], { reads: pair, writes: pair });
+    } else {
+      this.emit("zero", [register(EDX)]);
+      this.emit("div", [divisor], { reads: pair, writes: pair });
+    }
+    if (this.isWanted(i)) this.emit("mov", [this.destination(i), register(remainder ? EDX : EAX)]);
+  }
+
+  private store(i: Instruction): void {
+    const value = i.operands[i.operands.length - 1];
+    if (isFloat(value.type)) return this.floats.store(i, value);
+    if (this.updateInPlace(i, value)) return;
+    const memory = this.memoryOf(i, i.width);
+    if (value.operation === "constant") {
+      const bits = i.width * 8;
+      const v = value.constant as number;
+      this.emit("mov", [memory, immediate(bits >= 32 ? v : (v << (32 - bits)) >> (32 - bits))]);
+      return;
+    }
+    if (value.operation === "address" && i.width === 4) {
+      this.emit("mov", [memory, this.use(value)]);
+      return;
+    }
+    this.emit("mov", [memory, register(this.useRegister(value).id, i.width as 1 | 2 | 4)]);
+  }
+
+  /** `store(p, load(p) op y)` is one instruction on memory. */
+  private updateInPlace(i: Instruction, value: Instruction): boolean {
+    const op = binary[value.operation];
+    if (!op || !this.isFoldable(value)) return false;
+    const [x, y] = value.operands;
+    const same = (load: Instruction) =>
+      this.isFoldableLoad(load) &&
+      load.width === i.width &&
+      load.symbol === i.symbol &&
+      load.offset === i.offset &&
+      load.operands.length === i.operands.length - 1 &&
+      load.operands.every((operand, n) => operand === i.operands[n]);
+    let other: Instruction;
+    if (same(x)) other = y;
+    else if (same(y) && commutative.has(value.operation)) other = x;
+    else return false;
+    if (other.operation === "load" && other === (same(x) ? x : y)) return false;
+    const memory = this.memoryOf(i, i.width);
+    if (other.operation === "constant") {
+      const bits = i.width * 8;
+      const v = other.constant as number;
+      this.emit(op, [memory, immediate(bits >= 32 ? v : (v << (32 - bits)) >> (32 - bits))]);
+    } else if (other.operation === "address" && i.width === 4) this.emit(op, [memory, this.use(other)]);
+    else this.emit(op, [memory, register(this.useRegister(other).id, i.width as 1 | 2 | 4)]);
+    return true;
+  }
+
+  // Calls.
+
+  /** Pushes values as argument words, the last first; returns how many bytes. */
+  pushArguments(values: readonly Instruction[]): number {
+    let bytes = 0;
+    for (let n = values.length - 1; n >= 0; n--) {
+      const value = values[n];
+      if (isFloat(value.type)) bytes += this.floats.pushArgument(value);
+      else {
+        this.emit("push", [this.useAny(value)]);
+        bytes += 4;
+      }
+    }
+    return bytes;
+  }
+
+  private call(i: Instruction): void {
+    this.out.needsFrame = true;
+    const indirect = i.operation === "callIndirect";
+    const bytes = this.pushArguments(indirect ? i.operands.slice(1) : i.operands);
+    let target: MachineOperand;
+    if (indirect) target = this.useAny(i.operands[0]);
+    else if (i.operation === "callImport") target = this.address(undefined, i.symbol, 0, 4);
+    else target = { kind: "address", symbol: i.symbol!, addend: 0 };
+    if (target.kind === "immediate") {
+      const t = this.temporary();
+      this.emit("mov", [t, target]);
+      target = t;
+    }
+    if (i.operation === "call" && i.symbol!.startsWith("$")) this.image.routines.add(i.symbol!);
+    this.emit("call", [target], { writes: callerSaved });
+    if (bytes > 0) this.emit("dropArguments", [immediate(bytes)]);
+    if (isFloat(i.type)) this.floats.takeResult(i);
+    else this.takeResults(i);
+  }
+
+  private threeWordRoutine(name: string, i: Instruction): void {
+    const bytes = this.pushArguments(i.operands);
+    this.callRoutine(name, 0, callerSaved);
+    this.emit("dropArguments", [immediate(bytes)]);
+  }
+
+  private intrinsic(i: Instruction): void {
+    const intrinsic: Intrinsic | undefined = intrinsics[i.symbol!];
+    if (!intrinsic) this.fail(`"${i.symbol}" is no intrinsic of the i386 back end`, i.symbol);
+    if (i.operands.length !== intrinsic.operands || (i.type !== "void") !== intrinsic.hasResult) {
+      this.fail(`intrinsic "${i.symbol}" is declared with another signature`, i.symbol);
+    }
+    intrinsic.emit(this, i);
+  }
+}
