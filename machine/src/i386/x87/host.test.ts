@@ -5,10 +5,10 @@
  */
 
 import { afterAll, describe, expect, it } from "vitest";
+import { Path } from "./double-path.ts";
 import { casesOf, Dice, randomControl, randomExtended, randomImage, type Triple } from "./host/cases.ts";
 import { testedInstructions } from "./host/instructions.ts";
 import { buildHost, type Case, differences, runHere } from "./host/oracle.ts";
-import { Path } from "./unit.ts";
 
 const host = buildHost();
 const missing = typeof host === "string" ? host : "";

@@ -8,6 +8,8 @@
  *
  * The caller has dealt with empty registers. Exponents of very large and small operands never enter the doubles: significands
  * are in [1, 2) and the exponent is carried beside.
+ *
+ * Over 500 lines, because all functions share how operands become double-doubles and how results are rounded.
  */
 
 import { Bits, type Computation } from "./computation.ts";

@@ -6,10 +6,11 @@
 import { describe, expect, it } from "vitest";
 import { clocks } from "./clocks.ts";
 import type { FloatingPointUnit } from "./contract.ts";
+import { Path } from "./double-path.ts";
 import { ImageMemory } from "./environment.ts";
 import { Dice, randomControl, randomExtended, randomImage, randomOperand } from "./host/cases.ts";
 import { testedInstructions } from "./host/instructions.ts";
-import { createFloatingPointUnit, Path } from "./unit.ts";
+import { createFloatingPointUnit } from "./unit.ts";
 
 class Host {
   instructionPointer = 0x12345678;

@@ -11,8 +11,9 @@ import { arch, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { FloatingPointUnit } from "../contract.ts";
+import { Path } from "../double-path.ts";
 import { ImageMemory } from "../environment.ts";
-import { createFloatingPointUnit, Path } from "../unit.ts";
+import { createFloatingPointUnit } from "../unit.ts";
 
 export interface Case {
   /** Instructions in order: opcode byte and ModR/M, perhaps after 0x66 (16-bit operands); memory forms use [esi]. */
