@@ -1,0 +1,66 @@
+/**
+ * The driver calls (§4.1) but for the two about interrupt handlers, which are the lower half's. They are for programs in the kernel; a process gets
+ * E_ACCESSDENIED before it comes here.
+ *
+ * There is one processor, so a section that no first-level handler interrupts is one with interrupts off. Sections nest by
+ * a count, because a driver's functions may call each other; the flags of the outermost entry come back at its end.
+ */
+
+import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
+import { E_FAIL, E_INVALIDARG, E_NOTFOUND, S_OK } from "../../interfaces/results";
+import type { HRESULT } from "../../interfaces/types";
+import { enterCritical, leaveCritical } from "../i386/critical";
+import { PAGE } from "../i386/layout";
+import { frameAt, kernelSpace, mapRegion, REGION_DEVICE } from "../memory/space";
+
+let depth: u32 = 0;
+let outerFlags: u32 = 0;
+
+export function enterInterruptSafe(): HRESULT {
+  const flags = enterCritical();
+  if (depth++ == 0) outerFlags = flags;
+  return S_OK;
+}
+
+/** E_FAIL outside of a section. */
+export function leaveInterruptSafe(): HRESULT {
+  if (depth == 0) return E_FAIL;
+  if (--depth == 0) leaveCritical(outerFlags);
+  return S_OK;
+}
+
+/**
+ * Makes sure that the pages are there. Nothing takes a page of the kernel's space away but the end of its region, so there is
+ * no count to keep.
+ */
+export function pin(address: u32, size: u32): HRESULT {
+  if (size == 0 || address + size < address) return E_INVALIDARG;
+  const last = (address + size - 1) & ~(<u32>PAGE - 1);
+  for (let page = address & ~(<u32>PAGE - 1); ; page += <u32>PAGE) {
+    volatileLoad8(page);
+    if (frameAt(kernelSpace(), page) == 0) return E_NOTFOUND;
+    if (page == last) return S_OK;
+  }
+}
+
+export function unpin(address: u32, size: u32): HRESULT {
+  return size == 0 || address + size < address ? E_INVALIDARG : S_OK;
+}
+
+export function translate(address: u32, physical: usize): HRESULT {
+  const frame = frameAt(kernelSpace(), address & ~(<u32>PAGE - 1));
+  if (frame == 0) return E_NOTFOUND;
+  store<u32>(physical, frame + (address & (<u32>PAGE - 1)));
+  return S_OK;
+}
+
+export function mapDevice(physical: u32, size: u32, address: usize): HRESULT {
+  const offset = physical & (<u32>PAGE - 1);
+  if (size == 0 || physical + size < physical || size + offset < size) return E_INVALIDARG;
+  const word = stackAlloc(4);
+  store<u32>(word, 0);
+  const protection = PROTECT_READ | PROTECT_WRITE;
+  const result = mapRegion(kernelSpace(), word, size + offset, protection, REGION_DEVICE, physical - offset, 0);
+  if (result >= 0) store<u32>(address, load<u32>(word) + offset);
+  return result;
+}

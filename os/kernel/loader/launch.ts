@@ -1,0 +1,208 @@
+/**
+ * Starting a program: process, images, StartBlock (drawn in os/README.md), first thread at rt!startProgram.
+ *
+ * Libraries in the kernel have data that all programs there share, so a second program must not run before the first one has
+ * initialised them: the kernel puts `librariesReady` behind their initialisers in the StartBlock, and the next launch waits for it.
+ */
+
+import {
+  E_BADIMAGE,
+  E_DISCONNECTED,
+  E_INVALIDARG,
+  E_NOSYMBOL,
+  E_OUTOFMEMORY,
+  S_OK,
+} from "../../interfaces/results";
+import { PLACE_KERNEL, PLACE_PROCESS } from "../../interfaces/ISystem";
+import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
+import type { HRESULT } from "../../interfaces/types";
+import { allocate, free } from "../memory/heap";
+import { copyToSpace, mapRegion, REGION_ANONYMOUS } from "../memory/space";
+import { createProcess, enterProcess, NAME_LIMIT, Process } from "../objects/process";
+import { reap } from "../objects/reaper";
+import { servicesPointer } from "../objects/services";
+import { startProcessThread } from "../objects/threads";
+import { copyText, textLength } from "../objects/texts";
+import { Mutex } from "../threads/mutex";
+import { PRIORITY_DEFAULT } from "../threads/thread";
+import { waitOn, wake } from "../threads/wait";
+import {
+  archiveImage,
+  dropFile,
+  exportAddress,
+  freshInitialisers,
+  hasFreshLibraries,
+  loadProgram,
+  lockLoader,
+  mainAddress,
+  markKernelLibraries,
+  privateImage,
+  unlockLoader,
+} from "./images";
+
+const ARGUMENT_LIMIT: u32 = 2047;
+const BLOCK_HEADER: u32 = 16;
+/** Longest time that one program's libraries may take to initialise before the next is started anyway. */
+const INITIALISE_TIMEOUT: u32 = 1000;
+
+/** Guards `librariesPending` and makes launches into the kernel one at a time. Comes before the loader's lock. */
+const launchLock: usize = memory.data(4, 16);
+/** 1 while libraries in the kernel wait for a program's first thread to initialise them. */
+const librariesPending: usize = memory.data(4, 16);
+
+function launchMutex(): Mutex {
+  return changetype<Mutex>(launchLock);
+}
+
+/** Runs on the first thread of a program in the kernel, when the libraries that came with it are initialised. */
+function librariesReady(): void {
+  markKernelLibraries();
+  volatileStore32(librariesPending, 0);
+  wake(librariesPending, 0xffffffff);
+}
+
+/**
+ * Starts program `name` of the boot archive at `place`. `out` gets the process with a reference. The strings may be a process's.
+ * E_NOTFOUND, E_BADIMAGE, E_NOLIBRARY, E_NOSYMBOL, E_OUTOFMEMORY, E_INVALIDARG.
+ */
+export function launch(name: usize, args: usize, place: u32, out: usize): HRESULT {
+  return launchFile(name, 0, 0, args, place, out);
+}
+
+/** The same for an image of `size` bytes at `bytes`, which is copied first: its owner can change it at any time. */
+export function launchImage(name: usize, bytes: usize, size: u32, args: usize, place: u32, out: usize): HRESULT {
+  const copy = allocate((size + 4095) & ~4095);
+  if (copy == 0) return size > 0x1000000 ? E_BADIMAGE : E_OUTOFMEMORY;
+  memory.copy(copy, bytes, size);
+  return launchFile(name, copy, size, args, place, out);
+}
+
+function launchFile(name: usize, bytes: usize, size: u32, args: usize, place: u32, out: usize): HRESULT {
+  const ownName = copyText(name, NAME_LIMIT + 1);
+  const ownArguments = copyText(args, ARGUMENT_LIMIT + 1);
+  let result: HRESULT = S_OK;
+  if (ownName == 0 || ownArguments == 0) result = E_OUTOFMEMORY;
+  else if (place != PLACE_KERNEL && place != PLACE_PROCESS) result = E_INVALIDARG;
+  else if (load<u8>(ownName) == 0 || textLength(ownName, NAME_LIMIT + 1) > NAME_LIMIT) result = E_INVALIDARG;
+  else if (textLength(ownArguments, ARGUMENT_LIMIT + 1) > ARGUMENT_LIMIT) result = E_INVALIDARG;
+  if (result < 0) {
+    if (bytes != 0) free(bytes);
+  } else result = start(ownName, bytes, size, ownArguments, place, out);
+  if (ownName != 0) free(ownName);
+  if (ownArguments != 0) free(ownArguments);
+  return result;
+}
+
+/** Where a program's first thread starts. */
+@unmanaged
+class Start {
+  entry: usize = 0;
+  argument: usize = 0;
+}
+
+function start(name: usize, bytes: usize, size: u32, args: usize, place: u32, out: usize): HRESULT {
+  const inKernel = place == PLACE_KERNEL;
+  const process = createProcess(name, !inKernel);
+  if (!process) {
+    if (bytes != 0) free(bytes);
+    return E_OUTOFMEMORY;
+  }
+  if (inKernel) {
+    launchMutex().acquire();
+    if (volatileLoad32(librariesPending) != 0) waitOn(librariesPending, 1, INITIALISE_TIMEOUT);
+  }
+  const first = changetype<Start>(stackAlloc(offsetof<Start>()));
+  let result = loadImages(process, name, bytes, size);
+  if (result >= 0) result = prepareStart(process, name, args, first);
+  enterProcess(process);
+  if (result >= 0) {
+    result = startProcessThread(process, first.entry, first.argument, PRIORITY_DEFAULT, false, 0);
+    // Killed before it ran: its thread exists all the same, and the reaper does the rest.
+    if (result == E_DISCONNECTED) result = S_OK;
+  }
+  if (inKernel) {
+    if (result < 0) volatileStore32(librariesPending, 0);
+    launchMutex().release();
+  }
+  if (result < 0) {
+    reap(process);
+    process.release();
+    return result;
+  }
+  store<usize>(out, changetype<usize>(process));
+  return S_OK;
+}
+
+/** Loads the program's image, from the archive or from the copy at `bytes`, and its libraries. */
+function loadImages(process: Process, name: usize, bytes: usize, size: u32): HRESULT {
+  const word = stackAlloc(4);
+  lockLoader();
+  const file = bytes != 0 ? privateImage(name, bytes, size, word) : archiveImage(text("bin/"), name, word);
+  let result: HRESULT = load<i32>(word);
+  if (file) {
+    result = file.entry == 0 ? E_BADIMAGE : loadProgram(process, file);
+    dropFile(file);
+  }
+  unlockLoader();
+  return result;
+}
+
+/**
+ *  StartBlock: +0 ISystem  +4 main  +8 argument string  +12 number of initialisers  +16 their addresses …, then the string.
+ */
+function prepareStart(process: Process, name: usize, args: usize, first: Start): HRESULT {
+  const system = servicesPointer(process);
+  if (system == 0) return E_OUTOFMEMORY;
+  const barrier = process.ownSpace ? 0 : functionAddress(librariesReady);
+  lockLoader();
+  const count = freshInitialisers(process, 0, barrier);
+  const header = BLOCK_HEADER + (count << 2);
+  const nameLength = textLength(name, NAME_LIMIT);
+  const argumentsLength = textLength(args, ARGUMENT_LIMIT);
+  const size = header + nameLength + argumentsLength + 2;
+  const block = allocate(size);
+  if (block != 0) {
+    freshInitialisers(process, block + BLOCK_HEADER, barrier);
+    store<usize>(block, mainAddress(process), 4);
+    first.entry = exportAddress(process.space, text("rt"), text("startProgram"));
+  }
+  unlockLoader();
+  if (block == 0) return E_OUTOFMEMORY;
+  store<u32>(block, system);
+  store<u32>(block, count, 12);
+  memory.copy(block + header, name, nameLength);
+  if (argumentsLength != 0) {
+    store<u8>(block + header + nameLength, 32);
+    memory.copy(block + header + nameLength + 1, args, argumentsLength);
+  }
+  if (first.entry == 0) {
+    free(block);
+    return E_NOSYMBOL;
+  }
+  return process.ownSpace
+    ? placeBlock(process, block, size, header, first)
+    : keepBlock(process, block, header, first);
+}
+
+/** A program in the kernel gets the block itself. */
+function keepBlock(process: Process, block: usize, header: u32, first: Start): HRESULT {
+  store<usize>(block, block + header, 8);
+  process.startBlock = block;
+  first.argument = block;
+  if (hasFreshLibraries(process)) volatileStore32(librariesPending, 1);
+  return S_OK;
+}
+
+/** A process gets a copy in its space. */
+function placeBlock(process: Process, block: usize, size: u32, header: u32, first: Start): HRESULT {
+  const address = stackAlloc(4);
+  store<u32>(address, 0);
+  let result = mapRegion(process.space, address, size, PROTECT_READ | PROTECT_WRITE, REGION_ANONYMOUS, 0, 0);
+  if (result >= 0) {
+    first.argument = load<u32>(address);
+    store<usize>(block, first.argument + header, 8);
+    if (copyToSpace(process.space, first.argument, block, size) < 0) result = E_OUTOFMEMORY;
+  }
+  free(block);
+  return result;
+}

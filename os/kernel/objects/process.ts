@@ -1,0 +1,253 @@
+/**
+ * A program under way: in a space of its own, or in the kernel's, which many share. Process 0 is the kernel itself.
+ *
+ *   RUNNING  → endProgram (main returned, kill, fault) →  ENDING: all threads cancelled, no new ones, calls refused
+ *   ENDING   → last thread gone; the reaper (reaper.ts) gives everything back  →  ENDED: `wait` returns
+ *
+ * Locks of a process, each a leaf but for `lock`, inside which threads are cancelled (a trap, no lock):
+ *   lock       threads, ThreadObject.thread, and the step from RUNNING to ENDING
+ *   portLock   queue of calls and idle server threads (calls/server-threads.ts)
+ *   proxyLock  table of RemoteProxies (calls/remote.ts)
+ * `processesLock` guards the list of all processes and comes before `lock`.
+ */
+
+import type { IProcess } from "../../interfaces/IProcess";
+import { E_CANCELLED, S_OK } from "../../interfaces/results";
+import type { HRESULT, i32, Out, u32 } from "../../interfaces/types";
+import { createHandleTable, HandleTable } from "../calls/handles";
+import { mapProxies } from "../calls/proxies";
+import { disconnectPort } from "../calls/server-threads";
+import { enterCritical, leaveCritical } from "../i386/critical";
+import { free } from "../memory/heap";
+import { createSpace, destroySpace, kernelSpace, Space } from "../memory/space";
+import { Mutex } from "../threads/mutex";
+import { cancelThread, Thread } from "../threads/thread";
+import { FOREVER, WAIT_CANCELLED, waitOn } from "../threads/wait";
+import { countLive, LIVE_PROCESSES } from "./live";
+import { copyText } from "./texts";
+import type { ThreadObject } from "./threads";
+
+export const PROCESS_RUNNING: u32 = 0;
+export const PROCESS_ENDING: u32 = 1;
+export const PROCESS_ENDED: u32 = 2;
+/** Longest name of a program, file or registered object, in bytes. */
+export const NAME_LIMIT: u32 = 63;
+
+@unmanaged
+export class Process extends ComObject implements IProcess {
+  id: u32 = 0;
+  state: u32 = 0;
+  exitCode: i32 = 0;
+  name: usize = 0;
+  space: Space = changetype<Space>(0);
+  /** Does it have a space of its own, with handles and proxies? */
+  ownSpace: u32 = 0;
+  handles: HandleTable = changetype<HandleTable>(0);
+  /** Threads at work on its space for somebody else; guarded by turning interrupts off. */
+  visitors: u32 = 0;
+
+  lock: u32 = 0;
+  threads: ThreadObject | null = null;
+  threadCount: u32 = 0;
+  mainThread: ThreadObject | null = null;
+  /** Cycles of threads that have ended. */
+  endedCycles: u64 = 0;
+
+  portLock: u32 = 0;
+  firstCall: usize = 0;
+  lastCall: usize = 0;
+  idleServers: ThreadObject | null = null;
+  idleCount: u32 = 0;
+  serverCount: u32 = 0;
+
+  proxyLock: u32 = 0;
+  /** Buckets of the table of RemoteProxies, made with the first. */
+  proxies: usize = 0;
+
+  /** Its object with ISystem, IMemory, IThreads, IDriver (objects/services.ts); one reference. */
+  services: usize = 0;
+  /** First of its uses of images (loader/images.ts). */
+  images: usize = 0;
+  /** StartBlock of a program in the kernel, on the heap. */
+  startBlock: usize = 0;
+
+  next: Process | null = null;
+  nextToReap: Process | null = null;
+
+  wait(exitCode: Out<i32>): HRESULT {
+    const word = changetype<usize>(this) + offsetof<Process>("state");
+    for (;;) {
+      const state = volatileLoad32(word);
+      if (state == PROCESS_ENDED) break;
+      if (waitOn(word, state, FOREVER) == WAIT_CANCELLED) return E_CANCELLED;
+    }
+    store<i32>(exitCode, this.exitCode);
+    return S_OK;
+  }
+
+  kill(): HRESULT {
+    endProgram(this, E_CANCELLED);
+    return S_OK;
+  }
+
+  identity(id: Out<u32>): HRESULT {
+    store<u32>(id, this.id);
+    return S_OK;
+  }
+
+  finish(): void {
+    if (this.proxies != 0) free(this.proxies);
+    free(this.name);
+    countLive(LIVE_PROCESSES, -1);
+  }
+}
+
+const lockArea: usize = memory.data(4, 16);
+let firstProcess: Process | null = null;
+let lastProcess: Process | null = null;
+let nextId: u32 = 0;
+let kernel: Process = changetype<Process>(0);
+
+function processesMutex(): Mutex {
+  return changetype<Mutex>(lockArea);
+}
+
+export function lockProcess(process: Process): void {
+  changetype<Mutex>(changetype<usize>(process) + offsetof<Process>("lock")).acquire();
+}
+
+export function unlockProcess(process: Process): void {
+  changetype<Mutex>(changetype<usize>(process) + offsetof<Process>("lock")).release();
+}
+
+/** Process 0: the kernel itself. */
+export function kernelProcess(): Process {
+  return kernel;
+}
+
+/** Makes process 0, at boot. False when memory is exhausted. */
+export function createKernelProcess(): bool {
+  const process = createProcess(text("kernel"), false);
+  if (!process) return false;
+  kernel = process;
+  enterProcess(process);
+  return true;
+}
+
+/**
+ * A process without threads that is in no list yet; the caller owns the reference. With `ownSpace` it gets a space, proxies and
+ * a handle table. Null when memory is exhausted.
+ */
+export function createProcess(name: usize, ownSpace: bool): Process | null {
+  const process = newObject<Process>();
+  if (!process) return null;
+  countLive(LIVE_PROCESSES, 1);
+  process.name = copyText(name, NAME_LIMIT);
+  process.ownSpace = ownSpace ? 1 : 0;
+  if (process.name != 0) {
+    if (!ownSpace) {
+      process.space = kernelSpace();
+      return process;
+    }
+    if (createOwnSpace(process)) return process;
+  }
+  process.release();
+  return null;
+}
+
+function createOwnSpace(process: Process): bool {
+  const handles = createHandleTable();
+  if (!handles) return false;
+  process.handles = handles;
+  const space = createSpace();
+  if (space) {
+    process.space = space;
+    space.process = changetype<usize>(process);
+    if (mapProxies(space) >= 0) return true;
+    destroySpace(space);
+  }
+  free(handles.buckets);
+  free(changetype<usize>(handles));
+  return false;
+}
+
+/** Enters a process in the list of all, which takes a reference, and gives it its id. */
+export function enterProcess(process: Process): void {
+  process.addRef();
+  processesMutex().acquire();
+  process.id = nextId++;
+  if (lastProcess) lastProcess!.next = process;
+  else firstProcess = process;
+  lastProcess = process;
+  processesMutex().release();
+}
+
+/** Takes a process out of the list; its reference goes to the caller. */
+export function leaveProcess(process: Process): void {
+  processesMutex().acquire();
+  let before: Process | null = null;
+  for (let other = firstProcess; other; other = other.next) {
+    if (other == process) break;
+    before = other;
+  }
+  if (before) before.next = process.next;
+  else firstProcess = process.next;
+  if (lastProcess == process) lastProcess = before;
+  process.next = null;
+  processesMutex().release();
+}
+
+/** Between these two the list does not change, and no process in it loses its space. */
+export function lockProcesses(): Process | null {
+  processesMutex().acquire();
+  return firstProcess;
+}
+
+export function unlockProcesses(): void {
+  processesMutex().release();
+}
+
+/** The process with this id, with a reference for the caller; null if there is none. */
+export function processWithId(id: u32): Process | null {
+  let found: Process | null = null;
+  for (let process = lockProcesses(); process; process = process.next) {
+    if (process.id != id) continue;
+    process.addRef();
+    found = process;
+    break;
+  }
+  unlockProcesses();
+  return found;
+}
+
+/** Starts to end a program: the first caller's code is the program's. Returns at once; the reaper does the rest. */
+export function endProgram(process: Process, exitCode: i32): void {
+  lockProcess(process);
+  if (process.state != PROCESS_RUNNING || process == kernel) {
+    unlockProcess(process);
+    return;
+  }
+  process.exitCode = exitCode;
+  volatileStore32(changetype<usize>(process) + offsetof<Process>("state"), PROCESS_ENDING);
+  unlockProcess(process);
+  // Idle server threads leave the port's list before they are cancelled, which makes them run to their end.
+  disconnectPort(process);
+  lockProcess(process);
+  for (let object = process.threads; object; object = object.next) {
+    cancelThread(changetype<Thread>(object.thread));
+  }
+  unlockProcess(process);
+}
+
+/** Keeps the space of `process` from being destroyed until `leaveSpace`. False if its end has begun. */
+export function visitSpace(process: Process): bool {
+  const flags = enterCritical();
+  const running = process.state == PROCESS_RUNNING;
+  if (running) process.visitors++;
+  leaveCritical(flags);
+  return running;
+}
+
+export function leaveSpace(process: Process): void {
+  atomicAdd(changetype<usize>(process) + offsetof<Process>("visitors"), 0xffffffff);
+}

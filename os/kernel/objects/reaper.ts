@@ -1,0 +1,99 @@
+/**
+ * The reaper: the kernel thread that gives back what an ended program held. It has to be another thread, because the last one
+ * of a program still runs on the space that goes.
+ *
+ * Order: names first, so that nobody finds the program's objects; then handles (whose objects may be anywhere), images, the space; last the
+ * state ENDED, so that whoever waited for the program sees all its memory free.
+ */
+
+import type { IUnknown } from "../../interfaces/IUnknown";
+import type { HRESULT } from "../../interfaces/types";
+import { destroyHandleTable } from "../calls/handles";
+import { enterCritical, leaveCritical } from "../i386/critical";
+import { revokeObjects, unloadImages } from "../loader/images";
+import { free } from "../memory/heap";
+import { destroySpace } from "../memory/space";
+import { allThreads, currentThread, PRIORITY_DEFAULT, Thread } from "../threads/thread";
+import { FOREVER, sleep, wake, waitOn } from "../threads/wait";
+import { Process, PROCESS_ENDED, kernelProcess, leaveProcess } from "./process";
+import { unregisterAll } from "./registry";
+import { startProcessThread } from "./threads";
+
+/** Number of processes ever queued: the word the reaper waits on. */
+const queued: usize = memory.data(4, 16);
+let firstToReap: Process | null = null;
+let taken: u32 = 0;
+let reaper: Thread = changetype<Thread>(0);
+
+export function startReaper(): HRESULT {
+  return startProcessThread(
+    kernelProcess(),
+    functionAddress(reaperMain),
+    0,
+    PRIORITY_DEFAULT + 1,
+    false,
+    0,
+  );
+}
+
+export function isReaper(thread: Thread): bool {
+  return thread == reaper;
+}
+
+/** Its last thread has come to its end (but may still be on the processor). The process is queued once. */
+export function queueToReap(process: Process): void {
+  process.addRef();
+  const flags = enterCritical();
+  process.nextToReap = firstToReap;
+  firstToReap = process;
+  leaveCritical(flags);
+  atomicAdd(queued, 1);
+  wake(queued, 1);
+}
+
+function reaperMain(_argument: usize): u32 {
+  reaper = currentThread();
+  for (;;) {
+    const flags = enterCritical();
+    const process = firstToReap;
+    if (process) firstToReap = process.nextToReap;
+    leaveCritical(flags);
+    if (!process) {
+      waitOn(queued, taken, FOREVER);
+      continue;
+    }
+    taken++;
+    while (hasThreads(process)) sleep(1);
+    reap(process);
+    process.release();
+  }
+}
+
+/** Does the lower half still know a thread of this process, or is somebody else at work on its space? */
+function hasThreads(process: Process): bool {
+  const flags = enterCritical();
+  let found = process.visitors != 0;
+  for (let thread = allThreads; thread && !found; thread = thread.allNext) {
+    found = thread.process == changetype<usize>(process);
+  }
+  leaveCritical(flags);
+  return found;
+}
+
+/** Gives everything back; also for a program that could not be started. */
+export function reap(process: Process): void {
+  unregisterAll(process);
+  leaveProcess(process);
+  if (!process.ownSpace) revokeObjects(process);
+  if (process.services != 0) changetype<IUnknown>(process.services).release();
+  process.services = 0;
+  if (process.ownSpace) destroyHandleTable(process.handles);
+  unloadImages(process);
+  if (process.ownSpace) destroySpace(process.space);
+  if (process.startBlock != 0) free(process.startBlock);
+  process.startBlock = 0;
+  const word = changetype<usize>(process) + offsetof<Process>("state");
+  volatileStore32(word, PROCESS_ENDED);
+  wake(word, 0xffffffff);
+  process.release();
+}

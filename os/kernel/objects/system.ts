@@ -1,0 +1,223 @@
+/** `ISystem`: what the system tells about itself, boot options, the end of the run. */
+
+import { MemoryInfo, ModuleInfo, ProcessInfo } from "../../interfaces/ISystem";
+import { E_ACCESSDENIED, E_BUFFER, E_CANCELLED, E_NOTFOUND, S_FALSE, S_OK } from "../../interfaces/results";
+import type { HRESULT } from "../../interfaces/types";
+import { imageWithIndex, LoadedImage, lockLoader, unlockLoader } from "../loader/images";
+import {
+  frameCount,
+  freeFrames,
+  OWNER_ANONYMOUS,
+  OWNER_BOOT_ARCHIVE,
+  OWNER_IMAGE_CODE,
+  OWNER_IMAGE_DATA,
+  OWNER_KERNEL_HEAP,
+  OWNER_KERNEL_IMAGE,
+  OWNER_KERNEL_STACKS,
+  OWNER_PAGE_TABLES,
+  OWNER_USER_STACKS,
+  totalFrames,
+} from "../memory/frames";
+import { frameAt } from "../memory/space";
+import { Thread } from "../threads/thread";
+import { sleep } from "../threads/wait";
+import { liveCount, liveKind } from "./live";
+import {
+  endProgram,
+  kernelProcess,
+  lockProcess,
+  lockProcesses,
+  Process,
+  processWithId,
+  unlockProcess,
+  unlockProcesses,
+} from "./process";
+import { storeNumber, storeText, textLength } from "./texts";
+
+const NAME_FIELD: u32 = 32;
+const OPTION_LIMIT: u32 = 255;
+/** isa-debug-exit: the machine's exit status is 2 × value + 1. */
+const DEBUG_EXIT: u32 = 0xf4;
+/** Monitor port (machine/src/devices/monitor.ts); elsewhere it reads as all ones. */
+const MONITOR: u32 = 0x8e00;
+const MONITOR_MARK: u32 = 0x8e04;
+const MONITOR_IDENTIFICATION: u32 = 0x4f544c52;
+
+let commandLine: usize = 0;
+
+export function setCommandLine(line: usize): void {
+  commandLine = line;
+}
+
+/** Fills in facts about one process; the list is locked. */
+function fillProcess(process: Process, info: ProcessInfo): void {
+  memory.fill(changetype<usize>(info), 0, offsetof<ProcessInfo>());
+  info.id = process.id;
+  info.ring = process.ownSpace ? 3 : 1;
+  lockProcess(process);
+  info.threads = process.threadCount;
+  let cycles = process.endedCycles;
+  for (let object = process.threads; object; object = object.next) cycles += changetype<Thread>(object.thread).cycles;
+  unlockProcess(process);
+  info.cycles = cycles;
+  if (process.ownSpace) info.handles = process.handles.live;
+  if (process.ownSpace || process == kernelProcess()) {
+    info.privatePages = process.space.privatePages;
+    info.sharedPages = process.space.sharedPages;
+  } else countImagePages(process, info);
+  storeText(changetype<usize>(info) + offsetof<ProcessInfo>("name0"), NAME_FIELD, process.name);
+}
+
+/** A program in the kernel has no space of its own: its pages are those of its image. */
+function countImagePages(process: Process, info: ProcessInfo): void {
+  lockLoader();
+  for (let index: u32 = 0; ; index++) {
+    const image = imageWithIndex(index);
+    if (!image) break;
+    if (image.program != process) continue;
+    const code = image.file.codeSize >> 12;
+    if (image.file.inArchive && image.shift == 0) info.sharedPages += code;
+    else info.privatePages += code;
+    info.privatePages += image.file.dataSize >> 12;
+  }
+  unlockLoader();
+}
+
+/** Facts about the space of `process`; of the kernel's, those of process 0. */
+export function describeSpace(process: Process, info: usize): HRESULT {
+  lockProcesses();
+  fillProcess(process, changetype<ProcessInfo>(info));
+  unlockProcesses();
+  return S_OK;
+}
+
+export function describeProcess(index: u32, info: usize): HRESULT {
+  let left = index;
+  let result: HRESULT = S_FALSE;
+  for (let process = lockProcesses(); process; process = process.next) {
+    if (left-- != 0) continue;
+    fillProcess(process, changetype<ProcessInfo>(info));
+    result = S_OK;
+    break;
+  }
+  unlockProcesses();
+  return result;
+}
+
+export function describeModule(index: u32, info: usize): HRESULT {
+  lockLoader();
+  const image = imageWithIndex(index);
+  if (image) fillModule(image, changetype<ModuleInfo>(info));
+  unlockLoader();
+  return image ? S_OK : S_FALSE;
+}
+
+function fillModule(image: LoadedImage, info: ModuleInfo): void {
+  const file = image.file;
+  memory.fill(changetype<usize>(info), 0, offsetof<ModuleInfo>());
+  info.process = image.process.ownSpace ? image.process.id : 0;
+  info.base = <u32>image.start;
+  info.codeSize = file.codeSize;
+  info.dataSize = file.dataSize;
+  info.codeFrame = frameAt(image.space, file.codeStart + image.shift);
+  if (file.dataSize != 0) info.dataFrame = frameAt(image.space, file.dataStart + image.shift);
+  info.relocated = image.shift != 0 ? 1 : 0;
+  storeText(changetype<usize>(info) + offsetof<ModuleInfo>("name0"), NAME_FIELD, file.name);
+}
+
+export function describeMemory(address: usize): HRESULT {
+  const info = changetype<MemoryInfo>(address);
+  info.total = totalFrames();
+  info.free = freeFrames();
+  info.kernelImage = frameCount(OWNER_KERNEL_IMAGE);
+  info.kernelHeap = frameCount(OWNER_KERNEL_HEAP);
+  info.bootArchive = frameCount(OWNER_BOOT_ARCHIVE);
+  info.pageTables = frameCount(OWNER_PAGE_TABLES);
+  info.userStacks = frameCount(OWNER_USER_STACKS);
+  info.kernelStacks = frameCount(OWNER_KERNEL_STACKS);
+  info.imageCode = frameCount(OWNER_IMAGE_CODE);
+  info.imageData = frameCount(OWNER_IMAGE_DATA);
+  info.anonymous = frameCount(OWNER_ANONYMOUS);
+  info.reserved = 0;
+  return S_OK;
+}
+
+/** E_NOTFOUND; E_ACCESSDENIED for the kernel itself. */
+export function killProcess(id: u32): HRESULT {
+  const process = processWithId(id);
+  if (!process) return E_NOTFOUND;
+  const allowed = process != kernelProcess();
+  if (allowed) endProgram(process, E_CANCELLED);
+  process.release();
+  return allowed ? S_OK : E_ACCESSDENIED;
+}
+
+/** Address of the value of boot option `key`, which ends at a blank or NUL; 0 if it is not given. */
+export function findOption(prefix: usize, key: usize): usize {
+  let at = commandLine;
+  if (at == 0) return 0;
+  while (load<u8>(at) != 0) {
+    let rest = afterText(at, prefix);
+    if (rest != 0) rest = afterText(rest, key);
+    if (rest != 0 && load<u8>(rest) == 61) return rest + 1;
+    at = nextWord(at);
+  }
+  return 0;
+}
+
+/** The first option whose key starts with `prefix` at or after `from` (0: the start): where the rest of its key is; 0 for none. */
+export function nextOption(prefix: usize, from: usize): usize {
+  let at = from != 0 ? nextWord(from) : commandLine;
+  if (at == 0) return 0;
+  while (load<u8>(at) != 0) {
+    const rest = afterText(at, prefix);
+    if (rest != 0) return rest;
+    at = nextWord(at);
+  }
+  return 0;
+}
+
+function nextWord(from: usize): usize {
+  let at = from;
+  while (load<u8>(at) != 0 && load<u8>(at) != 32) at++;
+  while (load<u8>(at) == 32) at++;
+  return at;
+}
+
+/** Where the text at `at` goes on if it starts with `prefix`, else 0. */
+function afterText(at: usize, prefix: usize): usize {
+  let length: usize = 0;
+  for (; load<u8>(prefix + length) != 0; length++) {
+    if (load<u8>(at + length) != load<u8>(prefix + length)) return 0;
+  }
+  return at + length;
+}
+
+/** Boot options, and the counts of live.ts under "live.KIND" and "count.KIND". E_NOTFOUND, E_BUFFER. */
+export function optionValue(key: usize, value: usize, size: u32): HRESULT {
+  const kind = liveKind(key);
+  if (kind >= 0) {
+    const digits = stackAlloc(16);
+    storeNumber(digits, liveCount(<u32>kind));
+    return storeText(value, size, digits) ? S_OK : E_BUFFER;
+  }
+  const found = findOption(text(""), key);
+  if (found == 0) return E_NOTFOUND;
+  let length: u32 = 0;
+  while (length < OPTION_LIMIT && load<u8>(found + length) != 0 && load<u8>(found + length) != 32) length++;
+  if (length >= size) return E_BUFFER;
+  memory.copy(value, found, length);
+  store<u8>(value + length, 0);
+  return S_OK;
+}
+
+export function markPhase(phase: u32): HRESULT {
+  if (portIn32(MONITOR) == MONITOR_IDENTIFICATION) portOut32(MONITOR_MARK, phase);
+  return S_OK;
+}
+
+/** Ends the run. Where no device does that, the machine idles. */
+export function powerOff(code: u32): HRESULT {
+  portOut32(DEBUG_EXIT, code);
+  for (;;) sleep(1000);
+}

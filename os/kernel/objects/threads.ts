@@ -1,0 +1,180 @@
+/**
+ * Threads as objects: `IThread` for a thread of any space, and what the upper half keeps about one (`Thread.call`). The object
+ * outlives its thread while somebody holds a reference; the thread itself holds one.
+ */
+
+import type { IThread } from "../../interfaces/IThread";
+import { E_CANCELLED, E_DISCONNECTED, E_INVALIDARG, E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
+import type { HRESULT, Out, u32 } from "../../interfaces/types";
+import { abandonService } from "../calls/server-threads";
+import { USER_END } from "../i386/layout";
+import { cancelThread, createThread, currentThread, PRIORITIES, setPriority, startThread, Thread } from "../threads/thread";
+import { FOREVER, WAIT_CANCELLED, wake, waitOn } from "../threads/wait";
+import { countLive, LIVE_THREADS } from "./live";
+import { endProgram, lockProcess, Process, PROCESS_RUNNING, unlockProcess } from "./process";
+import { queueToReap } from "./reaper";
+
+@unmanaged
+export class ThreadObject extends ComObject implements IThread {
+  /** 0 once the thread is over; guarded by its process's lock. */
+  thread: usize = 0;
+  id: u32 = 0;
+  process: Process = changetype<Process>(0);
+  /** The process's threads. */
+  next: ThreadObject | null = null;
+  over: u32 = 0;
+  result: u32 = 0;
+  /** Belongs to the pool of server threads (calls/server-threads.ts). */
+  server: u32 = 0;
+  /** The call it serves, or is to serve once unparked. */
+  record: usize = 0;
+  /** Address, in its space, of the block of argument data on its stack. */
+  block: usize = 0;
+  nextIdle: ThreadObject | null = null;
+  /** Frame of the call into a module that it makes on behalf of its process (calls/dispatch.ts), 0 outside of one. */
+  guard: usize = 0;
+  /** Vtable of the object that call went to. */
+  guardVtable: usize = 0;
+
+  join(result: Out<u32>): HRESULT {
+    const word = changetype<usize>(this) + offsetof<ThreadObject>("over");
+    while (volatileLoad32(word) == 0) {
+      if (waitOn(word, 0, FOREVER) == WAIT_CANCELLED) return E_CANCELLED;
+    }
+    store<u32>(result, this.result);
+    return S_OK;
+  }
+
+  kill(): HRESULT {
+    lockProcess(this.process);
+    if (this.thread != 0) cancelThread(changetype<Thread>(this.thread));
+    unlockProcess(this.process);
+    return S_OK;
+  }
+
+  setPriority(priority: u32): HRESULT {
+    if (priority >= PRIORITIES) return E_INVALIDARG;
+    lockProcess(this.process);
+    if (this.thread != 0) setPriority(changetype<Thread>(this.thread), priority);
+    unlockProcess(this.process);
+    return S_OK;
+  }
+
+  identity(id: Out<u32>): HRESULT {
+    store<u32>(id, this.id);
+    return S_OK;
+  }
+
+  finish(): void {
+    this.process.release();
+    countLive(LIVE_THREADS, -1);
+  }
+}
+
+/** What the upper half keeps about the calling thread. */
+export function currentThreadObject(): ThreadObject {
+  return changetype<ThreadObject>(currentThread().call);
+}
+
+function newThreadObject(process: Process): ThreadObject | null {
+  const object = newObject<ThreadObject>();
+  if (!object) return null;
+  process.addRef();
+  object.process = process;
+  countLive(LIVE_THREADS, 1);
+  return object;
+}
+
+/**
+ * A thread of `process` that runs `entry(argument)` in its space; stores the object, with a reference for the caller, in
+ * `out` unless that is 0. The first thread that is not a server thread is the main thread. E_OUTOFMEMORY, E_DISCONNECTED (ending).
+ */
+export function startProcessThread(
+  process: Process,
+  entry: usize,
+  argument: usize,
+  priority: u32,
+  server: bool,
+  out: usize,
+): HRESULT {
+  const object = newThreadObject(process);
+  if (!object) return E_OUTOFMEMORY;
+  const thread = createThread(process.space, changetype<usize>(process), entry, argument, priority);
+  if (!thread) {
+    object.release();
+    return E_OUTOFMEMORY;
+  }
+  object.thread = changetype<usize>(thread);
+  object.id = thread.id;
+  object.server = server ? 1 : 0;
+  thread.call = changetype<usize>(object);
+  if (out != 0) object.addRef();
+  lockProcess(process);
+  const running = process.state == PROCESS_RUNNING;
+  object.next = process.threads;
+  process.threads = object;
+  process.threadCount++;
+  if (running && !server && !process.mainThread) process.mainThread = object;
+  if (!running) cancelThread(thread);
+  unlockProcess(process);
+  // In an ending process the thread still starts, to end at once and to be accounted for like all others.
+  if (out != 0) store<usize>(out, changetype<usize>(object));
+  startThread(thread);
+  return running ? S_OK : E_DISCONNECTED;
+}
+
+/** Gives a thread that the lower half made (the first one, the reaper) its object. False when memory is exhausted. */
+export function adoptThread(process: Process, thread: Thread): bool {
+  const object = newThreadObject(process);
+  if (!object) return false;
+  object.thread = changetype<usize>(thread);
+  object.id = thread.id;
+  thread.process = changetype<usize>(process);
+  thread.call = changetype<usize>(object);
+  lockProcess(process);
+  object.next = process.threads;
+  process.threads = object;
+  process.threadCount++;
+  unlockProcess(process);
+  return true;
+}
+
+/** The calling thread ends: nothing of its own memory is touched after this. */
+export function threadOver(thread: Thread, result: u32): void {
+  const object = changetype<ThreadObject | null>(thread.call);
+  if (!object) return;
+  const process = object.process;
+  if (object.server) abandonService(object);
+  if (process.mainThread == object) endProgram(process, <i32>result);
+  lockProcess(process);
+  let before: ThreadObject | null = null;
+  for (let other = process.threads; other; other = other.next) {
+    if (other == object) break;
+    before = other;
+  }
+  if (before) before.next = object.next;
+  else process.threads = object.next;
+  process.endedCycles += thread.cycles;
+  object.thread = 0;
+  object.result = result;
+  const last = --process.threadCount == 0;
+  const ending = process.state != PROCESS_RUNNING;
+  unlockProcess(process);
+  const word = changetype<usize>(object) + offsetof<ThreadObject>("over");
+  volatileStore32(word, 1);
+  wake(word, 0xffffffff);
+  thread.call = 0;
+  if (last && ending) queueToReap(process);
+  object.release();
+}
+
+/** `IThreads.create`. E_INVALIDARG, E_OUTOFMEMORY, E_DISCONNECTED. */
+export function createProgramThread(process: Process, entry: usize, argument: usize, priority: u32, out: usize): HRESULT {
+  if (priority >= PRIORITIES || (process.ownSpace && entry >= USER_END)) return E_INVALIDARG;
+  const result = startProcessThread(process, entry, argument, priority, false, out);
+  if (result < 0 && load<usize>(out) != 0) {
+    changetype<ThreadObject>(load<usize>(out)).release();
+    store<usize>(out, 0);
+  }
+  return result;
+}

@@ -1,0 +1,27 @@
+/** What the upper half of the kernel offers to the lower (README.md). */
+
+import { remoteInvoke } from "./calls/remote";
+import { systemCall } from "./calls/dispatch";
+import { serverReturned } from "./calls/server-threads";
+import { start } from "./loader/startup";
+import { raiseFault } from "./objects/faults";
+import { threadOver } from "./objects/threads";
+import type { Thread } from "./threads/thread";
+
+export { remoteInvoke, systemCall };
+
+export function serverReturn(result: i32): void {
+  serverReturned(result);
+}
+
+export function threadEnded(thread: Thread, result: u32): void {
+  threadOver(thread, result);
+}
+
+export function programFault(thread: Thread, vector: u32, error: u32, address: usize, instruction: usize): void {
+  raiseFault(thread, vector, error, address, instruction);
+}
+
+export function startSystem(commandLine: usize, modules: usize, count: u32): void {
+  start(commandLine, modules, count);
+}
