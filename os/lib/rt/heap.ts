@@ -43,7 +43,7 @@ function mapMemory(size: u32): usize {
 export function allocate(size: usize): usize {
   if (size > 0x40000000) return 0;
   const total = <u32>(size + HEADER);
-  let kind = 32 - clz<u32>(total - 1);
+  let kind: u32 = 32 - clz<u32>(total - 1);
   if (kind < SMALLEST) kind = SMALLEST;
   if (kind > LARGEST) return allocateRegion(total);
   const mutex = changetype<Mutex>(lock);

@@ -101,7 +101,7 @@ function protection(): void {
 function heap(): void {
   const blocks = stackAlloc(BLOCKS * 4);
   for (let index: u32 = 0; index < BLOCKS; index++) {
-    const size = 1 + index * 97;
+    const size: u32 = 1 + index * 97;
     const block = allocate(size);
     store<usize>(blocks + index * 4, block);
     if (!expect(block !== 0, text("the heap is exhausted"))) return;
