@@ -60,6 +60,8 @@ export async function withCompiledModule<T>(
     ...["--runtime", runtimeModule],
     ...["--optimizeLevel", "3", "--debug", "--sourceMap", "--noColors", "--disableWarning"],
     ...["--use", "abort="],
+    // Any image can call a function whose address it was given: without this Binaryen empties those never called here.
+    "--exportTable",
     ...["--memoryBase", String(bases.memoryBase)],
     ...["--tableBase", String(bases.tableBase)],
     ...["--disable", "simd,reference-types,multi-value,gc,exception-handling"],

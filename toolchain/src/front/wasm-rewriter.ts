@@ -1,7 +1,7 @@
 /**
  * Binaryen's output → the binary that the back end reads: imported globals that stand for addresses become `i32.const` with
- * a five-byte immediate (the recorded relocations), and disappear from imports, global indices and names; exported globals
- * and the source map's address go; static data is replaced by the relocated image of it. Code moves by that, so the
+ * a five-byte immediate (the recorded relocations), and disappear from imports, global indices and names; exported globals,
+ * the exported table and the source map's address go; static data is replaced by the relocated image of it. Code moves by that, so the
  * rewriter also keeps the way back from new to old offsets for the source map.
  */
 
@@ -281,7 +281,7 @@ export function rewriteModule(wasm: Uint8Array, memoryBase: number, data: Uint8A
         cursor.name();
         const kind = cursor.byte();
         cursor.skipNumber();
-        if (kind !== 3) kept.push(wasm.subarray(start, cursor.at));
+        if (kind === 0 || kind === 2) kept.push(wasm.subarray(start, cursor.at));
       }
       content.unsigned(kept.length);
       for (const entry of kept) content.append(entry);
