@@ -371,7 +371,8 @@ class Emitter {
         return;
       case "fixTinyProduct":
       case "fixTinyQuotient":
-        return this.fixTiny(i, operands);
+        this.fixTiny(i, operands);
+        return;
       case "jumpTable": {
         const label = a.newLabel();
         this.tables.push({ label, targets: operands.slice(1) as Label[] });
@@ -382,7 +383,8 @@ class Emitter {
         a.emit("add", esp, x);
         return;
       case "return":
-        return this.epilogue();
+        this.epilogue();
+        return;
       case "call":
         a.emit("call", x);
         return;
@@ -401,12 +403,14 @@ class Emitter {
       }
       case "countLeading":
       case "countTrailing":
-        return this.count(i.op, x, y);
+        this.count(i.op, x, y);
+        return;
       case "shlWide":
       case "shrSWide":
       case "shrUWide":
       case "rotlWide":
-        return this.shiftWide(i.op, x, y);
+        this.shiftWide(i.op, x, y);
+        return;
       case "lockCmpxchg":
         a.emitPrefixed("lock", "cmpxchg", x, y);
         return;
@@ -417,7 +421,8 @@ class Emitter {
         a.emit("test", dword({ base: esp }), eax);
         return;
       case "stackAllocate":
-        return this.stackAllocate(x, y);
+        this.stackAllocate(x, y);
+        return;
       default:
         a.emit(i.op as Mnemonic, ...operands);
     }

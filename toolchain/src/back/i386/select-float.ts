@@ -111,24 +111,39 @@ export class FloatSelector {
   /** Loads a value on the x87 stack. */
   push(i: Instruction): void {
     const { s } = this;
-    if (i.operation === "constant" && Object.is(i.constant, 0)) return s.emit("fldz");
-    if (i.operation === "constant" && i.constant === 1) return s.emit("fld1");
+    if (i.operation === "constant" && Object.is(i.constant, 0)) {
+      s.emit("fldz");
+      return;
+    }
+    if (i.operation === "constant" && i.constant === 1) {
+      s.emit("fld1");
+      return;
+    }
     // Exact operations need no rounding in between.
     if (!this.slots.has(i) && s.isFoldable(i)) {
       if (i.operation === "neg" || i.operation === "abs") {
         this.push(i.operands[0]);
-        return s.emit(i.operation === "neg" ? "fchs" : "fabs");
+        s.emit(i.operation === "neg" ? "fchs" : "fabs");
+        return;
       }
-      if (i.operation === "promote") return this.push(i.operands[0]);
-      if (i.operation === "convertS" && i.type === "f64") return this.pushInteger(i.operands[0]);
+      if (i.operation === "promote") {
+        this.push(i.operands[0]);
+        return;
+      }
+      if (i.operation === "convertS" && i.type === "f64") {
+        this.pushInteger(i.operands[0]);
+        return;
+      }
     }
     s.emit("fld", [this.operand(i)]);
   }
 
   private pushInteger(i: Instruction): void {
     const { s } = this;
-    if (i.operation === "load" && i.width === 4 && s.isFoldableLoad(i))
-      return s.emit("fild", [s.memoryOf(i, 4)]);
+    if (i.operation === "load" && i.width === 4 && s.isFoldableLoad(i)) {
+      s.emit("fild", [s.memoryOf(i, 4)]);
+      return;
+    }
     const slot = s.newSlot(4);
     s.emit("mov", [slotMemory(slot, 4), s.use(i)]);
     s.emit("fild", [slotMemory(slot, 4)]);
@@ -172,31 +187,37 @@ export class FloatSelector {
       }
       this.push(x);
       s.emit(op, [this.operand(y)]);
-      return this.pop(to);
+      this.pop(to);
+      return;
     }
     const routine = routines[i.operation];
     if (routine) {
       for (const operand of i.operands) this.push(operand);
       s.callRoutine(routine, 0, 1 << EAX);
-      return this.pop(to);
+      this.pop(to);
+      return;
     }
     switch (i.operation) {
       case "load":
         s.emit("fld", [s.memoryOf(i, sizeOf(i.type))]);
-        return this.pop(to);
+        this.pop(to);
+        return;
       case "neg":
       case "abs":
         this.push(x);
         s.emit(i.operation === "neg" ? "fchs" : "fabs");
-        return this.pop(to);
+        this.pop(to);
+        return;
       case "sqrt":
         this.push(x);
         s.emit("fsqrt");
-        return this.pop(to);
+        this.pop(to);
+        return;
       case "promote":
       case "demote":
         this.push(x);
-        return this.pop(to);
+        this.pop(to);
+        return;
       case "copysign": {
         const [a, b] = [this.operand(x), this.operand(y)];
         const top = sizeOf(i.type) - 4;
@@ -220,22 +241,26 @@ export class FloatSelector {
         const c = s.condition(condition);
         s.emit("fld", [this.lasting(otherwise)]);
         s.emit("replaceIf", [this.lasting(then)], { condition: c });
-        return this.pop(to);
+        this.pop(to);
+        return;
       }
       case "convertS":
         this.pushInteger(x);
-        return this.pop(to);
+        this.pop(to);
+        return;
       case "convertU": {
         const slot = s.newSlot(8);
         s.emit("mov", [slotMemory(slot, 4), s.use(x)]);
         s.emit("mov", [slotMemory(slot, 4, 4), immediate(0)]);
         s.emit("fild", [slotMemory(slot, 8)]);
-        return this.pop(to);
+        this.pop(to);
+        return;
       }
       case "convertWideS": {
         const slot = this.words(x, y);
         s.emit("fild", [slotMemory(slot, 8)]);
-        return this.pop(to);
+        this.pop(to);
+        return;
       }
       case "convertWideU":
         s.emit("push", [s.useAny(y)]);
@@ -246,7 +271,8 @@ export class FloatSelector {
           callerSaved,
         );
         s.emit("dropArguments", [immediate(8)]);
-        return this.pop(to);
+        this.pop(to);
+        return;
       case "reinterpret":
         s.emit("mov", [within(to, 4), s.use(x)]);
         return;
@@ -293,7 +319,10 @@ export class FloatSelector {
   toInteger(i: Instruction): void {
     const { s } = this;
     const [x] = i.operands;
-    if (i.operation === "reinterpret") return s.emit("mov", [s.destination(i), this.operand(x)]);
+    if (i.operation === "reinterpret") {
+      s.emit("mov", [s.destination(i), this.operand(x)]);
+      return;
+    }
     if (i.operation === "bitsOf") {
       const m = this.operand(x);
       s.emit("mov", [s.destination(i), within(m, 4)]);

@@ -502,14 +502,16 @@ export class Selector {
         return;
       case "branch": {
         const condition = this.condition(t.condition);
-        this.emit("jcc", [this.target(t.then)], { condition });
+        this.emit("jcc", [this.target(t.taken)], { condition });
         this.emit("jmp", [this.target(t.otherwise)]);
         return;
       }
       case "switch":
-        return this.switch(t.index, t.targets, t.fallback);
+        this.switch(t.index, t.targets, t.fallback);
+        return;
       case "return":
-        return this.return(t.values);
+        this.return(t.values);
+        return;
       default:
         this.emit("ud2");
     }
@@ -591,27 +593,34 @@ export class Selector {
         return;
       }
       case "store":
-        return this.store(i);
+        this.store(i);
+        return;
       case "call":
       case "callIndirect":
       case "callImport":
-        return this.call(i);
+        this.call(i);
+        return;
       case "intrinsic":
-        return this.intrinsic(i);
+        this.intrinsic(i);
+        return;
       case "memoryCopy":
-        return this.threeWordRoutine("$memoryCopy", i);
+        this.threeWordRoutine("$memoryCopy", i);
+        return;
       case "memoryFill":
-        return this.threeWordRoutine("$memoryFill", i);
+        this.threeWordRoutine("$memoryFill", i);
+        return;
       case "divS":
       case "divU":
       case "remS":
       case "remU":
-        return this.divide(i);
+        this.divide(i);
+        return;
       case "truncateS":
       case "truncateU":
       case "truncateWideS":
       case "truncateWideU":
-        return this.floats.toInteger(i);
+        this.floats.toInteger(i);
+        return;
       default:
     }
     if (!this.isWanted(i)) return;
@@ -632,8 +641,14 @@ export class Selector {
   private value(i: Instruction): void {
     const [x, y] = i.operands;
     const shift = shifts[i.operation];
-    if (shift) return this.shift(i, shift, x, y);
-    if (binary[i.operation]) return this.binary(i);
+    if (shift) {
+      this.shift(i, shift, x, y);
+      return;
+    }
+    if (binary[i.operation]) {
+      this.binary(i);
+      return;
+    }
     switch (i.operation) {
       case "parameter": {
         const d = this.destination(i);
@@ -648,7 +663,8 @@ export class Selector {
         return;
       }
       case "mul":
-        return this.multiply(i, x, y);
+        this.multiply(i, x, y);
+        return;
       case "clz":
       case "ctz":
         this.emit(i.operation === "clz" ? "countLeading" : "countTrailing", [
@@ -690,7 +706,10 @@ export class Selector {
       }
       case "mulWideU":
       case "mulWideS": {
-        if (!this.wantsHigh(i)) return this.multiply(i, x, y);
+        if (!this.wantsHigh(i)) {
+          this.multiply(i, x, y);
+          return;
+        }
         const writes = (1 << EAX) | (1 << EDX);
         this.emit("mov", [register(EAX), this.useAny(x)]);
         this.emit(i.operation === "mulWideU" ? "mul" : "imulWide", [this.useRegisterOrMemory(y)], {
@@ -726,7 +745,8 @@ export class Selector {
       case "saturateU":
       case "saturateWideS":
       case "saturateWideU":
-        return this.floats.toInteger(i);
+        this.floats.toInteger(i);
+        return;
       default:
         this.fail(`no i386 code for ${i.operation}`);
     }
@@ -851,7 +871,10 @@ export class Selector {
 
   private store(i: Instruction): void {
     const value = i.operands[i.operands.length - 1];
-    if (isFloat(value.type)) return this.floats.store(i, value);
+    if (isFloat(value.type)) {
+      this.floats.store(i, value);
+      return;
+    }
     if (this.updateInPlace(i, value)) return;
     const memory = this.memoryOf(i, i.width);
     if (value.operation === "constant") {

@@ -155,7 +155,7 @@ export function retarget(block: Block, from: Block, to: Block): void {
   if (t.kind === "jump") {
     if (t.target === from) t.target = to;
   } else if (t.kind === "branch") {
-    if (t.then === from) t.then = to;
+    if (t.taken === from) t.taken = to;
     if (t.otherwise === from) t.otherwise = to;
   } else if (t.kind === "switch") {
     t.targets = t.targets.map((target) => (target === from ? to : target));

@@ -148,7 +148,7 @@ export class Instruction {
 
 export type Terminator =
   | { readonly kind: "jump"; target: Block }
-  | { readonly kind: "branch"; condition: Instruction; then: Block; otherwise: Block }
+  | { readonly kind: "branch"; condition: Instruction; taken: Block; otherwise: Block }
   /** `targets[i]` for index i, `fallback` for all others; a target may repeat inside `targets`, see `successors`. */
   | { readonly kind: "switch"; index: Instruction; targets: Block[]; fallback: Block }
   | { readonly kind: "return"; values: Instruction[] }
@@ -185,7 +185,7 @@ export function successors(block: Block): Block[] {
     case "jump":
       return [t.target];
     case "branch":
-      return [t.then, t.otherwise];
+      return [t.taken, t.otherwise];
     case "switch":
       return [...new Set([...t.targets, t.fallback])];
     default:

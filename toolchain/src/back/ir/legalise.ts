@@ -115,7 +115,10 @@ class Legaliser {
   private instruction(i: Instruction): void {
     const { b } = this;
     for (let n = 0; n < i.operands.length; n++) i.operands[n] = resolve(i.operands[n]);
-    if (i.operation === "parameter") return this.parameter(i);
+    if (i.operation === "parameter") {
+      this.parameter(i);
+      return;
+    }
     const takesLong = i.operands.some((v) => v.type === "i64");
     if (i.type !== "i64" && !takesLong) {
       this.b.block.instructions.push(i);
@@ -155,7 +158,8 @@ class Legaliser {
     const [x, y] = i.operands;
     switch (i.operation) {
       case "wrap":
-        return this.replace(i, this.lowOf(x));
+        this.replace(i, this.lowOf(x));
+        return;
       case "store": {
         const value = i.operands[i.operands.length - 1];
         const address = i.operands.slice(0, -1);
@@ -172,13 +176,17 @@ class Legaliser {
         return;
       }
       case "convertS":
-        return this.replace(i, b.make("convertWideS", i.type, [this.lowOf(x), this.highOf(x)]));
+        this.replace(i, b.make("convertWideS", i.type, [this.lowOf(x), this.highOf(x)]));
+        return;
       case "convertU":
-        return this.replace(i, b.make("convertWideU", i.type, [this.lowOf(x), this.highOf(x)]));
+        this.replace(i, b.make("convertWideU", i.type, [this.lowOf(x), this.highOf(x)]));
+        return;
       case "reinterpret":
-        return this.replace(i, b.make("fromBits", "f64", [this.lowOf(x), this.highOf(x)]));
+        this.replace(i, b.make("fromBits", "f64", [this.lowOf(x), this.highOf(x)]));
+        return;
       default:
-        return this.replace(i, this.compare(i.operation, x, y));
+        this.replace(i, this.compare(i.operation, x, y));
+        return;
     }
   }
 
@@ -230,42 +238,50 @@ class Legaliser {
     switch (i.operation) {
       case "constant": {
         const value = i.constant as bigint;
-        return this.pair(
-          i,
-          b.i32(Number(BigInt.asIntN(32, value))),
-          b.i32(Number(BigInt.asIntN(32, value >> 32n))),
-        );
+        this.pair(i, b.i32(Number(BigInt.asIntN(32, value))), b.i32(Number(BigInt.asIntN(32, value >> 32n))));
+        return;
       }
       case "load":
-        return this.load(i);
+        this.load(i);
+        return;
       case "extendS":
-        return this.pair(i, x, b.make("shrS", "i32", [x, b.i32(31)]));
+        this.pair(i, x, b.make("shrS", "i32", [x, b.i32(31)]));
+        return;
       case "extendU":
-        return this.pair(i, x, b.i32(0));
+        this.pair(i, x, b.i32(0));
+        return;
       case "extend8S":
       case "extend16S": {
         const low = b.make(i.operation, "i32", [this.lowOf(x)]);
-        return this.pair(i, low, b.make("shrS", "i32", [low, b.i32(31)]));
+        this.pair(i, low, b.make("shrS", "i32", [low, b.i32(31)]));
+        return;
       }
       case "extend32S":
-        return this.pair(i, this.lowOf(x), b.make("shrS", "i32", [this.lowOf(x), b.i32(31)]));
+        this.pair(i, this.lowOf(x), b.make("shrS", "i32", [this.lowOf(x), b.i32(31)]));
+        return;
       case "truncateS":
-        return this.wide(i, "truncateWideS", [x]);
+        this.wide(i, "truncateWideS", [x]);
+        return;
       case "truncateU":
-        return this.wide(i, "truncateWideU", [x]);
+        this.wide(i, "truncateWideU", [x]);
+        return;
       case "saturateS":
-        return this.wide(i, "saturateWideS", [x]);
+        this.wide(i, "saturateWideS", [x]);
+        return;
       case "saturateU":
-        return this.wide(i, "saturateWideU", [x]);
+        this.wide(i, "saturateWideU", [x]);
+        return;
       case "reinterpret":
-        return this.wide(i, "bitsOf", [x]);
+        this.wide(i, "bitsOf", [x]);
+        return;
       case "select": {
         const [condition, then, otherwise] = i.operands;
-        return this.pair(
+        this.pair(
           i,
           b.make("select", "i32", [condition, this.lowOf(then), this.lowOf(otherwise)]),
           b.make("select", "i32", [condition, this.highOf(then), this.highOf(otherwise)]),
         );
+        return;
       }
       case "clz":
       case "ctz": {
@@ -273,39 +289,46 @@ class Legaliser {
           i.operation === "clz" ? [this.highOf(x), this.lowOf(x)] : [this.lowOf(x), this.highOf(x)];
         const beyond = b.make("add", "i32", [b.make(i.operation, "i32", [second]), b.i32(32)]);
         const count = b.make("select", "i32", [first, b.make(i.operation, "i32", [first]), beyond]);
-        return this.pair(i, count, b.i32(0));
+        this.pair(i, count, b.i32(0));
+        return;
       }
       case "popcnt": {
         const count = b.make("add", "i32", [
           b.make("popcnt", "i32", [this.lowOf(x)]),
           b.make("popcnt", "i32", [this.highOf(x)]),
         ]);
-        return this.pair(i, count, b.i32(0));
+        this.pair(i, count, b.i32(0));
+        return;
       }
       case "and":
       case "or":
       case "xor":
-        return this.pair(
+        this.pair(
           i,
           b.make(i.operation, "i32", [this.lowOf(x), this.lowOf(y)]),
           b.make(i.operation, "i32", [this.highOf(x), this.highOf(y)]),
         );
+        return;
       case "add":
       case "sub":
-        return this.sum(i);
+        this.sum(i);
+        return;
       case "mul":
-        return this.product(i);
+        this.product(i);
+        return;
       case "divS":
       case "divU":
       case "remS":
       case "remU":
-        return this.wide(i, "call", this.words([x, y]), { symbol: divisions[i.operation] });
+        this.wide(i, "call", this.words([x, y]), { symbol: divisions[i.operation] });
+        return;
       case "shl":
       case "shrS":
       case "shrU":
       case "rotl":
       case "rotr":
-        return this.shift(i);
+        this.shift(i);
+        return;
       default:
         throw new Error(`no legal form of ${i.operation}`);
     }
@@ -318,7 +341,8 @@ class Legaliser {
     if (i.width === 8) {
       const low = b.make("load", "i32", address.slice(), { symbol, offset });
       const high = b.make("load", "i32", address.slice(), { symbol, offset: (offset + 4) | 0 });
-      return this.pair(i, low, high);
+      this.pair(i, low, high);
+      return;
     }
     const low = b.make("load", "i32", address.slice(), { symbol, offset, width: i.width, signed: i.signed });
     this.pair(i, low, i.signed ? b.make("shrS", "i32", [low, b.i32(31)]) : b.i32(0));
@@ -329,7 +353,10 @@ class Legaliser {
     const [x, y] = i.operands;
     const [xl, xh, yl, yh] = [this.lowOf(x), this.highOf(x), this.lowOf(y), this.highOf(y)];
     // No carry comes out of a low word that is zero.
-    if (isZero(yl)) return this.pair(i, xl, b.make(i.operation, "i32", [xh, yh]));
+    if (isZero(yl)) {
+      this.pair(i, xl, b.make(i.operation, "i32", [xh, yh]));
+      return;
+    }
     this.wide(i, i.operation === "add" ? "addWide" : "subWide", [xl, xh, yl, yh]);
   }
 
@@ -337,7 +364,10 @@ class Legaliser {
     const { b } = this;
     const [x, y] = i.operands;
     const [xl, xh, yl, yh] = [this.lowOf(x), this.highOf(x), this.lowOf(y), this.highOf(y)];
-    if (isSignWord(xh, xl) && isSignWord(yh, yl)) return this.wide(i, "mulWideS", [xl, yl]);
+    if (isSignWord(xh, xl) && isSignWord(yh, yl)) {
+      this.wide(i, "mulWideS", [xl, yl]);
+      return;
+    }
     const low = b.make("mulWideU", "i32", [xl, yl], { wide: true });
     let high = b.make("high", "i32", [low]);
     high = b.make("add", "i32", [high, b.make("mul", "i32", [xl, yh])]);
@@ -349,8 +379,10 @@ class Legaliser {
     const { b } = this;
     const [x, y] = i.operands;
     const [xl, xh] = [this.lowOf(x), this.highOf(x)];
-    if (y.operation === "constant")
-      return this.constantShift(i, Number(BigInt.asUintN(6, y.constant as bigint)));
+    if (y.operation === "constant") {
+      this.constantShift(i, Number(BigInt.asUintN(6, y.constant as bigint)));
+      return;
+    }
     let count = this.lowOf(y);
     let operation = `${i.operation}Wide` as Operation;
     if (i.operation === "rotr") {
@@ -371,18 +403,31 @@ class Legaliser {
       by === 0 ? upper : b.make("funnel", "i32", [upper, lower], { offset: by });
     switch (i.operation) {
       case "shl":
-        if (count >= 32) return this.pair(i, b.i32(0), shifted("shl", xl));
-        return this.pair(i, shifted("shl", xl), joined(xh, xl, n));
+        if (count >= 32) {
+          this.pair(i, b.i32(0), shifted("shl", xl));
+          return;
+        }
+        this.pair(i, shifted("shl", xl), joined(xh, xl, n));
+        return;
       case "shrU":
-        if (count >= 32) return this.pair(i, shifted("shrU", xh), b.i32(0));
-        return this.pair(i, n === 0 ? xl : joined(xh, xl, 32 - n), shifted("shrU", xh));
+        if (count >= 32) {
+          this.pair(i, shifted("shrU", xh), b.i32(0));
+          return;
+        }
+        this.pair(i, n === 0 ? xl : joined(xh, xl, 32 - n), shifted("shrU", xh));
+        return;
       case "shrS":
-        if (count >= 32) return this.pair(i, shifted("shrS", xh), b.make("shrS", "i32", [xh, b.i32(31)]));
-        return this.pair(i, n === 0 ? xl : joined(xh, xl, 32 - n), shifted("shrS", xh));
+        if (count >= 32) {
+          this.pair(i, shifted("shrS", xh), b.make("shrS", "i32", [xh, b.i32(31)]));
+          return;
+        }
+        this.pair(i, n === 0 ? xl : joined(xh, xl, 32 - n), shifted("shrS", xh));
+        return;
       default: {
         const left = i.operation === "rotl" ? count : (64 - count) & 63;
         if (left >= 32) [xl, xh] = [xh, xl];
-        return this.pair(i, joined(xl, xh, left & 31), joined(xh, xl, left & 31));
+        this.pair(i, joined(xl, xh, left & 31), joined(xh, xl, left & 31));
+        return;
       }
     }
   }

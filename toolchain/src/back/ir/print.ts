@@ -20,7 +20,7 @@ function printTerminator(t: Terminator): string {
     case "jump":
       return `jump b${t.target.id}`;
     case "branch":
-      return `branch ${name(t.condition)} b${t.then.id} b${t.otherwise.id}`;
+      return `branch ${name(t.condition)} b${t.taken.id} b${t.otherwise.id}`;
     case "switch":
       return `switch ${name(t.index)} [${t.targets.map((b) => `b${b.id}`).join(" ")}] b${t.fallback.id}`;
     case "return":

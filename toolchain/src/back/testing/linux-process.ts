@@ -113,7 +113,7 @@ function linkForLinux(code: CodeObject): Uint8Array {
   segments.forEach((s, n) => {
     const header = 52 + 32 * n;
     const fields = [1, places[n], s.address, s.address, s.bytes.length, s.bytes.length, s.flags, pageSize];
-    fields.forEach((value, k) => view.setUint32(header + 4 * k, value, true));
+    for (const [k, value] of fields.entries()) view.setUint32(header + 4 * k, value, true);
     file.set(s.bytes, places[n]);
   });
   return file;
@@ -147,16 +147,23 @@ export function canRunProcesses(): boolean {
   return process.platform === "linux" && (process.arch === "x64" || process.arch === "ia32");
 }
 
+/** The part of the host's WebAssembly object that is used here; the project's type library has no browser types. */
+interface WebAssemblyHost {
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (module: object, imports: object) => { readonly exports: Record<string, unknown> };
+  readonly RuntimeError: new () => Error;
+}
+const webAssembly = (globalThis as unknown as { WebAssembly: WebAssemblyHost }).WebAssembly;
+
 /** The same call in Node's wasm: the area afterwards, or undefined when it trapped. */
-export function runInWasm(wasm: Uint8Array, imports: WebAssembly.Imports = {}): Uint8Array | undefined {
-  const module = new WebAssembly.Module(wasm as BufferSource);
-  const instance = new WebAssembly.Instance(module, imports);
+export function runInWasm(wasm: Uint8Array, imports: object = {}): Uint8Array | undefined {
+  const instance = new webAssembly.Instance(new webAssembly.Module(wasm), imports);
   try {
     (instance.exports.test as () => void)();
   } catch (error) {
-    if (error instanceof WebAssembly.RuntimeError) return undefined;
+    if (error instanceof webAssembly.RuntimeError) return undefined;
     throw error;
   }
-  const memory = instance.exports.memory as WebAssembly.Memory;
+  const memory = instance.exports.memory as { readonly buffer: ArrayBuffer };
   return new Uint8Array(memory.buffer).slice(areaStart, areaStart + areaSize);
 }

@@ -202,7 +202,7 @@ class Translator {
 
   private branch(condition: Instruction, then: Block, otherwise: Block): void {
     const block = this.b.block;
-    block.terminator = { kind: "branch", condition, then, otherwise };
+    block.terminator = { kind: "branch", condition, taken: then, otherwise };
     block.terminatorPosition = this.offset;
     then.predecessors.push(block);
     otherwise.predecessors.push(block);
@@ -303,10 +303,16 @@ class Translator {
         this.blockType();
         depth++;
       } else if (opcode === 0x0b) {
-        if (depth === 0) return this.end();
+        if (depth === 0) {
+          this.end();
+          return;
+        }
         depth--;
       } else if (opcode === 0x05) {
-        if (depth === 0) return this.else();
+        if (depth === 0) {
+          this.else();
+          return;
+        }
       } else this.skipImmediates(opcode);
     }
   }
@@ -340,29 +346,40 @@ class Translator {
   private instruction(opcode: number): void {
     const { reader, b } = this;
     const numeric = numericByCode.get(opcode);
-    if (numeric) return this.numeric(opcode);
+    if (numeric) {
+      this.numeric(opcode);
+      return;
+    }
     const access = memoryOpcodes.get(opcode);
-    if (access) return this.access(opcode);
+    if (access) {
+      this.access(opcode);
+      return;
+    }
     switch (opcode) {
       case 0x00:
         b.block.terminator = { kind: "unreachable" };
         b.block.terminatorPosition = this.offset;
-        return this.endReachable();
+        this.endReachable();
+        return;
       case 0x01:
         return;
       case 0x02:
       case 0x03:
       case 0x04:
-        return this.open(opcode);
+        this.open(opcode);
+        return;
       case 0x05:
-        return this.else();
+        this.else();
+        return;
       case 0x0b:
-        return this.end();
+        this.end();
+        return;
       case 0x0c: {
         const frame = this.frameAt(reader.unsigned());
         this.carry(frame);
         this.jump(frame.label);
-        return this.endReachable();
+        this.endReachable();
+        return;
       }
       case 0x0d: {
         const frame = this.frameAt(reader.unsigned());
@@ -374,20 +391,27 @@ class Translator {
         return;
       }
       case 0x0e:
-        return this.branchTable();
+        this.branchTable();
+        return;
       case 0x0f:
         this.returnValues();
-        return this.endReachable();
+        this.endReachable();
+        return;
       case 0x10:
-        return this.call(this.naming.callee(reader.unsigned(), this.sourcePosition()));
+        this.call(this.naming.callee(reader.unsigned(), this.sourcePosition()));
+        return;
       case 0x11: {
         const type = this.naming.module.types[reader.unsigned()];
         if (!type) this.fail("call_indirect of an unknown type");
         reader.unsigned();
         const target = this.pop("i32");
         const operands = this.popMany(type.parameters);
-        if (target.operation === "address") return this.callSymbol("call", target.symbol!, type, operands);
-        return this.finishCall(b.make("callIndirect", type.results[0] ?? "void", [target, ...operands]));
+        if (target.operation === "address") {
+          this.callSymbol("call", target.symbol!, type, operands);
+          return;
+        }
+        this.finishCall(b.make("callIndirect", type.results[0] ?? "void", [target, ...operands]));
+        return;
       }
       case 0x1a:
         this.pop();
@@ -420,7 +444,8 @@ class Translator {
         return;
       }
       case 0x23:
-        return this.getGlobal();
+        this.getGlobal();
+        return;
       case 0x24: {
         const global = this.naming.global(reader.unsigned(), this.sourcePosition());
         if (!global.mutable) this.fail(`global ${global.name} is constant`);
@@ -430,9 +455,8 @@ class Translator {
       }
       case 0x3f:
       case 0x40:
-        return this.fail(
-          "memory.size and memory.grow have no meaning here: memory is the whole address space",
-        );
+        this.fail("memory.size and memory.grow have no meaning here: memory is the whole address space");
+        return;
       case 0x41: {
         const value = reader.signed32();
         const relocation = this.naming.relocated(this.offset, value, this.sourcePosition());
@@ -449,7 +473,8 @@ class Translator {
         this.push(b.constant("f64", reader.float64()));
         return;
       case 0xfc:
-        return this.prefixed(reader.unsigned());
+        this.prefixed(reader.unsigned());
+        return;
       default:
         this.fail(`unsupported opcode 0x${opcode.toString(16)}`);
     }
@@ -457,7 +482,10 @@ class Translator {
 
   private prefixed(sub: number): void {
     const { reader, b } = this;
-    if (numericByCode.has(0xfc00 + sub)) return this.numeric(0xfc00 + sub);
+    if (numericByCode.has(0xfc00 + sub)) {
+      this.numeric(0xfc00 + sub);
+      return;
+    }
     if (sub === 10 || sub === 11) {
       reader.take(sub === 10 ? 2 : 1);
       const operands = this.popMany(["i32", "i32", "i32"]);
@@ -477,13 +505,17 @@ class Translator {
     const { b } = this;
     const result = this.blockType();
     const end = newBlock(this.routine);
-    if (opcode === 0x02) return this.pushFrame("block", end, end, result);
+    if (opcode === 0x02) {
+      this.pushFrame("block", end, end, result);
+      return;
+    }
     if (opcode === 0x03) {
       const header = newBlock(this.routine);
       this.incomplete.set(header, new Map());
       this.jump(header);
       b.block = header;
-      return this.pushFrame("loop", end, header, result);
+      this.pushFrame("loop", end, header, result);
+      return;
     }
     const value = this.pop("i32");
     const then = newBlock(this.routine);
@@ -573,9 +605,16 @@ class Translator {
 
   private call(callee: Callee): void {
     const operands = this.popMany(callee.type.parameters);
-    if (callee.kind === "direct") return this.callSymbol("call", callee.symbol, callee.type, operands);
-    if (callee.kind === "slot") return this.callSymbol("callImport", callee.symbol, callee.type, operands);
-    return this.callSymbol("intrinsic", callee.name, callee.type, operands);
+    if (callee.kind === "direct") {
+      this.callSymbol("call", callee.symbol, callee.type, operands);
+      return;
+    }
+    if (callee.kind === "slot") {
+      this.callSymbol("callImport", callee.symbol, callee.type, operands);
+      return;
+    }
+    this.callSymbol("intrinsic", callee.name, callee.type, operands);
+    return;
   }
 
   private callSymbol(
