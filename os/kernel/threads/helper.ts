@@ -104,15 +104,12 @@ function freeRecord(thread: Thread): void {
 function trimStacks(): void {
   const flags = enterCritical();
   pagesTrimmed += trimPool();
-  for (let thread = allThreads; thread; thread = thread.allNext) {
-    if (
-      thread.kernelStack === 0 ||
-      (thread.cs & 3) !== 1 ||
-      thread.esp === 0 ||
-      thread.state === THREAD_STACK_FAULT
-    )
-      continue;
-    pagesTrimmed += trimStack(thread.esp - PROBE_MARGIN);
+  let at = allThreads;
+  while (at) {
+    const thread: Thread = at;
+    at = thread.allNext;
+    const suspended = thread.kernelStack !== 0 && (thread.cs & 3) === 1 && thread.esp !== 0;
+    if (suspended && thread.state !== THREAD_STACK_FAULT) pagesTrimmed += trimStack(thread.esp - PROBE_MARGIN);
   }
   leaveCritical(flags);
 }

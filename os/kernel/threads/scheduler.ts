@@ -78,6 +78,11 @@ export function removeReady(thread: Thread): void {
   }
 }
 
+/** The most urgent priority that has a ready thread; there is one. */
+function highestReady(): u32 {
+  return 31 - <u32>clz<u32>(readyMask);
+}
+
 export function requestDispatch(): void {
   reschedule = true;
 }
@@ -96,7 +101,7 @@ export function dispatch(): void {
   if (running.state === THREAD_RUNNING) {
     if (!reschedule) return;
     reschedule = false;
-    if (readyMask === 0 || 31 - clz<u32>(readyMask) < running.priority) {
+    if (readyMask === 0 || highestReady() < running.priority) {
       running.quantum = QUANTUM;
       return;
     }
@@ -104,7 +109,7 @@ export function dispatch(): void {
   }
   while (readyMask === 0) idleWait();
   reschedule = false;
-  const priority = 31 - clz<u32>(readyMask);
+  const priority = highestReady();
   const next = changetype<Thread>(load<usize>(readyQueues + priority * 4));
   removeReady(next);
   next.state = THREAD_RUNNING;
