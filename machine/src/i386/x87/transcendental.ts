@@ -266,15 +266,14 @@ export function logarithmPlusOne(c: Computation, out: Extended, x: Extended, y: 
     setInfinity(out, sign);
     return;
   }
-  if (x.sign !== 0 && x.exponent >= bias) {
-    c.noteDenormals(kx, ky);
-    c.exceptions |= Exception.precision;
-    copy(out, x);
-    return;
-  }
   c.noteDenormals(kx, ky);
   if (ky === Kind.infinity) {
     setInfinity(out, sign);
+    return;
+  }
+  if (x.sign !== 0 && x.exponent >= bias) {
+    c.exceptions |= Exception.precision;
+    copy(out, x);
     return;
   }
   if (ky === Kind.zero) {
