@@ -112,10 +112,13 @@ function literal(type: ValueType): fc.Arbitrary<string> {
   return number32.map((value) => `(<${type}>0x${(value >>> 0).toString(16)})`);
 }
 
+/** In front of a parenthesis "<" and "<<" read like the start of type arguments; the plus sign prevents it. */
+function infix([left, operator, right]: readonly [string, string, string]): string {
+  return `(${left} ${operator} ${operator === "<" || operator === "<<" ? "+" : ""}${right})`;
+}
+
 const binary = (type: ValueType, operators: readonly string[], inner: fc.Arbitrary<string>) =>
-  fc
-    .tuple(inner, fc.constantFrom(...operators), inner)
-    .map(([left, operator, right]) => `(<${type}>(${left} ${operator} ${right}))`);
+  fc.tuple(inner, fc.constantFrom(...operators), inner).map((parts) => `(<${type}>${infix(parts)})`);
 
 const calling = (names: readonly string[], ...operands: fc.Arbitrary<string>[]) =>
   fc
@@ -146,7 +149,7 @@ function condition(depth: number): fc.Arbitrary<string> {
   const operators = ["<", "<=", ">", ">=", "==", "!="];
   const comparisons = TYPES.map((type) => {
     const inner = expression(type, depth);
-    return fc.tuple(inner, fc.constantFrom(...operators), inner).map(([l, o, r]) => `(${l} ${o} ${r})`);
+    return fc.tuple(inner, fc.constantFrom(...operators), inner).map(infix);
   });
   const zero = fc
     .constantFrom<ValueType>("i32", "i64")

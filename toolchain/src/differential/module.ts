@@ -119,7 +119,7 @@ function callBytes(calls: readonly Call[]): Uint8Array {
 
 function functionText({ result, body }: GeneratedFunction, index: number): string {
   return `
-export function f${index}(a: i32, b: i32, c: i64, d: i64, e: f32, g: f64): ${result} {
+export function generated${index}(a: i32, b: i32, c: i64, d: i64, e: f32, g: f64): ${result} {
 let x: i32 = a ^ b;
 let w: u32 = <u32>b;
 let y: i64 = c - d;
@@ -131,7 +131,7 @@ ${body}
 function run${index}(results: usize, calls: usize): usize {
   for (let n = 0; n < CALLS; n++) {
     prepare();
-    const value = f${index}(load<i32>(calls), load<i32>(calls, 4), load<i64>(calls, 8), load<i64>(calls, 16), load<f32>(calls, 24), load<f64>(calls, 32));
+    const value = generated${index}(load<i32>(calls), load<i32>(calls, 4), load<i64>(calls, 8), load<i64>(calls, 16), load<f32>(calls, 24), load<f64>(calls, 32));
     store<u64>(results, ${WIDENED[result]("value")});
     store<u64>(results, checksum(), 8);
     results += ${RECORD_SIZE};
