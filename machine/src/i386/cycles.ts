@@ -1,0 +1,22 @@
+/**
+ * Cycle models: what is added to the clocks of the instruction table. Every number has its source.
+ *
+ * `fast`: clocks of the instruction table (hits in the caches, no pairing), gates and task switches from the same tables
+ * (`gateClocks`), TLB misses. A miss reads two words of page tables (one for a 4 MB page); Intel's manuals give no number
+ * for it. The value is two reads that miss the 8 KB data cache and hit the second-level cache with 66 MHz bus timing 3-1-1-1
+ * (Pentium Processor Family Developer's Manual, volume 1, chapter 6: bus cycles), rounded: an assumption, stated as such.
+ *
+ * `instructions`: every instruction takes the table's clocks, nothing else is added; for comparing path lengths.
+ */
+export interface CycleModel {
+  readonly name: string;
+  readonly dataTlbMiss: number;
+  readonly codeTlbMiss: number;
+}
+
+export const cycleModels = {
+  fast: { name: "fast", dataTlbMiss: 12, codeTlbMiss: 12 },
+  instructions: { name: "instructions", dataTlbMiss: 0, codeTlbMiss: 0 },
+} as const satisfies Record<string, CycleModel>;
+
+export type CycleModelName = keyof typeof cycleModels;

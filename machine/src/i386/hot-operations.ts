@@ -1,0 +1,197 @@
+/**
+ * Names of the operation numbers that `interpreter.ts` has as cases of its switch, and the choice among them when an instruction is
+ * decoded. Numbers from `FIRST_COLD` up are functions, one for each operation of the instruction table.
+ */
+
+import type { TableInstruction } from "./table.ts";
+
+export const HotOperation = {
+  relocate: 1,
+  continueAt: 2,
+  movRegisterRegister: 3,
+  movRegisterImmediate: 4,
+  movRegisterMemory: 5,
+  movMemoryRegister: 6,
+  movMemoryImmediate: 7,
+  movRegisterBased: 8,
+  movBasedRegister: 9,
+  mov8RegisterRegister: 10,
+  mov8RegisterMemory: 11,
+  mov8MemoryRegister: 12,
+  mov8RegisterImmediate: 13,
+  mov8MemoryImmediate: 14,
+  mov16RegisterMemory: 15,
+  mov16MemoryRegister: 16,
+  movzxRegister: 17,
+  movzxMemory8: 18,
+  movzxMemory16: 19,
+  movsxRegister: 20,
+  movsxMemory8: 21,
+  movsxMemory16: 22,
+  lea: 23,
+  /** 8 operations in opcode order × 5 forms: rr, ri, rm, mr, mi. */
+  arithmetic: 24,
+  testRegisterRegister: 64,
+  testRegisterImmediate: 65,
+  testMemoryImmediate: 66,
+  test8RegisterRegister: 67,
+  incRegister: 68,
+  decRegister: 69,
+  incMemory: 70,
+  decMemory: 71,
+  negRegister: 72,
+  notRegister: 73,
+  /** shl, shr, sar by immediate; then by CL. */
+  shiftImmediate: 74,
+  shiftCl: 77,
+  imulRegister: 80,
+  imulMemory: 81,
+  imulRegisterImmediate: 82,
+  imulMemoryImmediate: 83,
+  pushRegister: 84,
+  pushImmediate: 85,
+  pushMemory: 86,
+  popRegister: 87,
+  callInPage: 88,
+  callRegister: 89,
+  callMemory: 90,
+  ret: 91,
+  retImmediate: 92,
+  jmpInPage: 93,
+  jmpRegister: 94,
+  jmpMemory: 95,
+  /** 16 conditions. */
+  jccInPage: 96,
+  jccFar: 112,
+  leave: 113,
+  nop: 114,
+  cdq: 115,
+  setccRegister: 116,
+  cmp8RegisterImmediate: 117,
+  cmp8MemoryImmediate: 118,
+  cmp8RegisterRegister: 119,
+  test8RegisterImmediate: 120,
+  callFarPage: 121,
+  jmpFarPage: 122,
+} as const;
+
+export const FIRST_COLD = 128;
+
+const arithmeticIndex: Readonly<Record<string, number>> = {
+  ...{ add: 0, or: 1, adc: 2, sbb: 3, and: 4, sub: 5, xor: 6, cmp: 7 },
+};
+const shiftIndex: Readonly<Record<string, number>> = { shl: 0, shr: 1, sar: 2 };
+
+/** What a decoded instruction looks like to the choice. */
+export interface DecodedShape {
+  /** Operand size in bytes. */
+  readonly size: number;
+  readonly isMemory: boolean;
+  /** Address of a base register plus displacement, no index. */
+  readonly isBased: boolean;
+  /** 0: rm, reg. 1: reg, rm. 2: rm, immediate (or rm alone). */
+  readonly form: number;
+  readonly shiftByCl: boolean;
+  /** Branch target lies in the same page. */
+  readonly inPage: boolean;
+  readonly condition: number;
+  readonly addressSize16: boolean;
+}
+
+/** The hot operation for a decoded instruction, or 0 when it has none. */
+export function chooseHotOperation(row: TableInstruction, shape: DecodedShape): number {
+  const { size, isMemory, form } = shape;
+  const hot = HotOperation;
+  if (shape.addressSize16 && isMemory) return 0;
+  const arithmetic = arithmeticIndex[row.operation];
+  if (arithmetic !== undefined) {
+    if (size === 4) {
+      const variant = isMemory ? [3, 2, 4][form]! : form === 2 ? 1 : 0;
+      // reg, rm with two registers is rm, reg with the operands exchanged; the decoder has exchanged them.
+      return hot.arithmetic + arithmetic * 5 + variant;
+    }
+    if (size === 1 && row.operation === "cmp") {
+      if (form === 2) return isMemory ? hot.cmp8MemoryImmediate : hot.cmp8RegisterImmediate;
+      return isMemory ? 0 : hot.cmp8RegisterRegister;
+    }
+    return 0;
+  }
+  const shift = shiftIndex[row.operation];
+  if (shift !== undefined) {
+    if (size !== 4 || isMemory) return 0;
+    return (shape.shiftByCl ? hot.shiftCl : hot.shiftImmediate) + shift;
+  }
+  switch (row.operation) {
+    case "mov":
+      if (size === 4) {
+        if (!isMemory) return form === 2 ? hot.movRegisterImmediate : hot.movRegisterRegister;
+        if (form === 2) return hot.movMemoryImmediate;
+        if (form === 1) return shape.isBased ? hot.movRegisterBased : hot.movRegisterMemory;
+        return shape.isBased ? hot.movBasedRegister : hot.movMemoryRegister;
+      }
+      if (size === 1) {
+        if (!isMemory) return form === 2 ? hot.mov8RegisterImmediate : hot.mov8RegisterRegister;
+        return [hot.mov8MemoryRegister, hot.mov8RegisterMemory, hot.mov8MemoryImmediate][form]!;
+      }
+      if (!isMemory || form === 2) return 0;
+      return form === 1 ? hot.mov16RegisterMemory : hot.mov16MemoryRegister;
+    case "movzx":
+    case "movsx": {
+      if (size !== 4) return 0;
+      const first = row.operation === "movzx" ? hot.movzxRegister : hot.movsxRegister;
+      if (!isMemory) return first;
+      return row.operands[1] === "Eb" ? first + 1 : first + 2;
+    }
+    case "lea":
+      return size === 4 ? hot.lea : 0;
+    case "test":
+      if (size === 4) {
+        if (!isMemory) return form === 2 ? hot.testRegisterImmediate : hot.testRegisterRegister;
+        return form === 2 ? hot.testMemoryImmediate : 0;
+      }
+      if (size !== 1 || isMemory) return 0;
+      return form === 2 ? hot.test8RegisterImmediate : hot.test8RegisterRegister;
+    case "inc":
+      return size === 4 ? (isMemory ? hot.incMemory : hot.incRegister) : 0;
+    case "dec":
+      return size === 4 ? (isMemory ? hot.decMemory : hot.decRegister) : 0;
+    case "neg":
+      return size === 4 && !isMemory ? hot.negRegister : 0;
+    case "not":
+      return size === 4 && !isMemory ? hot.notRegister : 0;
+    case "imulTruncated": {
+      if (size !== 4) return 0;
+      const withImmediate = row.operands.length === 3;
+      if (isMemory) return withImmediate ? hot.imulMemoryImmediate : hot.imulMemory;
+      return withImmediate ? hot.imulRegisterImmediate : hot.imulRegister;
+    }
+    case "push":
+      if (size !== 4) return 0;
+      if (row.immediates.length > 0) return hot.pushImmediate;
+      return isMemory ? hot.pushMemory : hot.pushRegister;
+    case "pop":
+      return size === 4 && !isMemory ? hot.popRegister : 0;
+    case "callNear":
+      return size === 4 ? (shape.inPage ? hot.callInPage : hot.callFarPage) : 0;
+    case "callIndirect":
+      return size === 4 ? (isMemory ? hot.callMemory : hot.callRegister) : 0;
+    case "jmpNear":
+      return size === 4 ? (shape.inPage ? hot.jmpInPage : hot.jmpFarPage) : 0;
+    case "jmpIndirect":
+      return size === 4 ? (isMemory ? hot.jmpMemory : hot.jmpRegister) : 0;
+    case "retNear":
+      return size === 4 ? (row.immediates.length > 0 ? hot.retImmediate : hot.ret) : 0;
+    case "jcc":
+      return size === 4 ? (shape.inPage ? hot.jccInPage + shape.condition : hot.jccFar) : 0;
+    case "leave":
+      return size === 4 ? hot.leave : 0;
+    case "nop":
+      return hot.nop;
+    case "cdq":
+      return size === 4 ? hot.cdq : 0;
+    case "setcc":
+      return isMemory ? 0 : hot.setccRegister;
+    default:
+      return 0;
+  }
+}

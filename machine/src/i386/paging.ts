@@ -1,0 +1,310 @@
+/**
+ * From linear to physical addresses: the walk through page directory and tables, the modelled TLBs, and the soft TLB that the
+ * interpreter looks into. Source: Pentium Processor Family Developer's Manual, volume 3, chapter 11 (paging, page-level
+ * protection) and 23 (CR4.PSE); fault codes: chapter 14, interrupt 14.
+ *
+ * The soft TLB holds, for each of the 16 sets of the 4 KB data TLB, only the page used last. Using that page again changes
+ * nothing in the modelled TLB, so the fast path needs no bookkeeping and the miss counts are still exact. It is kept
+ * twice, for CPL 0-2 and CPL 3 (index = set + MODE), and apart for reads and writes:
+ *
+ *   readTags[i]   page number when reads are allowed, else -1
+ *   writeTags[i]  page number when writes are allowed, the dirty bit is set and the page holds no decoded code, else -1
+ *   frames[i]     physical address of the page; always RAM
+ *
+ * Rules kept here: accessed and dirty bits are set only by accesses that are allowed; a translation found in the TLB that does not allow
+ * an access is walked again before a fault is raised; CR2 and the code are exact.
+ */
+
+import type { CodeCache } from "./code-cache.ts";
+import type { ProcessorCore } from "./core.ts";
+import type { CycleModel } from "./cycles.ts";
+import { raise } from "./fault.ts";
+import { ControlBit, Slot, SOFT_CODE_SETS, SOFT_TLB_SETS, Vector } from "./layout.ts";
+import { Counter } from "./statistics.ts";
+import { TlbBank } from "./tlb.ts";
+
+/** Bits of a TLB entry below the frame address, as in a page-table entry. */
+const PRESENT = 0x1;
+const WRITABLE = 0x2;
+const USER = 0x4;
+const ACCESSED = 0x20;
+const DIRTY = 0x40;
+const LARGE = 0x80;
+
+const FAULT_PRESENT = 1;
+const FAULT_WRITE = 2;
+const FAULT_USER = 4;
+const FAULT_RESERVED = 8;
+
+export interface Paging {
+  readonly readTags: Int32Array;
+  readonly writeTags: Int32Array;
+  readonly frames: Int32Array;
+  /** Physical address for a data access; raises #PF. `mode` is 0 for supervisor, SOFT_TLB_SETS for user accesses. */
+  translate(linear: number, write: boolean, mode: number): number;
+  /** Physical address of an instruction byte; raises #PF at EIP. */
+  translateCode(linear: number, mode: number): number;
+  /** The same without faults, TLB or accessed bits: -1 when not mapped. For loaders and debuggers. */
+  peek(linear: number): number;
+  /** After MOV CR3, a change of CR0.PG, WP or CR4.PSE, or a task switch. */
+  flush(): void;
+  invalidatePage(linear: number): void;
+  /** Drops the soft TLB alone: watched pages changed, misses do not. */
+  forgetFastPaths(): void;
+  /** Drops the fast paths of writes: a page got decoded code, or lost it. */
+  forgetWrites(): void;
+  /** Linear page numbers whose accesses must take the slow path (watchpoints, data breakpoints). */
+  readonly watchedPages: Set<number>;
+  readonly banks: { readonly data: TlbBank; readonly large: TlbBank; readonly code: TlbBank };
+}
+
+export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: CycleModel): Paging {
+  const { s, bus, ramView, ramSize, counters } = core;
+  const { codeFrames } = codeCache;
+  const { CR0, CR2, CR3, CR4, BUDGET } = Slot;
+  const { CR0_PG, CR0_WP, CR4_PSE } = ControlBit;
+  const readTags = new Int32Array(2 * SOFT_TLB_SETS).fill(-1);
+  const writeTags = new Int32Array(2 * SOFT_TLB_SETS).fill(-1);
+  const frames = new Int32Array(2 * SOFT_TLB_SETS);
+  /** Set of the 4 MB TLB that stands behind a soft entry, plus one; 0 for 4 KB pages. */
+  const largeOwners = new Uint8Array(SOFT_TLB_SETS);
+  const codeTags = new Int32Array(2 * SOFT_CODE_SETS).fill(-1);
+  const codeEntryFrames = new Int32Array(SOFT_CODE_SETS);
+  const data = new TlbBank(SOFT_TLB_SETS);
+  const large = new TlbBank(2);
+  const code = new TlbBank(SOFT_CODE_SETS);
+  /** The 4 MB page used last in each set of its TLB: only that one may have soft entries. */
+  const youngestLarge = new Int32Array(2).fill(-1);
+  const watchedPages = new Set<number>();
+  const { dataTlbMiss, codeTlbMiss } = cycles;
+
+  function readEntry(address: number): number {
+    return address >>> 0 < ramSize ? ramView.getInt32(address, true) : bus.readPhysical(address >>> 0, 4) | 0;
+  }
+
+  function writeEntry(address: number, value: number): void {
+    if (address >>> 0 < ramSize) {
+      ramView.setInt32(address, value, true);
+      if (codeFrames[address >>> 12] !== 0) codeCache.written(address, 4);
+    } else bus.writePhysical(address >>> 0, 4, value >>> 0);
+  }
+
+  function pageFault(linear: number, code: number): never {
+    s[CR2] = linear;
+    counters[Counter.PAGE_FAULTS]!++;
+    raise(Vector.PF, code);
+  }
+
+  /** Walks the tables and returns the entry as the TLB keeps it: frame of the 4 KB piece, combined permissions. */
+  function walk(linear: number, write: boolean, user: boolean): number {
+    const access = (write ? FAULT_WRITE : 0) | (user ? FAULT_USER : 0);
+    const directoryAddress = (s[CR3]! & 0xfffff000) | ((linear >>> 20) & 0xffc);
+    const directory = readEntry(directoryAddress);
+    if ((directory & PRESENT) === 0) pageFault(linear, access);
+    if ((directory & LARGE) !== 0 && (s[CR4]! & CR4_PSE) !== 0) {
+      if ((directory & 0x3f_e000) !== 0) pageFault(linear, access | FAULT_PRESENT | FAULT_RESERVED);
+      checkPermission(linear, directory, write, user, access);
+      const marked = directory | ACCESSED | (write ? DIRTY : 0);
+      if (marked !== directory) writeEntry(directoryAddress, marked);
+      return (marked & 0xffc0_0000) | (linear & 0x3f_f000) | (marked & 0xfff);
+    }
+    const tableAddress = (directory & 0xfffff000) | ((linear >>> 10) & 0xffc);
+    const table = readEntry(tableAddress);
+    if ((table & PRESENT) === 0) pageFault(linear, access);
+    const combined = table & (directory | ~(USER | WRITABLE));
+    checkPermission(linear, combined, write, user, access);
+    if ((directory & ACCESSED) === 0) writeEntry(directoryAddress, directory | ACCESSED);
+    const marked = table | ACCESSED | (write ? DIRTY : 0);
+    if (marked !== table) writeEntry(tableAddress, marked);
+    return (combined & ~LARGE) | ACCESSED | (marked & DIRTY);
+  }
+
+  function allows(entry: number, write: boolean, user: boolean): boolean {
+    if (user) return (entry & USER) !== 0 && (!write || (entry & WRITABLE) !== 0);
+    return !write || (entry & WRITABLE) !== 0 || (s[CR0]! & CR0_WP) === 0;
+  }
+
+  function checkPermission(
+    linear: number,
+    entry: number,
+    write: boolean,
+    user: boolean,
+    access: number,
+  ): void {
+    if (!allows(entry, write, user)) pageFault(linear, access | FAULT_PRESENT);
+  }
+
+  /** Makes the page the fast one of its soft set. */
+  function setFast(page: number, entry: number): void {
+    const set = page & (SOFT_TLB_SETS - 1);
+    const frame = entry & 0xfffff000;
+    largeOwners[set] = (entry & LARGE) !== 0 ? ((page >>> 10) & 1) + 1 : 0;
+    let readable = frame >>> 0 < ramSize;
+    if (watchedPages.size !== 0 && watchedPages.has(page)) readable = false;
+    const writable = readable && (entry & DIRTY) !== 0 && codeFrames[frame >>> 12] === 0;
+    const user = (entry & USER) !== 0;
+    readTags[set] = readable ? page : -1;
+    readTags[set + SOFT_TLB_SETS] = readable && user ? page : -1;
+    writeTags[set] = writable && ((entry & WRITABLE) !== 0 || (s[CR0]! & CR0_WP) === 0) ? page : -1;
+    writeTags[set + SOFT_TLB_SETS] = writable && user && (entry & WRITABLE) !== 0 ? page : -1;
+    frames[set] = frame;
+    frames[set + SOFT_TLB_SETS] = frame;
+  }
+
+  /** A 4 MB page becomes the youngest of its set: soft entries of the one before must not hide later uses of it. */
+  function touchLarge(largePage: number): void {
+    const set = largePage & 1;
+    if (youngestLarge[set] === largePage) return;
+    youngestLarge[set] = largePage;
+    for (let i = 0; i < SOFT_TLB_SETS; i++) {
+      if (largeOwners[i] === set + 1) {
+        readTags[i] = readTags[i + SOFT_TLB_SETS] = writeTags[i] = writeTags[i + SOFT_TLB_SETS] = -1;
+        largeOwners[i] = 0;
+      }
+    }
+  }
+
+  function translate(linear: number, write: boolean, mode: number): number {
+    const page = linear >>> 12;
+    const soft = (page & (SOFT_TLB_SETS - 1)) | mode;
+    if ((write ? writeTags : readTags)[soft] === page) return frames[soft]! | (linear & 0xfff);
+    if ((s[CR0]! & CR0_PG) === 0) {
+      setFast(page, (linear & 0xfffff000) | PRESENT | WRITABLE | USER | ACCESSED | DIRTY);
+      return linear;
+    }
+    const user = mode !== 0;
+    const index = data.find(page);
+    if (index >= 0) {
+      let entry = data.entries[index]!;
+      if (!allows(entry, write, user) || (write && (entry & DIRTY) === 0)) {
+        entry = walk(linear, write, user);
+        if ((entry & LARGE) !== 0) {
+          // The table entry became a 4 MB page behind the TLB's back: this entry is stale.
+          data.remove(page);
+          return missed(linear, page, entry);
+        }
+        data.entries[index] = entry;
+      }
+      setFast(page, entry);
+      return (entry & 0xfffff000) | (linear & 0xfff);
+    }
+    const largePage = linear >>> 22;
+    const largeIndex = large.find(largePage);
+    if (largeIndex >= 0) {
+      let entry = large.entries[largeIndex]!;
+      touchLarge(largePage);
+      if (!allows(entry, write, user) || (write && (entry & DIRTY) === 0)) {
+        entry = walk(linear, write, user);
+        if ((entry & LARGE) === 0) {
+          large.remove(largePage);
+          youngestLarge[largePage & 1] = -1;
+          return missed(linear, page, entry);
+        }
+        large.entries[largeIndex] = entry;
+      }
+      entry = (entry & 0xffc0_0fff) | (linear & 0x3f_f000);
+      setFast(page, entry);
+      return (entry & 0xfffff000) | (linear & 0xfff);
+    }
+    return missed(linear, page, walk(linear, write, user));
+  }
+
+  function missed(linear: number, page: number, entry: number): number {
+    s[BUDGET] = s[BUDGET]! - dataTlbMiss;
+    if ((entry & LARGE) !== 0) {
+      counters[Counter.TLB_DATA_4M]!++;
+      core.observer?.tlbMiss?.("data4M", linear >>> 0);
+      large.insert(linear >>> 22, entry);
+      touchLarge(linear >>> 22);
+    } else {
+      counters[Counter.TLB_DATA_4K]!++;
+      core.observer?.tlbMiss?.("data4K", linear >>> 0);
+      data.insert(page, entry);
+    }
+    setFast(page, entry);
+    return (entry & 0xfffff000) | (linear & 0xfff);
+  }
+
+  function translateCode(linear: number, mode: number): number {
+    const page = linear >>> 12;
+    const set = page & (SOFT_CODE_SETS - 1);
+    const soft = mode === 0 ? set : set + SOFT_CODE_SETS;
+    if (codeTags[soft] === page) return codeEntryFrames[set]! | (linear & 0xfff);
+    let entry: number;
+    if ((s[CR0]! & CR0_PG) === 0) entry = (linear & 0xfffff000) | USER;
+    else {
+      const user = mode !== 0;
+      const index = code.find(page);
+      if (index >= 0) {
+        entry = code.entries[index]!;
+        if (!allows(entry, false, user)) {
+          entry = walk(linear, false, user);
+          code.entries[index] = entry;
+        }
+      } else {
+        entry = walk(linear, false, user);
+        s[BUDGET] = s[BUDGET]! - codeTlbMiss;
+        counters[Counter.TLB_CODE_4K]!++;
+        core.observer?.tlbMiss?.("code4K", linear >>> 0);
+        code.insert(page, entry);
+      }
+    }
+    codeTags[set] = page;
+    codeTags[set + SOFT_CODE_SETS] = (entry & USER) !== 0 ? page : -1;
+    codeEntryFrames[set] = entry & 0xfffff000;
+    return (entry & 0xfffff000) | (linear & 0xfff);
+  }
+
+  function peek(linear: number): number {
+    if ((s[CR0]! & CR0_PG) === 0) return linear;
+    const directory = readEntry((s[CR3]! & 0xfffff000) | ((linear >>> 20) & 0xffc));
+    if ((directory & PRESENT) === 0) return -1;
+    if ((directory & LARGE) !== 0 && (s[CR4]! & CR4_PSE) !== 0) {
+      return ((directory & 0xffc0_0000) | (linear & 0x3f_ffff)) >>> 0;
+    }
+    const table = readEntry((directory & 0xfffff000) | ((linear >>> 10) & 0xffc));
+    return (table & PRESENT) === 0 ? -1 : ((table & 0xfffff000) | (linear & 0xfff)) >>> 0;
+  }
+
+  function forgetFastPaths(): void {
+    readTags.fill(-1);
+    writeTags.fill(-1);
+    codeTags.fill(-1);
+    s[Slot.CODE_PAGE] = -1;
+  }
+
+  function forgetWrites(): void {
+    writeTags.fill(-1);
+  }
+
+  function flush(): void {
+    data.flush();
+    large.flush();
+    code.flush();
+    youngestLarge.fill(-1);
+    forgetFastPaths();
+  }
+
+  function invalidatePage(linear: number): void {
+    const page = linear >>> 12;
+    data.remove(page);
+    large.remove(linear >>> 22);
+    code.remove(page);
+    forgetFastPaths();
+  }
+
+  return {
+    readTags,
+    writeTags,
+    frames,
+    translate,
+    translateCode,
+    peek,
+    flush,
+    invalidatePage,
+    forgetFastPaths,
+    forgetWrites,
+    watchedPages,
+    banks: { data, large, code },
+  };
+}
