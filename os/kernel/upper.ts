@@ -1,7 +1,7 @@
 /** What the upper half of the kernel offers to the lower (README.md). */
 
-import { remoteInvoke } from "./calls/remote";
 import { systemCall } from "./calls/dispatch";
+import { remoteInvoke } from "./calls/remote";
 import { serverReturned } from "./calls/server-threads";
 import { start } from "./loader/startup";
 import { raiseFault } from "./objects/faults";
@@ -18,7 +18,13 @@ export function threadEnded(thread: Thread, result: u32): void {
   threadOver(thread, result);
 }
 
-export function programFault(thread: Thread, vector: u32, error: u32, address: usize, instruction: usize): void {
+export function programFault(
+  thread: Thread,
+  vector: u32,
+  error: u32,
+  address: usize,
+  instruction: usize,
+): void {
   raiseFault(thread, vector, error, address, instruction);
 }
 

@@ -76,7 +76,7 @@ export function interfaceWithId(iid: u32): usize {
     const middle = (low + high) >> 1;
     const entry = first + middle * INTERFACE_SIZE;
     const found = load<u32>(entry);
-    if (found == iid) return entry;
+    if (found === iid) return entry;
     if (found < iid) low = middle + 1;
     else high = middle;
   }
@@ -105,7 +105,7 @@ function resolveMethod(method: Method): void {
     if (argument.kind < ARGUMENT_INTERFACE_IN) continue;
     method.flags |= METHOD_CARRIES_INTERFACES;
     // Entries of inherited methods are shared by several interfaces.
-    if (argument.resolved != 0 || argument.kind == ARGUMENT_INTERFACE_OUT_BY_ID) continue;
+    if (argument.resolved !== 0 || argument.kind === ARGUMENT_INTERFACE_OUT_BY_ID) continue;
     argument.resolved = 1;
     argument.detail = <u32>interfaceWithId(argument.detail);
   }

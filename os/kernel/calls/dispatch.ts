@@ -13,36 +13,29 @@
  */
 
 import type { IUnknown } from "../../interfaces/IUnknown";
-import {
-  E_HANDLE,
-  E_NOINTERFACE,
-  E_NOTIMPL,
-  E_OUTOFMEMORY,
-  E_POINTER,
-  S_OK,
-} from "../../interfaces/results";
+import { E_HANDLE, E_NOINTERFACE, E_NOTIMPL, E_OUTOFMEMORY, E_POINTER, S_OK } from "../../interfaces/results";
 import { KERNEL_BASE, USER_END } from "../i386/layout";
 import { raisePendingFault } from "../objects/faults";
 import { COUNT_SYSTEM_CALLS, countLive } from "../objects/live";
-import { Process } from "../objects/process";
-import { ThreadObject } from "../objects/threads";
-import { currentThread, exitThread, Thread } from "../threads/thread";
+import type { Process } from "../objects/process";
+import type { ThreadObject } from "../objects/threads";
+import { currentThread, exitThread, type Thread } from "../threads/thread";
 import {
-  Argument,
   ARGUMENT_IN_BYTES,
   ARGUMENT_INTERFACE_IN,
   ARGUMENT_INTERFACE_OUT,
   ARGUMENT_SIZE,
   ARGUMENT_STRING,
-  Interface,
+  type Argument,
+  type Interface,
   interfaceWithId,
-  Method,
   METHOD_ADD_REF,
   METHOD_CARRIES_INTERFACES,
   METHOD_RELEASE,
+  type Method,
   methodAt,
 } from "./descriptors";
-import { addHandleReference, Handle, pinHandle, releaseHandle, unpinHandle } from "./handles";
+import { addHandleReference, type Handle, pinHandle, releaseHandle, unpinHandle } from "./handles";
 import { handleOf } from "./proxies";
 import { borrowInterface, exportInterface, giveBackInterface } from "./translation";
 
@@ -70,18 +63,18 @@ export function systemCall(method: u32, userStack: usize): i32 {
     } else result = E_HANDLE;
   }
   countLive(COUNT_SYSTEM_CALLS, 1);
-  if ((thread.pendingFault | thread.cancelled) != 0) leaveCall(thread);
+  if ((thread.pendingFault | thread.cancelled) !== 0) leaveCall(thread);
   return result;
 }
 
 /** References through a proxy are counted in its handle alone. */
 function countReference(process: Process, handle: Handle, method: u32): i32 {
-  return method == METHOD_ADD_REF ? <i32>addHandleReference(handle) : releaseHandle(process.handles, handle);
+  return method === METHOD_ADD_REF ? <i32>addHandleReference(handle) : releaseHandle(process.handles, handle);
 }
 
 /** The caller does not go on: it met the scratch page, or is to end. */
 function leaveCall(thread: Thread): void {
-  if (thread.pendingFault != 0 && !thread.cancelled) raisePendingFault(thread);
+  if (thread.pendingFault !== 0 && !thread.cancelled) raisePendingFault(thread);
   exitThread(<u32>E_POINTER);
 }
 
@@ -92,8 +85,10 @@ function callMethod(object: ThreadObject, process: Process, handle: Handle, inde
   const count: u32 = method.words;
   const words = stackAlloc(count << 2);
   store<usize>(words, handle.object);
-  for (let offset: usize = 4; offset < count << 2; offset += 4) store<u32>(words + offset, load<u32>(frame + offset));
-  if (method.flags & METHOD_CARRIES_INTERFACES) return callWithInterfaces(object, process, handle, index, method, words);
+  for (let offset: usize = 4; offset < count << 2; offset += 4)
+    store<u32>(words + offset, load<u32>(frame + offset));
+  if (method.flags & METHOD_CARRIES_INTERFACES)
+    return callWithInterfaces(object, process, handle, index, method, words);
   let argument = method.arguments;
   const end = argument + method.argumentCount * ARGUMENT_SIZE;
   for (; argument < end; argument += ARGUMENT_SIZE) {
@@ -104,14 +99,14 @@ function callMethod(object: ThreadObject, process: Process, handle: Handle, inde
 
 /** Range-checks and biases the pointer of an argument that is no interface. */
 function checkPointer(argument: Argument, words: usize): bool {
-  const slot = words + (<usize>argument.word << 2);
+  const slot = words + ((<usize>argument.word) << 2);
   const pointer: usize = load<u32>(slot);
   if (pointer >= USER_END) return false;
   if (argument.kind - ARGUMENT_IN_BYTES < ARGUMENT_STRING - ARGUMENT_IN_BYTES) {
-    const size: usize = load<u32>(words + (<usize>argument.other << 2));
+    const size: usize = load<u32>(words + ((<usize>argument.other) << 2));
     // An empty buffer may be anywhere, so null too.
-    if (size > USER_END - pointer || (pointer == 0 && size != 0)) return false;
-  } else if (pointer == 0) return false;
+    if (size > USER_END - pointer || (pointer === 0 && size !== 0)) return false;
+  } else if (pointer === 0) return false;
   store<u32>(slot, <u32>(pointer - KERNEL_BASE));
   return true;
 }
@@ -148,18 +143,18 @@ function callWithInterfaces(
   for (let i: u32 = 0; i < count && result >= 0; i++) {
     const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
     const note = notes + (i << 3);
-    const slot = words + (<usize>argument.word << 2);
+    const slot = words + ((<usize>argument.word) << 2);
     if (argument.kind < ARGUMENT_INTERFACE_IN) {
       if (!checkPointer(argument, words)) result = E_POINTER;
-    } else if (argument.kind == ARGUMENT_INTERFACE_IN) {
+    } else if (argument.kind === ARGUMENT_INTERFACE_IN) {
       result = borrowInterface(process, load<u32>(slot), argument.detail, slot, note);
     } else {
       const pointer: usize = load<u32>(slot);
-      if (pointer == 0 || pointer >= USER_END) result = E_POINTER;
+      if (pointer === 0 || pointer >= USER_END) result = E_POINTER;
       else {
         store<u32>(note, <u32>(pointer - KERNEL_BASE), 4);
         store<u32>(slot, <u32>note);
-        if (outInterface(argument, words) == 0) result = E_NOINTERFACE;
+        if (outInterface(argument, words) === 0) result = E_NOINTERFACE;
       }
     }
   }
@@ -167,8 +162,8 @@ function callWithInterfaces(
   for (let i: u32 = 0; i < count; i++) {
     const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
     const note = notes + (i << 3);
-    if (argument.kind == ARGUMENT_INTERFACE_IN) giveBackInterface(process, note);
-    else if (argument.kind > ARGUMENT_INTERFACE_IN && load<u32>(note, 4) != 0) {
+    if (argument.kind === ARGUMENT_INTERFACE_IN) giveBackInterface(process, note);
+    else if (argument.kind > ARGUMENT_INTERFACE_IN && load<u32>(note, 4) !== 0) {
       result = returnInterface(process, note, outInterface(argument, words), result);
     }
   }
@@ -177,19 +172,19 @@ function callWithInterfaces(
 
 /** Interface of an argument that comes out; 0 for an unknown id. */
 function outInterface(argument: Argument, words: usize): usize {
-  if (argument.kind == ARGUMENT_INTERFACE_OUT) return argument.detail;
-  return interfaceWithId(load<u32>(words + (<usize>argument.other << 2)));
+  if (argument.kind === ARGUMENT_INTERFACE_OUT) return argument.detail;
+  return interfaceWithId(load<u32>(words + ((<usize>argument.other) << 2)));
 }
 
 /** Gives the caller the interface pointer that a method stored in a note: null when the call failed. */
 function returnInterface(process: Process, note: usize, descriptor: usize, result: i32): i32 {
   const pointer = load<usize>(note);
   let given: u32 = 0;
-  if (pointer != 0) {
+  if (pointer !== 0) {
     if (result < 0) changetype<IUnknown>(pointer).release();
     else {
       given = exportInterface(process, pointer, descriptor);
-      if (given == 0) result = E_OUTOFMEMORY;
+      if (given === 0) result = E_OUTOFMEMORY;
     }
   }
   store<u32>(load<usize>(note, 4), given);

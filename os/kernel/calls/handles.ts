@@ -18,7 +18,7 @@ import type { IUnknown } from "../../interfaces/IUnknown";
 import { enterCritical, leaveCritical } from "../i386/critical";
 import { allocate, free } from "../memory/heap";
 import { countLive, LIVE_HANDLES } from "../objects/live";
-import { Mutex } from "../threads/mutex";
+import type { Mutex } from "../threads/mutex";
 import { MAX_HANDLES } from "./proxies";
 
 @unmanaged
@@ -68,7 +68,7 @@ export function createHandleTable(): HandleTable | null {
   const table = changetype<HandleTable | null>(allocate(CHUNKS + CHUNK_COUNT * 4));
   if (!table) return null;
   table.buckets = allocate(FIRST_BUCKETS * 2);
-  if (table.buckets == 0) {
+  if (table.buckets === 0) {
     free(changetype<usize>(table));
     return null;
   }
@@ -80,7 +80,7 @@ export function createHandleTable(): HandleTable | null {
 export function handleAt(table: HandleTable, index: u32): Handle | null {
   if (index >= MAX_HANDLES) return null;
   const chunk = load<usize>(changetype<usize>(table) + ((index / CHUNK_ENTRIES) << 2), CHUNKS);
-  if (chunk == 0) return null;
+  if (chunk === 0) return null;
   return changetype<Handle>(chunk + (index % CHUNK_ENTRIES) * ENTRY_SIZE);
 }
 
@@ -89,7 +89,7 @@ export function pinHandle(table: HandleTable, index: u32): Handle | null {
   const handle = handleAt(table, index);
   if (!handle) return null;
   disableInterrupts();
-  if (handle.count == 0) {
+  if (handle.count === 0) {
     enableInterrupts();
     return null;
   }
@@ -101,7 +101,7 @@ export function pinHandle(table: HandleTable, index: u32): Handle | null {
 export function unpinHandle(table: HandleTable, handle: Handle): void {
   disableInterrupts();
   handle.busy--;
-  const unused = (handle.busy | handle.count) == 0;
+  const unused = (handle.busy | handle.count) === 0;
   enableInterrupts();
   if (unused) closeHandle(table, handle);
 }
@@ -109,7 +109,7 @@ export function unpinHandle(table: HandleTable, handle: Handle): void {
 /** The process takes one more reference; the new count, 0 for a dead handle. */
 export function addHandleReference(handle: Handle): u32 {
   const flags = enterCritical();
-  if (handle.count != 0) handle.count++;
+  if (handle.count !== 0) handle.count++;
   const count = handle.count;
   leaveCritical(flags);
   return count;
@@ -118,12 +118,12 @@ export function addHandleReference(handle: Handle): u32 {
 /** The process gives one reference back; the new count, or -1 for a dead handle. */
 export function releaseHandle(table: HandleTable, handle: Handle): i32 {
   const flags = enterCritical();
-  if (handle.count == 0) {
+  if (handle.count === 0) {
     leaveCritical(flags);
     return -1;
   }
   const count = --handle.count;
-  const unused = (count | handle.busy) == 0;
+  const unused = (count | handle.busy) === 0;
   leaveCritical(flags);
   if (unused) closeHandle(table, handle);
   return <i32>count;
@@ -169,9 +169,9 @@ export function insertHandle(table: HandleTable, object: usize, descriptor: usiz
 
 function searchHandle(table: HandleTable, object: usize, descriptor: usize): Handle | null {
   let index: u32 = load<u16>(bucketOf(table, object, descriptor));
-  while (index != 0) {
+  while (index !== 0) {
     const handle = handleAt(table, index - 1)!;
-    if (handle.object == object && handle.descriptor == descriptor) return handle;
+    if (handle.object === object && handle.descriptor === descriptor) return handle;
     index = handle.next;
   }
   return null;
@@ -179,16 +179,16 @@ function searchHandle(table: HandleTable, object: usize, descriptor: usize): Han
 
 /** A free entry; the table is locked. */
 function takeEntry(table: HandleTable): Handle | null {
-  if (table.firstFree != 0) {
+  if (table.firstFree !== 0) {
     const handle = handleAt(table, table.firstFree - 1)!;
     table.firstFree = handle.next;
     return handle;
   }
   const index = table.used;
-  if (index == MAX_HANDLES) return null;
-  if (index % CHUNK_ENTRIES == 0) {
+  if (index === MAX_HANDLES) return null;
+  if (index % CHUNK_ENTRIES === 0) {
     const chunk = allocate(CHUNK_ENTRIES * ENTRY_SIZE);
-    if (chunk == 0) return null;
+    if (chunk === 0) return null;
     store<usize>(changetype<usize>(table) + ((index / CHUNK_ENTRIES) << 2), chunk, CHUNKS);
   }
   table.used++;
@@ -201,13 +201,13 @@ function takeEntry(table: HandleTable): Handle | null {
 /** Doubles the hash table. Without memory the chains get longer instead. */
 function growBuckets(table: HandleTable): void {
   const buckets = allocate(table.bucketCount * 4);
-  if (buckets == 0) return;
+  if (buckets === 0) return;
   free(table.buckets);
   table.buckets = buckets;
   table.bucketCount *= 2;
   for (let index: u32 = 0; index < table.used; index++) {
     const handle = handleAt(table, index)!;
-    if (handle.object == 0) continue;
+    if (handle.object === 0) continue;
     const bucket = bucketOf(table, handle.object, handle.descriptor);
     handle.next = load<u16>(bucket);
     store<u16>(bucket, <u16>(index + 1));
@@ -217,7 +217,7 @@ function growBuckets(table: HandleTable): void {
 /** Frees an entry that nobody uses, unless it was revived meanwhile, and gives its object's reference back. */
 function closeHandle(table: HandleTable, handle: Handle): void {
   acquire(table);
-  if (handle.object == 0 || (handle.count | handle.busy) != 0) {
+  if (handle.object === 0 || (handle.count | handle.busy) !== 0) {
     release(table);
     return;
   }
@@ -236,14 +236,14 @@ function unlinkHandle(table: HandleTable, handle: Handle): void {
   const bucket = bucketOf(table, handle.object, handle.descriptor);
   const wanted = handle.index + 1;
   let index: u32 = load<u16>(bucket);
-  if (index == wanted) {
+  if (index === wanted) {
     store<u16>(bucket, <u16>handle.next);
     return;
   }
-  while (index != 0) {
+  while (index !== 0) {
     const before = handleAt(table, index - 1)!;
     index = before.next;
-    if (index == wanted) before.next = handle.next;
+    if (index === wanted) before.next = handle.next;
   }
 }
 
@@ -251,14 +251,14 @@ function unlinkHandle(table: HandleTable, handle: Handle): void {
 export function destroyHandleTable(table: HandleTable): void {
   for (let index: u32 = 0; index < table.used; index++) {
     const handle = handleAt(table, index)!;
-    if (handle.object == 0) continue;
+    if (handle.object === 0) continue;
     handle.count = 0;
     handle.busy = 0;
     closeHandle(table, handle);
   }
   for (let chunk: u32 = 0; chunk < CHUNK_COUNT; chunk++) {
     const address = load<usize>(changetype<usize>(table) + (chunk << 2), CHUNKS);
-    if (address != 0) free(address);
+    if (address !== 0) free(address);
   }
   free(table.buckets);
   free(changetype<usize>(table));
@@ -273,7 +273,7 @@ export function revokeHandles(table: HandleTable, start: usize, end: usize, subs
   acquire(table);
   for (let index: u32 = 0; index < table.used; index++) {
     const handle = handleAt(table, index)!;
-    if (handle.object == 0) continue;
+    if (handle.object === 0) continue;
     if (!handle.revoked) {
       const vtable = load<usize>(handle.object);
       if (vtable < start || vtable >= end) continue;

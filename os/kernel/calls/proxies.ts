@@ -11,7 +11,7 @@
 import { PROTECT_READ } from "../../interfaces/IMemory";
 import type { HRESULT } from "../../interfaces/types";
 import { allocateFrame, OWNER_KERNEL_HEAP, window } from "../memory/frames";
-import { mapRegion, REGION_ONE_FRAME, Space } from "../memory/space";
+import { mapRegion, REGION_ONE_FRAME, type Space } from "../memory/space";
 
 declare function proxyPageSource(): usize;
 
@@ -34,7 +34,7 @@ let entryFrame: u32 = 0;
 export function createProxyFrames(): bool {
   stubFrame = allocateFrame(OWNER_KERNEL_HEAP);
   entryFrame = allocateFrame(OWNER_KERNEL_HEAP);
-  if (stubFrame == 0 || entryFrame == 0) return false;
+  if (stubFrame === 0 || entryFrame === 0) return false;
   memory.copy(window(stubFrame), proxyPageSource(), PAGE_CONTENTS);
   const entries = window(entryFrame);
   for (let offset: usize = 0; offset < 4096; offset += ENTRY_SIZE) store<u32>(entries + offset, PROXY_VTABLE);
@@ -48,7 +48,15 @@ export function mapProxies(space: Space): HRESULT {
   const result = mapRegion(space, address, 4096, PROTECT_READ, REGION_ONE_FRAME, window(stubFrame), 4096);
   if (result < 0) return result;
   store<u32>(address, <u32>PROXY_ENTRIES);
-  return mapRegion(space, address, MAX_HANDLES * ENTRY_SIZE, PROTECT_READ, REGION_ONE_FRAME, window(entryFrame), 4096);
+  return mapRegion(
+    space,
+    address,
+    MAX_HANDLES * ENTRY_SIZE,
+    PROTECT_READ,
+    REGION_ONE_FRAME,
+    window(entryFrame),
+    4096,
+  );
 }
 
 /** The interface pointer that stands for a handle, in its process. */

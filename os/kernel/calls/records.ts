@@ -16,7 +16,7 @@ import { enterCritical, leaveCritical } from "../i386/critical";
 import { allocate, free } from "../memory/heap";
 import { countLive, LIVE_CALL_RECORDS } from "../objects/live";
 import { wake } from "../threads/wait";
-import { Argument, ARGUMENT_INTERFACE_IN, ARGUMENT_SIZE, Method } from "./descriptors";
+import { ARGUMENT_INTERFACE_IN, ARGUMENT_SIZE, type Argument, type Method } from "./descriptors";
 
 export const CALL_PENDING: u32 = 0;
 export const CALL_DONE: u32 = 1;
@@ -52,8 +52,8 @@ let poolCount: u32 = 0;
 
 /** A record with zeroed words and data, held by `references` sides. Null when memory is exhausted. */
 export function createRecord(method: Method, dataSize: u32, references: u32): CallRecord | null {
-  const lent = HEADER + (<usize>method.words << 2);
-  const data = (lent + (<usize>method.argumentCount << 2) + 7) & ~7;
+  const lent = HEADER + ((<usize>method.words) << 2);
+  const data = (lent + ((<usize>method.argumentCount) << 2) + 7) & ~7;
   const size = data + dataSize;
   const record = size <= SMALL ? takeSmall() : changetype<CallRecord | null>(allocate(size));
   if (!record) return null;
@@ -87,13 +87,13 @@ function takeSmall(): CallRecord | null {
 
 /** One side is through with the record. */
 export function dropRecord(record: CallRecord): void {
-  if (atomicAdd(changetype<usize>(record) + offsetof<CallRecord>("references"), 0xffffffff) != 1) return;
+  if (atomicAdd(changetype<usize>(record) + offsetof<CallRecord>("references"), 0xffffffff) !== 1) return;
   const method = record.method;
   for (let i: u32 = 0; i < method.argumentCount; i++) {
     const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
     if (argument.kind < ARGUMENT_INTERFACE_IN) continue;
-    const pointer = load<usize>(record.words + (<usize>argument.word << 2));
-    if (pointer != 0) changetype<IUnknown>(pointer).release();
+    const pointer = load<usize>(record.words + ((<usize>argument.word) << 2));
+    if (pointer !== 0) changetype<IUnknown>(pointer).release();
   }
   countLive(LIVE_CALL_RECORDS, -1);
   if (record.pooled) {

@@ -10,15 +10,21 @@
  */
 
 import type { IUnknown } from "../../interfaces/IUnknown";
-import { E_CANCELLED, E_DISCONNECTED, E_INVALIDARG, E_NOTIMPL, E_OUTOFMEMORY, E_POINTER, S_OK } from "../../interfaces/results";
+import {
+  E_CANCELLED,
+  E_DISCONNECTED,
+  E_INVALIDARG,
+  E_NOTIMPL,
+  E_OUTOFMEMORY,
+  E_POINTER,
+  S_OK,
+} from "../../interfaces/results";
 import { allocate, free } from "../memory/heap";
 import { COUNT_REMOTE_CALLS, countLive, LIVE_REMOTE_PROXIES } from "../objects/live";
-import { Process, PROCESS_RUNNING } from "../objects/process";
-import { Mutex } from "../threads/mutex";
+import { PROCESS_RUNNING, type Process } from "../objects/process";
+import type { Mutex } from "../threads/mutex";
 import { FOREVER, WAIT_CANCELLED, waitOn } from "../threads/wait";
 import {
-  Argument,
-  ARGUMENT_IN,
   ARGUMENT_IN_BYTES,
   ARGUMENT_IN_OUT,
   ARGUMENT_IN_OUT_BYTES,
@@ -27,17 +33,17 @@ import {
   ARGUMENT_OUT_BYTES,
   ARGUMENT_SIZE,
   ARGUMENT_STRING,
-  Interface,
-  interfaceWithId,
-  Method,
+  type Argument,
+  type Interface,
   METHOD_ADD_REF,
   METHOD_QUERY_INTERFACE,
   METHOD_RELEASE,
+  type Method,
   methodAt,
   unknownInterface,
 } from "./descriptors";
 import { MAX_METHODS } from "./proxies";
-import { CALL_PENDING, CallRecord, createRecord, dropRecord } from "./records";
+import { CALL_PENDING, type CallRecord, createRecord, dropRecord } from "./records";
 import { queueCall } from "./server-threads";
 
 declare function remoteStubAddress(): usize;
@@ -85,7 +91,7 @@ export function disconnectedObject(): usize {
 
 /** Is this interface pointer of the kernel's space an object of a process? */
 export function isRemoteProxy(pointer: usize): bool {
-  return load<usize>(pointer) == vtable && pointer != disconnected;
+  return load<usize>(pointer) === vtable && pointer !== disconnected;
 }
 
 function proxyMutex(process: Process): Mutex {
@@ -100,15 +106,15 @@ function bucketOf(process: Process, address: u32): usize {
 export function remoteProxyFor(process: Process, address: u32, descriptor: usize): RemoteProxy | null {
   const mutex = proxyMutex(process);
   mutex.acquire();
-  if (process.proxies == 0) process.proxies = allocate(BUCKETS << 2);
-  if (process.proxies == 0) {
+  if (process.proxies === 0) process.proxies = allocate(BUCKETS << 2);
+  if (process.proxies === 0) {
     mutex.release();
     return null;
   }
   const bucket = bucketOf(process, address);
   let proxy = load<RemoteProxy | null>(bucket);
   while (proxy) {
-    if (proxy.address == address && proxy.descriptor == descriptor) break;
+    if (proxy.address === address && proxy.descriptor === descriptor) break;
     proxy = proxy.next;
   }
   if (proxy) {
@@ -135,8 +141,8 @@ export function remoteProxyFor(process: Process, address: u32, descriptor: usize
 function unlinkProxy(process: Process, proxy: RemoteProxy): void {
   const bucket = bucketOf(process, proxy.address);
   let before: RemoteProxy | null = null;
-  for (let other = load<RemoteProxy | null>(bucket); other; other = other.next) {
-    if (other == proxy) break;
+  for (let other = load<RemoteProxy | null>(bucket); other; other = other!.next) {
+    if (other === proxy) break;
     before = other;
   }
   if (before) before.next = proxy.next;
@@ -155,9 +161,9 @@ function releaseProxy(proxy: RemoteProxy): u32 {
   const mutex = proxyMutex(process);
   mutex.acquire();
   const left = atomicAdd(word, 0xffffffff) - 1;
-  if (left == 0) unlinkProxy(process, proxy);
+  if (left === 0) unlinkProxy(process, proxy);
   mutex.release();
-  if (left != 0) return left;
+  if (left !== 0) return left;
   if (proxy.owned) queueRelease(process, proxy.address);
   free(changetype<usize>(proxy));
   countLive(LIVE_REMOTE_PROXIES, -1);
@@ -167,7 +173,7 @@ function releaseProxy(proxy: RemoteProxy): u32 {
 
 /** Gives back one reference that the kernel holds to an object of a process; nobody waits for it. */
 function queueRelease(process: Process, address: u32): void {
-  if (process.state != PROCESS_RUNNING) return;
+  if (process.state !== PROCESS_RUNNING) return;
   const method = methodAt(changetype<Interface>(unknownInterface()), METHOD_RELEASE);
   const record = createRecord(method, 0, 1);
   // Without memory the process keeps an object too long: it alone pays.
@@ -194,13 +200,17 @@ function addRemoteReference(process: Process, address: u32): i32 {
  * process from now on; until here the caller's was enough.
  */
 export function settleBorrowed(proxy: RemoteProxy): void {
-  if (proxy.references < 2 || atomicExchange(changetype<usize>(proxy) + offsetof<RemoteProxy>("owned"), 1) != 0) return;
+  if (
+    proxy.references < 2 ||
+    atomicExchange(changetype<usize>(proxy) + offsetof<RemoteProxy>("owned"), 1) !== 0
+  )
+    return;
   if (addRemoteReference(proxy.process!, proxy.address) < 0) proxy.owned = 0;
 }
 
 /** The process gives a reference to its object to the proxy, which keeps one. */
 export function adoptReference(proxy: RemoteProxy): void {
-  if (atomicExchange(changetype<usize>(proxy) + offsetof<RemoteProxy>("owned"), 1) != 0) {
+  if (atomicExchange(changetype<usize>(proxy) + offsetof<RemoteProxy>("owned"), 1) !== 0) {
     queueRelease(proxy.process!, proxy.address);
   }
 }
@@ -210,11 +220,11 @@ export function surrenderProxy(proxy: RemoteProxy): void {
   const process = proxy.process!;
   const mutex = proxyMutex(process);
   mutex.acquire();
-  const last = proxy.references == 1 && proxy.owned != 0;
+  const last = proxy.references === 1 && proxy.owned !== 0;
   mutex.release();
   // The only reference cannot be multiplied by anybody else but a thread of the same process that borrows at this moment; it
   // settles its own reference afterwards.
-  if (last && atomicExchange(changetype<usize>(proxy) + offsetof<RemoteProxy>("owned"), 0) != 0) {
+  if (last && atomicExchange(changetype<usize>(proxy) + offsetof<RemoteProxy>("owned"), 0) !== 0) {
     releaseProxy(proxy);
     return;
   }
@@ -224,16 +234,16 @@ export function surrenderProxy(proxy: RemoteProxy): void {
 
 /** What the stubs of the vtable call: `words` is the address of the caller's argument words, `this` first. */
 export function remoteInvoke(proxy: RemoteProxy, index: u32, words: usize): i32 {
-  if (index == METHOD_ADD_REF) return <i32>addProxyReference(proxy);
-  if (index == METHOD_RELEASE) return <i32>releaseProxy(proxy);
+  if (index === METHOD_ADD_REF) return <i32>addProxyReference(proxy);
+  if (index === METHOD_RELEASE) return <i32>releaseProxy(proxy);
   const process = proxy.process;
   if (!process) {
-    if (index == METHOD_QUERY_INTERFACE) store<u32>(load<usize>(words, 8), 0);
+    if (index === METHOD_QUERY_INTERFACE) store<u32>(load<usize>(words, 8), 0);
     return E_DISCONNECTED;
   }
   const descriptor = changetype<Interface>(proxy.descriptor);
   if (index >= descriptor.methodCount) return E_NOTIMPL;
-  if (index == METHOD_QUERY_INTERFACE && load<u32>(words, 4) == descriptor.iid) {
+  if (index === METHOD_QUERY_INTERFACE && load<u32>(words, 4) === descriptor.iid) {
     addProxyReference(proxy);
     store<usize>(load<usize>(words, 8), changetype<usize>(proxy));
     return S_OK;
@@ -245,7 +255,7 @@ export function remoteInvoke(proxy: RemoteProxy, index: u32, words: usize): i32 
 function callRemote(process: Process, proxy: RemoteProxy, method: Method, index: u32, words: usize): i32 {
   const limit = REMOTE_DATA_LIMIT + 1;
   const size = dataSize(method, words, limit);
-  if (size == limit) return E_POINTER;
+  if (size === limit) return E_POINTER;
   if (size > limit) return E_INVALIDARG;
   const record = createRecord(method, size, 2);
   if (!record) return E_OUTOFMEMORY;
@@ -253,7 +263,7 @@ function callRemote(process: Process, proxy: RemoteProxy, method: Method, index:
   record.index = index;
   marshal(record, words);
   const result = finishWaiting(process, record);
-  if (result == E_CANCELLED && record.state == CALL_PENDING) {
+  if (result === E_CANCELLED && record.state === CALL_PENDING) {
     clearInterfaces(method, words);
     dropRecord(record);
     return result;
@@ -267,8 +277,9 @@ function callRemote(process: Process, proxy: RemoteProxy, method: Method, index:
 function finishWaiting(process: Process, record: CallRecord): i32 {
   const word = changetype<usize>(record) + offsetof<CallRecord>("state");
   queueCall(process, record);
-  while (volatileLoad32(word) == CALL_PENDING) {
-    if (waitOn(word, CALL_PENDING, FOREVER) == WAIT_CANCELLED && volatileLoad32(word) == CALL_PENDING) return E_CANCELLED;
+  while (volatileLoad32(word) === CALL_PENDING) {
+    if (waitOn(word, CALL_PENDING, FOREVER) === WAIT_CANCELLED && volatileLoad32(word) === CALL_PENDING)
+      return E_CANCELLED;
   }
   return record.result;
 }
@@ -279,7 +290,7 @@ function isBytes(kind: u8): bool {
 
 /** Bytes behind the pointer of an argument in the caller's words, but for strings. */
 function sizeBehind(argument: Argument, words: usize): u32 {
-  if (isBytes(argument.kind)) return load<u32>(words + (<usize>argument.other << 2));
+  if (isBytes(argument.kind)) return load<u32>(words + ((<usize>argument.other) << 2));
   return argument.kind >= ARGUMENT_INTERFACE_IN ? 4 : argument.detail;
 }
 
@@ -288,14 +299,14 @@ function dataSize(method: Method, words: usize, limit: u32): u32 {
   let total: u32 = 0;
   for (let i: u32 = 0; i < method.argumentCount; i++) {
     const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
-    const pointer = load<usize>(words + (<usize>argument.word << 2));
+    const pointer = load<usize>(words + ((<usize>argument.word) << 2));
     let size: u32 = 0;
-    if (argument.kind == ARGUMENT_STRING) {
-      if (pointer == 0) return limit;
-      while (size < limit && load<u8>(pointer + size) != 0) size++;
+    if (argument.kind === ARGUMENT_STRING) {
+      if (pointer === 0) return limit;
+      while (size < limit && load<u8>(pointer + size) !== 0) size++;
       size++;
-    } else if (argument.kind != ARGUMENT_INTERFACE_IN) size = sizeBehind(argument, words);
-    if (pointer == 0 && (size != 0 || argument.kind == ARGUMENT_INTERFACE_IN)) return limit;
+    } else if (argument.kind !== ARGUMENT_INTERFACE_IN) size = sizeBehind(argument, words);
+    if (pointer === 0 && (size !== 0 || argument.kind === ARGUMENT_INTERFACE_IN)) return limit;
     if (size >= limit) return limit + 1;
     total = (total + size + 7) & ~7;
     if (total >= limit) return limit + 1;
@@ -310,14 +321,14 @@ function dataSize(method: Method, words: usize, limit: u32): u32 {
 function marshal(record: CallRecord, words: usize): void {
   const method = record.method;
   const target = record.words;
-  memory.copy(target, words, <usize>method.words << 2);
+  memory.copy(target, words, (<usize>method.words) << 2);
   let offset: u32 = 0;
   for (let i: u32 = 0; i < method.argumentCount; i++) {
     const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
     const kind = argument.kind;
-    const slot = target + (<usize>argument.word << 2);
+    const slot = target + ((<usize>argument.word) << 2);
     const pointer = load<usize>(slot);
-    if (kind == ARGUMENT_INTERFACE_IN) {
+    if (kind === ARGUMENT_INTERFACE_IN) {
       changetype<IUnknown>(pointer).addRef();
       continue;
     }
@@ -327,12 +338,12 @@ function marshal(record: CallRecord, words: usize): void {
       store<usize>(slot, 0);
       store<u32>(record.lent + (i << 2), offset);
       offset += 8;
-    } else if (kind == ARGUMENT_STRING) {
+    } else if (kind === ARGUMENT_STRING) {
       const start = record.data + offset;
       let length: u32 = 0;
       while (offset + length + 1 < record.dataSize) {
         const byte = load<u8>(pointer + length);
-        if (byte == 0) break;
+        if (byte === 0) break;
         store<u8>(start + length, byte);
         length++;
       }
@@ -340,7 +351,8 @@ function marshal(record: CallRecord, words: usize): void {
       offset = (offset + length + 8) & ~7;
     } else {
       const size = sizeBehind(argument, target);
-      if (kind != ARGUMENT_OUT && kind != ARGUMENT_OUT_BYTES) memory.copy(record.data + offset, pointer, size);
+      if (kind !== ARGUMENT_OUT && kind !== ARGUMENT_OUT_BYTES)
+        memory.copy(record.data + offset, pointer, size);
       offset = (offset + size + 7) & ~7;
     }
   }
@@ -352,12 +364,17 @@ function unmarshal(record: CallRecord, words: usize): void {
   for (let i: u32 = 0; i < method.argumentCount; i++) {
     const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
     const kind = argument.kind;
-    const slot = record.words + (<usize>argument.word << 2);
-    const pointer = load<usize>(words + (<usize>argument.word << 2));
+    const slot = record.words + ((<usize>argument.word) << 2);
+    const pointer = load<usize>(words + ((<usize>argument.word) << 2));
     if (kind > ARGUMENT_INTERFACE_IN) {
       store<u32>(pointer, load<u32>(slot));
       store<u32>(slot, 0);
-    } else if (kind == ARGUMENT_OUT || kind == ARGUMENT_IN_OUT || kind == ARGUMENT_OUT_BYTES || kind == ARGUMENT_IN_OUT_BYTES) {
+    } else if (
+      kind === ARGUMENT_OUT ||
+      kind === ARGUMENT_IN_OUT ||
+      kind === ARGUMENT_OUT_BYTES ||
+      kind === ARGUMENT_IN_OUT_BYTES
+    ) {
       memory.copy(pointer, record.data + load<u32>(slot), sizeBehind(argument, record.words));
     }
   }
@@ -367,6 +384,7 @@ function unmarshal(record: CallRecord, words: usize): void {
 function clearInterfaces(method: Method, words: usize): void {
   for (let i: u32 = 0; i < method.argumentCount; i++) {
     const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
-    if (argument.kind > ARGUMENT_INTERFACE_IN) store<u32>(load<usize>(words + (<usize>argument.word << 2)), 0);
+    if (argument.kind > ARGUMENT_INTERFACE_IN)
+      store<u32>(load<usize>(words + ((<usize>argument.word) << 2)), 0);
   }
 }

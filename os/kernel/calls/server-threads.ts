@@ -20,21 +20,20 @@ import { E_DISCONNECTED, E_OUTOFMEMORY } from "../../interfaces/results";
 import { KERNEL_BASE, USER_END, VECTOR_PAGE_FAULT } from "../i386/layout";
 import { mapRegion, REGION_ANONYMOUS, unmapRegion } from "../memory/space";
 import { raiseFault, raisePendingFault } from "../objects/faults";
-import { Process, PROCESS_RUNNING } from "../objects/process";
-import { currentThreadObject, startProcessThread, ThreadObject } from "../objects/threads";
-import { Mutex } from "../threads/mutex";
+import { PROCESS_RUNNING, type Process } from "../objects/process";
+import { currentThreadObject, startProcessThread, type ThreadObject } from "../objects/threads";
+import type { Mutex } from "../threads/mutex";
 import {
   currentThread,
   enterUser,
   exitThread,
-  parkThread,
   PRIORITY_DEFAULT,
-  Thread,
-  unparkThread,
+  parkThread,
+  type Thread,
   USER_STACK_SIZE,
+  unparkThread,
 } from "../threads/thread";
 import {
-  Argument,
   ARGUMENT_IN_OUT,
   ARGUMENT_IN_OUT_BYTES,
   ARGUMENT_INTERFACE_IN,
@@ -42,10 +41,11 @@ import {
   ARGUMENT_OUT,
   ARGUMENT_OUT_BYTES,
   ARGUMENT_SIZE,
+  type Argument,
   interfaceWithId,
 } from "./descriptors";
 import { MAX_METHODS, SERVER_RETURN_STUB } from "./proxies";
-import { CallRecord, completeCall } from "./records";
+import { type CallRecord, completeCall } from "./records";
 import { importInterface, lendInterface, takeBack } from "./translation";
 
 const SERVER_LIMIT: u32 = 32;
@@ -63,7 +63,7 @@ function portMutex(process: Process): Mutex {
 export function queueCall(process: Process, record: CallRecord): void {
   const mutex = portMutex(process);
   mutex.acquire();
-  if (process.state != PROCESS_RUNNING) {
+  if (process.state !== PROCESS_RUNNING) {
     mutex.release();
     completeCall(record, E_DISCONNECTED);
     return;
@@ -78,14 +78,14 @@ export function queueCall(process: Process, record: CallRecord): void {
     mutex.release();
     return;
   }
-  if (process.lastCall != 0) changetype<CallRecord>(process.lastCall).next = record;
+  if (process.lastCall !== 0) changetype<CallRecord>(process.lastCall).next = record;
   else process.firstCall = changetype<usize>(record);
   process.lastCall = changetype<usize>(record);
   const grow = process.serverCount < SERVER_LIMIT;
   if (grow) process.serverCount++;
   mutex.release();
   if (!grow) return;
-  if (startProcessThread(process, SERVER_RETURN_STUB, 0, PRIORITY_DEFAULT, true, 0) == E_OUTOFMEMORY) {
+  if (startProcessThread(process, SERVER_RETURN_STUB, 0, PRIORITY_DEFAULT, true, 0) === E_OUTOFMEMORY) {
     serverThreadMissing(process);
   }
 }
@@ -95,7 +95,7 @@ function serverThreadMissing(process: Process): void {
   const mutex = portMutex(process);
   mutex.acquire();
   let record: CallRecord | null = null;
-  if (--process.serverCount == 0) record = takeQueue(process);
+  if (--process.serverCount === 0) record = takeQueue(process);
   mutex.release();
   completeAll(record, E_OUTOFMEMORY);
 }
@@ -176,7 +176,11 @@ function serveNext(object: ThreadObject): void {
       serve(object, record);
       continue;
     }
-    if (process.state != PROCESS_RUNNING || currentThread().cancelled != 0 || process.idleCount >= IDLE_LIMIT) {
+    if (
+      process.state !== PROCESS_RUNNING ||
+      currentThread().cancelled !== 0 ||
+      process.idleCount >= IDLE_LIMIT
+    ) {
       mutex.release();
       exitThread(0);
     }
@@ -204,7 +208,7 @@ function serve(object: ThreadObject, record: CallRecord): void {
   let block = top - record.dataSize;
   if (record.dataSize > STACK_DATA) {
     block = mapBlock(process, record);
-    if (block == 0) {
+    if (block === 0) {
       object.record = 0;
       completeCall(record, E_OUTOFMEMORY);
       return;
@@ -222,7 +226,7 @@ function serve(object: ThreadObject, record: CallRecord): void {
   }
   store<u32>(stack - KERNEL_BASE, <u32>SERVER_RETURN_STUB);
   const entry = methodAddress(record.address, record.index);
-  if (thread.pendingFault != 0) raisePendingFault(thread);
+  if (thread.pendingFault !== 0) raisePendingFault(thread);
   if (entry >= USER_END) raiseFault(thread, VECTOR_PAGE_FAULT, READ_FAULT, entry, entry);
   enterUser(entry, stack);
 }
@@ -240,15 +244,15 @@ function mapBlock(process: Process, record: CallRecord): usize {
 /** Stores the argument words for the method at kernel address `frame`. False when memory or handles are exhausted. */
 function placeArguments(process: Process, record: CallRecord, block: usize, frame: usize): bool {
   const method = record.method;
-  memory.copy(frame, record.words, <usize>method.words << 2);
+  memory.copy(frame, record.words, (<usize>method.words) << 2);
   store<u32>(frame, record.address);
   for (let i: u32 = 0; i < method.argumentCount; i++) {
     const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
-    const slot = frame + (<usize>argument.word << 2);
-    const value = load<u32>(record.words + (<usize>argument.word << 2));
-    if (argument.kind == ARGUMENT_INTERFACE_IN) {
+    const slot = frame + ((<usize>argument.word) << 2);
+    const value = load<u32>(record.words + ((<usize>argument.word) << 2));
+    if (argument.kind === ARGUMENT_INTERFACE_IN) {
       const lent = lendInterface(process, value, argument.detail, record.lent + (i << 2));
-      if (lent == 0) return false;
+      if (lent === 0) return false;
       store<u32>(slot, lent);
     } else if (argument.kind > ARGUMENT_INTERFACE_IN) {
       store<u32>(slot, <u32>block + outWord(record, i));
@@ -267,7 +271,7 @@ function methodAddress(object: u32, index: u32): usize {
   if (object >= USER_END - 4) return USER_END;
   const vtable: usize = load<u32>(object - KERNEL_BASE);
   if (vtable >= USER_END - MAX_METHODS * 4) return USER_END;
-  return load<u32>(vtable + (<usize>index << 2) - KERNEL_BASE);
+  return load<u32>(vtable + ((<usize>index) << 2) - KERNEL_BASE);
 }
 
 /** Takes the results of a call out of the process's memory and completes it. */
@@ -279,26 +283,30 @@ function finishService(object: ThreadObject, record: CallRecord, result: i32): v
   for (let i: u32 = 0; i < method.argumentCount; i++) {
     const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
     const kind = argument.kind;
-    const slot = record.words + (<usize>argument.word << 2);
+    const slot = record.words + ((<usize>argument.word) << 2);
     if (kind > ARGUMENT_INTERFACE_IN) {
       const pointer = load<u32>(block + outWord(record, i));
       const descriptor: usize =
-        kind == ARGUMENT_INTERFACE_OUT
+        kind === ARGUMENT_INTERFACE_OUT
           ? argument.detail
-          : interfaceWithId(load<u32>(record.words + (<usize>argument.other << 2)));
-      if (result >= 0 && pointer != 0 && descriptor != 0) {
+          : interfaceWithId(load<u32>(record.words + ((<usize>argument.other) << 2)));
+      if (result >= 0 && pointer !== 0 && descriptor !== 0) {
         const imported = importInterface(process, pointer, descriptor, slot);
         if (imported < 0) result = imported;
       }
-    } else if (kind == ARGUMENT_OUT || kind == ARGUMENT_IN_OUT) {
+    } else if (kind === ARGUMENT_OUT || kind === ARGUMENT_IN_OUT) {
       const offset = load<u32>(slot);
       memory.copy(record.data + offset, block + offset, argument.detail);
-    } else if (kind == ARGUMENT_OUT_BYTES || kind == ARGUMENT_IN_OUT_BYTES) {
+    } else if (kind === ARGUMENT_OUT_BYTES || kind === ARGUMENT_IN_OUT_BYTES) {
       const offset = load<u32>(slot);
-      memory.copy(record.data + offset, block + offset, load<u32>(record.words + (<usize>argument.other << 2)));
+      memory.copy(
+        record.data + offset,
+        block + offset,
+        load<u32>(record.words + ((<usize>argument.other) << 2)),
+      );
     }
   }
-  if (thread.pendingFault != 0) raisePendingFault(thread);
+  if (thread.pendingFault !== 0) raisePendingFault(thread);
   takeBackLent(process, record);
   object.record = 0;
   completeCall(record, result);
@@ -309,11 +317,11 @@ function takeBackLent(process: Process, record: CallRecord): void {
   const method = record.method;
   for (let i: u32 = 0; i < method.argumentCount; i++) {
     const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
-    if (argument.kind != ARGUMENT_INTERFACE_IN) continue;
+    if (argument.kind !== ARGUMENT_INTERFACE_IN) continue;
     const slot = record.lent + (i << 2);
     takeBack(process, load<u32>(slot));
     store<u32>(slot, 0);
   }
-  if (record.region != 0) unmapRegion(process.space, record.region);
+  if (record.region !== 0) unmapRegion(process.space, record.region);
   record.region = 0;
 }

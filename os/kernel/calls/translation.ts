@@ -13,13 +13,13 @@ import type { IUnknown } from "../../interfaces/IUnknown";
 import { E_HANDLE, E_NOINTERFACE, E_OUTOFMEMORY, E_POINTER, S_OK } from "../../interfaces/results";
 import { USER_END } from "../i386/layout";
 import type { Process } from "../objects/process";
-import { Interface, unknownInterface } from "./descriptors";
-import { Handle, handleAt, insertHandle, pinHandle, releaseHandle, unpinHandle } from "./handles";
+import { type Interface, unknownInterface } from "./descriptors";
+import { type Handle, handleAt, insertHandle, pinHandle, releaseHandle, unpinHandle } from "./handles";
 import { handleOf, MAX_HANDLES, proxyAddress } from "./proxies";
 import {
   adoptReference,
   isRemoteProxy,
-  RemoteProxy,
+  type RemoteProxy,
   remoteProxyFor,
   settleBorrowed,
   surrenderProxy,
@@ -32,14 +32,20 @@ const NOTE_BORROWED: usize = 2;
 
 /** Is a pointer with the first interface good where the second is wanted? */
 function serves(descriptor: usize, wanted: usize): bool {
-  return descriptor == wanted || wanted == unknownInterface();
+  return descriptor === wanted || wanted === unknownInterface();
 }
 
 /**
  * Stores in `slot` the kernel's pointer for an interface pointer of the process, and in `note` what `giveBackInterface` needs.
  * E_POINTER, E_HANDLE, E_NOINTERFACE, E_OUTOFMEMORY.
  */
-export function borrowInterface(process: Process, pointer: u32, descriptor: usize, slot: usize, note: usize): i32 {
+export function borrowInterface(
+  process: Process,
+  pointer: u32,
+  descriptor: usize,
+  slot: usize,
+  note: usize,
+): i32 {
   const index = handleOf(pointer);
   if (index < MAX_HANDLES) {
     const handle = pinHandle(process.handles, index);
@@ -51,14 +57,17 @@ export function borrowInterface(process: Process, pointer: u32, descriptor: usiz
     }
     const found = stackAlloc(4);
     store<usize>(found, 0);
-    const result = changetype<IUnknown>(handle.object).queryInterface(changetype<Interface>(descriptor).iid, found);
+    const result = changetype<IUnknown>(handle.object).queryInterface(
+      changetype<Interface>(descriptor).iid,
+      found,
+    );
     unpinHandle(process.handles, handle);
-    if (result < 0 || load<usize>(found) == 0) return E_NOINTERFACE;
+    if (result < 0 || load<usize>(found) === 0) return E_NOINTERFACE;
     store<usize>(slot, load<usize>(found));
     store<usize>(note, load<usize>(found) | NOTE_REFERENCE);
     return S_OK;
   }
-  if (pointer == 0 || pointer >= USER_END) return E_POINTER;
+  if (pointer === 0 || pointer >= USER_END) return E_POINTER;
   const proxy = remoteProxyFor(process, pointer, descriptor);
   if (!proxy) return E_OUTOFMEMORY;
   store<usize>(slot, changetype<usize>(proxy));
@@ -68,19 +77,19 @@ export function borrowInterface(process: Process, pointer: u32, descriptor: usiz
 
 export function giveBackInterface(process: Process, note: usize): void {
   const value = load<usize>(note);
-  if (value == 0) return;
+  if (value === 0) return;
   const address = value & ~3;
   const kind = value & 3;
-  if (kind == NOTE_HANDLE) unpinHandle(process.handles, changetype<Handle>(address));
+  if (kind === NOTE_HANDLE) unpinHandle(process.handles, changetype<Handle>(address));
   else {
-    if (kind == NOTE_BORROWED) settleBorrowed(changetype<RemoteProxy>(address));
+    if (kind === NOTE_BORROWED) settleBorrowed(changetype<RemoteProxy>(address));
     changetype<IUnknown>(address).release();
   }
 }
 
 /** The process's pointer for a kernel pointer; takes over its reference. 0 when memory or handles are exhausted. */
 export function exportInterface(process: Process, pointer: usize, descriptor: usize): u32 {
-  if (isRemoteProxy(pointer) && changetype<RemoteProxy>(pointer).process == process) {
+  if (isRemoteProxy(pointer) && changetype<RemoteProxy>(pointer).process === process) {
     const address = changetype<RemoteProxy>(pointer).address;
     surrenderProxy(changetype<RemoteProxy>(pointer));
     return address;
@@ -95,7 +104,7 @@ export function exportInterface(process: Process, pointer: usize, descriptor: us
  */
 export function lendInterface(process: Process, pointer: usize, descriptor: usize, lent: usize): u32 {
   store<u32>(lent, 0);
-  if (isRemoteProxy(pointer) && changetype<RemoteProxy>(pointer).process == process) {
+  if (isRemoteProxy(pointer) && changetype<RemoteProxy>(pointer).process === process) {
     return changetype<RemoteProxy>(pointer).address;
   }
   changetype<IUnknown>(pointer).addRef();
@@ -106,7 +115,7 @@ export function lendInterface(process: Process, pointer: usize, descriptor: usiz
 }
 
 export function takeBack(process: Process, lent: u32): void {
-  if (lent != 0) releaseHandle(process.handles, handleAt(process.handles, lent - 1)!);
+  if (lent !== 0) releaseHandle(process.handles, handleAt(process.handles, lent - 1)!);
 }
 
 /**
@@ -122,10 +131,10 @@ export function importInterface(process: Process, pointer: u32, descriptor: usiz
     return result;
   }
   const kind = load<usize>(note) & 3;
-  if (kind == NOTE_BORROWED) adoptReference(changetype<RemoteProxy>(load<usize>(out)));
+  if (kind === NOTE_BORROWED) adoptReference(changetype<RemoteProxy>(load<usize>(out)));
   else {
     const handle = handleAt(process.handles, handleOf(pointer))!;
-    if (kind == NOTE_HANDLE) {
+    if (kind === NOTE_HANDLE) {
       changetype<IUnknown>(load<usize>(out)).addRef();
       unpinHandle(process.handles, handle);
     }

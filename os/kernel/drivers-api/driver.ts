@@ -18,14 +18,14 @@ let outerFlags: u32 = 0;
 
 export function enterInterruptSafe(): HRESULT {
   const flags = enterCritical();
-  if (depth++ == 0) outerFlags = flags;
+  if (depth++ === 0) outerFlags = flags;
   return S_OK;
 }
 
 /** E_FAIL outside of a section. */
 export function leaveInterruptSafe(): HRESULT {
-  if (depth == 0) return E_FAIL;
-  if (--depth == 0) leaveCritical(outerFlags);
+  if (depth === 0) return E_FAIL;
+  if (--depth === 0) leaveCritical(outerFlags);
   return S_OK;
 }
 
@@ -34,33 +34,44 @@ export function leaveInterruptSafe(): HRESULT {
  * no count to keep.
  */
 export function pin(address: u32, size: u32): HRESULT {
-  if (size == 0 || address + size < address) return E_INVALIDARG;
+  if (size === 0 || address + size < address) return E_INVALIDARG;
   const last = (address + size - 1) & ~(<u32>PAGE - 1);
-  for (let page = address & ~(<u32>PAGE - 1); ; page += <u32>PAGE) {
+  let page = address & ~(<u32>PAGE - 1);
+  for (;;) {
     volatileLoad8(page);
-    if (frameAt(kernelSpace(), page) == 0) return E_NOTFOUND;
-    if (page == last) return S_OK;
+    if (frameAt(kernelSpace(), page) === 0) return E_NOTFOUND;
+    if (page === last) break;
+    page += <u32>PAGE;
   }
+  return S_OK;
 }
 
 export function unpin(address: u32, size: u32): HRESULT {
-  return size == 0 || address + size < address ? E_INVALIDARG : S_OK;
+  return size === 0 || address + size < address ? E_INVALIDARG : S_OK;
 }
 
 export function translate(address: u32, physical: usize): HRESULT {
   const frame = frameAt(kernelSpace(), address & ~(<u32>PAGE - 1));
-  if (frame == 0) return E_NOTFOUND;
+  if (frame === 0) return E_NOTFOUND;
   store<u32>(physical, frame + (address & (<u32>PAGE - 1)));
   return S_OK;
 }
 
 export function mapDevice(physical: u32, size: u32, address: usize): HRESULT {
   const offset = physical & (<u32>PAGE - 1);
-  if (size == 0 || physical + size < physical || size + offset < size) return E_INVALIDARG;
+  if (size === 0 || physical + size < physical || size + offset < size) return E_INVALIDARG;
   const word = stackAlloc(4);
   store<u32>(word, 0);
   const protection = PROTECT_READ | PROTECT_WRITE;
-  const result = mapRegion(kernelSpace(), word, size + offset, protection, REGION_DEVICE, physical - offset, 0);
+  const result = mapRegion(
+    kernelSpace(),
+    word,
+    size + offset,
+    protection,
+    REGION_DEVICE,
+    physical - offset,
+    0,
+  );
   if (result >= 0) store<u32>(address, load<u32>(word) + offset);
   return result;
 }

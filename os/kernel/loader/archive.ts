@@ -15,7 +15,7 @@ const MAGIC_HIGH: u32 = 0x5241414f;
 const PAGE_MASK: u32 = 4095;
 
 let start: usize = 0;
-let size: u32 = 0;
+let _size: u32 = 0;
 let count: u32 = 0;
 const crcTable: usize = memory.data(1024, 16);
 
@@ -65,22 +65,25 @@ export function openArchive(from: usize, to: usize): bool {
   const length = <u32>(to - from);
   if (length < HEADER_SIZE) return damaged(text("too short for its header"));
   if (from & PAGE_MASK) return damaged(text("the boot loader did not put it at a page boundary"));
-  if (load<u32>(from) != MAGIC_LOW || load<u32>(from, 4) != MAGIC_HIGH) return damaged(text("it does not start with RIALTOAR"));
-  if (load<u32>(from, 8) != VERSION) return damaged(text("unknown version"));
+  if (load<u32>(from) !== MAGIC_LOW || load<u32>(from, 4) !== MAGIC_HIGH)
+    return damaged(text("it does not start with RIALTOAR"));
+  if (load<u32>(from, 8) !== VERSION) return damaged(text("unknown version"));
   const total = load<u32>(from, 16);
   const entries = load<u32>(from, 12);
   if (total > length) return damaged(text("truncated"));
-  if (total < HEADER_SIZE || entries > (total - HEADER_SIZE) / ENTRY_SIZE) return damaged(text("its entries do not fit in it"));
+  if (total < HEADER_SIZE || entries > (total - HEADER_SIZE) / ENTRY_SIZE)
+    return damaged(text("its entries do not fit in it"));
   const tableSize = entries * ENTRY_SIZE;
-  if (crc32(from + HEADER_SIZE, tableSize) != load<u32>(from, 20)) {
+  if (crc32(from + HEADER_SIZE, tableSize) !== load<u32>(from, 20)) {
     return damaged(text("the checksum of its table of contents is wrong"));
   }
   start = from;
-  size = total;
+  _size = total;
   count = entries;
   for (let index: u32 = 0; index < entries; index++) {
     const entry = entryAt(index);
-    const outside = entry.offset & PAGE_MASK || entry.offset < HEADER_SIZE + tableSize || entry.offset > total;
+    const outside =
+      entry.offset & PAGE_MASK || entry.offset < HEADER_SIZE + tableSize || entry.offset > total;
     if (!outside && entry.size <= total - entry.offset && isName(changetype<usize>(entry))) continue;
     print(text("boot archive damaged: entry "));
     printNumber(index);
@@ -92,7 +95,7 @@ export function openArchive(from: usize, to: usize): bool {
 
 function isName(name: usize): bool {
   for (let i: usize = 0; i < NAME_SIZE; i++) {
-    if (load<u8>(name + i) == 0) return i != 0;
+    if (load<u8>(name + i) === 0) return i !== 0;
   }
   return false;
 }
@@ -104,13 +107,13 @@ function entryAt(index: u32): ArchiveEntry {
 /** The file called `folder` + `name` ("bin/", "hello"), or null. */
 export function findFile(folder: usize, name: usize): ArchiveEntry | null {
   let prefix: u32 = 0;
-  while (load<u8>(folder + prefix) != 0) prefix++;
+  while (load<u8>(folder + prefix) !== 0) prefix++;
   for (let index: u32 = 0; index < count; index++) {
     const entry = entryAt(index);
     const own = changetype<usize>(entry);
     if (!startsWith(own, folder, prefix)) continue;
     let length: u32 = 0;
-    while (load<u8>(name + length) != 0) length++;
+    while (load<u8>(name + length) !== 0) length++;
     if (spanEquals(name, length, own + prefix)) return entry;
   }
   return null;
@@ -118,7 +121,7 @@ export function findFile(folder: usize, name: usize): ArchiveEntry | null {
 
 function startsWith(text: usize, prefix: usize, length: u32): bool {
   for (let i: usize = 0; i < length; i++) {
-    if (load<u8>(text + i) != load<u8>(prefix + i)) return false;
+    if (load<u8>(text + i) !== load<u8>(prefix + i)) return false;
   }
   return true;
 }
@@ -130,5 +133,5 @@ export function fileContents(entry: ArchiveEntry): usize {
 
 /** Are the contents what the archive's writer put there? */
 export function fileIntact(entry: ArchiveEntry): bool {
-  return crc32(fileContents(entry), entry.size) == entry.crc;
+  return crc32(fileContents(entry), entry.size) === entry.crc;
 }

@@ -33,5 +33,5 @@ export function offerBootFile(name: usize, start: usize, end: usize): bool {
   file.size = <u32>(end - start);
   const result = registerName(kernelProcess(), name, changetype<usize>(interfaceOf<IFile>(file)));
   file.release();
-  return result == S_OK;
+  return result === S_OK;
 }

@@ -85,30 +85,30 @@ function word(file: ImageFile, offset: u32): u32 {
 /** Checks a file and fills in what loading needs; `bytes` and `size` are set. E_BADIMAGE. */
 export function parseImage(file: ImageFile): HRESULT {
   if (file.size < HEADER_SIZE || file.size > SIZE_LIMIT) return E_BADIMAGE;
-  if (word(file, 0) != ELF_MAGIC || (word(file, 4) & 0xffffff) != ELF_IDENTITY) return E_BADIMAGE;
-  if (word(file, 16) != (ET_DYN | (EM_386 << 16))) return E_BADIMAGE;
+  if (word(file, 0) !== ELF_MAGIC || (word(file, 4) & 0xffffff) !== ELF_IDENTITY) return E_BADIMAGE;
+  if (word(file, 16) !== (ET_DYN | (EM_386 << 16))) return E_BADIMAGE;
   const table = word(file, 28);
   const count = word(file, 44) & 0xffff;
-  if (word(file, 40) != (HEADER_SIZE | (PROGRAM_HEADER_SIZE << 16))) return E_BADIMAGE;
-  if (count == 0 || count > PROGRAM_HEADERS) return E_BADIMAGE;
+  if (word(file, 40) !== (HEADER_SIZE | (PROGRAM_HEADER_SIZE << 16))) return E_BADIMAGE;
+  if (count === 0 || count > PROGRAM_HEADERS) return E_BADIMAGE;
   if (table > file.size || count * PROGRAM_HEADER_SIZE > file.size - table) return E_BADIMAGE;
   let dynamicStart: u32 = 0;
   let dynamicSize: u32 = 0;
   for (let index: u32 = 0; index < count; index++) {
     const header = table + index * PROGRAM_HEADER_SIZE;
     const type = word(file, header);
-    if (type == PT_DYNAMIC) {
+    if (type === PT_DYNAMIC) {
       dynamicStart = word(file, header + 8);
       dynamicSize = word(file, header + 16);
-    } else if (type == PT_LOAD && !parseSegment(file, header)) return E_BADIMAGE;
+    } else if (type === PT_LOAD && !parseSegment(file, header)) return E_BADIMAGE;
   }
-  if (file.codeSize == 0 || dynamicSize == 0) return E_BADIMAGE;
-  if (file.dataSize != 0 && file.dataStart < file.codeStart + file.codeSize) return E_BADIMAGE;
+  if (file.codeSize === 0 || dynamicSize === 0) return E_BADIMAGE;
+  if (file.dataSize !== 0 && file.dataStart < file.codeStart + file.codeSize) return E_BADIMAGE;
   file.entry = word(file, 24);
-  if (file.entry != 0 && !inCode(file, file.entry)) return E_BADIMAGE;
+  if (file.entry !== 0 && !inCode(file, file.entry)) return E_BADIMAGE;
   file.dynamic = offsetOf(file, dynamicStart, dynamicSize);
   file.dynamicCount = dynamicSize / 8;
-  if (file.dynamic == 0) return E_BADIMAGE;
+  if (file.dynamic === 0) return E_BADIMAGE;
   return parseDynamic(file);
 }
 
@@ -118,19 +118,19 @@ function parseSegment(file: ImageFile, header: u32): bool {
   const fileSize = word(file, header + 16);
   const memorySize = word(file, header + 20);
   const flags = word(file, header + 24);
-  if ((offset | address) & PAGE_MASK || memorySize == 0 || memorySize > SIZE_LIMIT) return false;
+  if ((offset | address) & PAGE_MASK || memorySize === 0 || memorySize > SIZE_LIMIT) return false;
   if (fileSize > memorySize || offset > file.size || fileSize > file.size - offset) return false;
   const rounded = (memorySize + PAGE_MASK) & ~PAGE_MASK;
   if (address < SHARED_START || address >= SHARED_END || rounded > SHARED_END - address) return false;
   if (flags & PF_W) {
-    if (flags & PF_X || file.dataSize != 0) return false;
+    if (flags & PF_X || file.dataSize !== 0) return false;
     file.dataStart = address;
     file.dataSize = rounded;
     file.dataOffset = offset;
     file.dataFileSize = fileSize;
     return true;
   }
-  if (file.codeSize != 0) return false;
+  if (file.codeSize !== 0) return false;
   // Code pages are the file's own, so the file must hold them whole.
   const wholePages = (fileSize + PAGE_MASK) & ~PAGE_MASK;
   if (wholePages < rounded) return false;
@@ -163,7 +163,9 @@ export function inData(file: ImageFile, address: u32, size: u32): bool {
 
 /** First address and size of all of the image. */
 export function imageSpan(file: ImageFile): u32 {
-  return (file.dataSize == 0 ? file.codeStart + file.codeSize : file.dataStart + file.dataSize) - file.codeStart;
+  return (
+    (file.dataSize === 0 ? file.codeStart + file.codeSize : file.dataStart + file.dataSize) - file.codeStart
+  );
 }
 
 function parseDynamic(file: ImageFile): HRESULT {
@@ -175,32 +177,32 @@ function parseDynamic(file: ImageFile): HRESULT {
   for (let index: u32 = 0; index < file.dynamicCount; index++) {
     const tag = word(file, file.dynamic + index * 8);
     const value = word(file, file.dynamic + index * 8 + 4);
-    if (tag == 0) break;
-    if (tag == DT_STRTAB) strings = value;
-    else if (tag == DT_STRSZ) file.stringsSize = value;
-    else if (tag == DT_SYMTAB) symbols = value;
-    else if (tag == DT_HASH) hash = value;
-    else if (tag == DT_REL) relocations = value;
-    else if (tag == DT_RELSZ) relocationSize = value;
-    else if (tag == DT_INIT) file.initialiser = value;
+    if (tag === 0) break;
+    if (tag === DT_STRTAB) strings = value;
+    else if (tag === DT_STRSZ) file.stringsSize = value;
+    else if (tag === DT_SYMTAB) symbols = value;
+    else if (tag === DT_HASH) hash = value;
+    else if (tag === DT_REL) relocations = value;
+    else if (tag === DT_RELSZ) relocationSize = value;
+    else if (tag === DT_INIT) file.initialiser = value;
   }
-  if (file.initialiser != 0 && !inCode(file, file.initialiser)) return E_BADIMAGE;
+  if (file.initialiser !== 0 && !inCode(file, file.initialiser)) return E_BADIMAGE;
   file.strings = offsetOf(file, strings, file.stringsSize);
-  if (file.strings == 0 || file.stringsSize == 0) return E_BADIMAGE;
+  if (file.strings === 0 || file.stringsSize === 0) return E_BADIMAGE;
   // The table ends with a NUL, so that every string that starts in it ends in it.
-  if (load<u8>(file.bytes + file.strings + file.stringsSize - 1) != 0) return E_BADIMAGE;
+  if (load<u8>(file.bytes + file.strings + file.stringsSize - 1) !== 0) return E_BADIMAGE;
   file.hash = offsetOf(file, hash, 8);
-  if (file.hash == 0) return E_BADIMAGE;
+  if (file.hash === 0) return E_BADIMAGE;
   const buckets = word(file, file.hash);
   file.symbolCount = word(file, file.hash + 4);
-  if (buckets == 0 || buckets > TABLE_LIMIT || file.symbolCount > TABLE_LIMIT) return E_BADIMAGE;
-  if (offsetOf(file, hash, 8 + 4 * (buckets + file.symbolCount)) == 0) return E_BADIMAGE;
+  if (buckets === 0 || buckets > TABLE_LIMIT || file.symbolCount > TABLE_LIMIT) return E_BADIMAGE;
+  if (offsetOf(file, hash, 8 + 4 * (buckets + file.symbolCount)) === 0) return E_BADIMAGE;
   file.symbols = offsetOf(file, symbols, file.symbolCount * SYMBOL_SIZE);
-  if (file.symbols == 0) return E_BADIMAGE;
+  if (file.symbols === 0) return E_BADIMAGE;
   file.relocationCount = relocationSize / RELOCATION_SIZE;
-  if (relocationSize != 0) {
+  if (relocationSize !== 0) {
     file.relocations = offsetOf(file, relocations, relocationSize);
-    if (file.relocations == 0) return E_BADIMAGE;
+    if (file.relocations === 0) return E_BADIMAGE;
   }
   return checkRelocations(file);
 }
@@ -209,11 +211,11 @@ function checkRelocations(file: ImageFile): HRESULT {
   for (let index: u32 = 0; index < file.relocationCount; index++) {
     const address = relocationAddress(file, index);
     const type = relocationType(file, index);
-    if (type == RELOCATION_GLOB_DAT) {
+    if (type === RELOCATION_GLOB_DAT) {
       if (!inData(file, address, 4) || relocationSymbol(file, index) >= file.symbolCount) return E_BADIMAGE;
-      if (symbolName(file, relocationSymbol(file, index)) == 0) return E_BADIMAGE;
-    } else if (type == RELOCATION_RELATIVE) {
-      if (offsetOf(file, address, 4) == 0) return E_BADIMAGE;
+      if (symbolName(file, relocationSymbol(file, index)) === 0) return E_BADIMAGE;
+    } else if (type === RELOCATION_RELATIVE) {
+      if (offsetOf(file, address, 4) === 0) return E_BADIMAGE;
     } else return E_BADIMAGE;
   }
   return S_OK;
@@ -245,9 +247,9 @@ export function neededLibrary(file: ImageFile, index: u32): usize {
   let left = index;
   for (let entry: u32 = 0; entry < file.dynamicCount; entry++) {
     const tag = word(file, file.dynamic + entry * 8);
-    if (tag == 0) break;
-    if (tag != DT_NEEDED) continue;
-    if (left-- == 0) return stringAt(file, word(file, file.dynamic + entry * 8 + 4));
+    if (tag === 0) break;
+    if (tag !== DT_NEEDED) continue;
+    if (left-- === 0) return stringAt(file, word(file, file.dynamic + entry * 8 + 4));
   }
   return 0;
 }
@@ -255,7 +257,7 @@ export function neededLibrary(file: ImageFile, index: u32): usize {
 /** System V ABI, chapter 5. */
 function hashOf(name: usize): u32 {
   let hash: u32 = 0;
-  for (let at = name; load<u8>(at) != 0; at++) {
+  for (let at = name; load<u8>(at) !== 0; at++) {
     hash = (hash << 4) + load<u8>(at);
     const high = hash & 0xf0000000;
     hash ^= high >> 24;
@@ -269,10 +271,10 @@ export function findExport(file: ImageFile, name: usize): u32 {
   const buckets = word(file, file.hash);
   let index = word(file, file.hash + 8 + 4 * (hashOf(name) % buckets));
   // A chain has no more links than there are symbols; a longer one is a loop.
-  for (let steps: u32 = 0; index != 0 && index < file.symbolCount && steps < file.symbolCount; steps++) {
+  for (let steps: u32 = 0; index !== 0 && index < file.symbolCount && steps < file.symbolCount; steps++) {
     const symbol = file.symbols + index * SYMBOL_SIZE;
     const own = symbolName(file, index);
-    if (own != 0 && word(file, symbol + 12) >> 16 != 0 && textEquals(own, name)) {
+    if (own !== 0 && word(file, symbol + 12) >> 16 !== 0 && textEquals(own, name)) {
       const address = word(file, symbol + 4);
       return inCode(file, address) || inData(file, address, 1) ? address : 0;
     }
@@ -284,7 +286,7 @@ export function findExport(file: ImageFile, name: usize): u32 {
 /** Where the export's name starts in an import symbol "LIBRARY!NAME" whose library is `library`; 0 for another library's. */
 export function importFrom(symbol: usize, library: usize): usize {
   let length: u32 = 0;
-  while (load<u8>(symbol + length) != 0 && load<u8>(symbol + length) != 33) length++;
-  if (load<u8>(symbol + length) == 0 || !spanEquals(symbol, length, library)) return 0;
+  while (load<u8>(symbol + length) !== 0 && load<u8>(symbol + length) !== 33) length++;
+  if (load<u8>(symbol + length) === 0 || !spanEquals(symbol, length, library)) return 0;
   return symbol + length + 1;
 }

@@ -35,19 +35,19 @@ import {
   REGION_COMMIT,
   REGION_IMAGE_CODE,
   REGION_IMAGE_DATA,
-  Space,
+  type Space,
   unmapRegion,
 } from "../memory/space";
 import { countLive, LIVE_IMAGE_FILES, LIVE_IMAGES } from "../objects/live";
-import { lockProcesses, NAME_LIMIT, Process, unlockProcesses } from "../objects/process";
+import { lockProcesses, NAME_LIMIT, type Process, unlockProcesses } from "../objects/process";
 import { unregisterRange } from "../objects/registry";
 import { copyText, textEquals } from "../objects/texts";
-import { Mutex } from "../threads/mutex";
+import type { Mutex } from "../threads/mutex";
 import { sleep } from "../threads/wait";
-import { ArchiveEntry, fileContents, fileIntact, findFile } from "./archive";
+import { fileContents, fileIntact, findFile } from "./archive";
 import {
   findExport,
-  ImageFile,
+  type ImageFile,
   imageSpan,
   importFrom,
   neededLibrary,
@@ -114,8 +114,8 @@ export function archiveImage(folder: usize, name: usize, result: usize): ImageFi
     return null;
   }
   const bytes = fileContents(entry);
-  for (let file = files; file; file = file.next) {
-    if (file.bytes == bytes) return file;
+  for (let file = files; file; file = file!.next) {
+    if (file.bytes === bytes) return file;
   }
   if (!fileIntact(entry)) {
     complain(name, text(": the checksum of its contents is wrong"), text(""));
@@ -140,9 +140,9 @@ export function privateImage(name: usize, bytes: usize, size: u32, result: usize
 function newFile(name: usize, bytes: usize, size: u32, result: usize): ImageFile | null {
   const file = changetype<ImageFile | null>(allocate(offsetof<ImageFile>()));
   const copy = copyText(name, NAME_LIMIT);
-  if (!file || copy == 0) {
+  if (!file || copy === 0) {
     if (file) free(changetype<usize>(file));
-    if (copy != 0) free(copy);
+    if (copy !== 0) free(copy);
     store<i32>(result, E_OUTOFMEMORY);
     return null;
   }
@@ -152,7 +152,7 @@ function newFile(name: usize, bytes: usize, size: u32, result: usize): ImageFile
   countLive(LIVE_IMAGE_FILES, 1);
   const parsed = parseImage(file);
   store<i32>(result, parsed);
-  if (parsed == S_OK) return file;
+  if (parsed === S_OK) return file;
   complain(name, text(": not a good image"), text(""));
   freeFile(file);
   return null;
@@ -166,15 +166,15 @@ function freeFile(file: ImageFile): void {
 
 /** The file has lost a user; a copy that nobody uses goes. */
 export function dropFile(file: ImageFile): void {
-  if (file.inArchive || file.uses != 0) return;
+  if (file.inArchive || file.uses !== 0) return;
   free(file.bytes);
   freeFile(file);
 }
 
 /** The library `name` in `space`, or null. The loader is locked. */
 function loadedLibrary(space: Space, name: usize): LoadedImage | null {
-  for (let image = firstImage; image; image = image.next) {
-    if (image.space == space && !image.program && textEquals(image.file.name, name)) return image;
+  for (let image = firstImage; image; image = image!.next) {
+    if (image.space === space && !image.program && textEquals(image.file.name, name)) return image;
   }
   return null;
 }
@@ -184,13 +184,13 @@ export function exportAddress(space: Space, library: usize, name: usize): usize 
   const image = loadedLibrary(space, library);
   if (!image) return 0;
   const address = findExport(image.file, name);
-  return address == 0 ? 0 : address + image.shift;
+  return address === 0 ? 0 : address + image.shift;
 }
 
 /** Address of main of a loaded program. The loader is locked. */
 export function mainAddress(process: Process): usize {
-  for (let image = firstImage; image; image = image.next) {
-    if (image.program == process) return image.file.entry + image.shift;
+  for (let image = firstImage; image; image = image!.next) {
+    if (image.program === process) return image.file.entry + image.shift;
   }
   return 0;
 }
@@ -203,24 +203,24 @@ export function mainAddress(process: Process): usize {
 export function freshInitialisers(process: Process, at: usize, barrier: usize): u32 {
   let count: u32 = 0;
   let libraries = false;
-  for (let image = firstImage; image; image = image.next) {
-    if (image.space != process.space || image.program || !image.fresh) continue;
+  for (let image = firstImage; image; image = image!.next) {
+    if (image.space !== process.space || image.program || !image.fresh) continue;
     libraries = true;
     count = addInitialiser(image, at, count);
   }
-  if (libraries && barrier != 0) {
-    if (at != 0) store<usize>(at + (count << 2), barrier);
+  if (libraries && barrier !== 0) {
+    if (at !== 0) store<usize>(at + (count << 2), barrier);
     count++;
   }
-  for (let image = firstImage; image; image = image.next) {
-    if (image.program == process) count = addInitialiser(image, at, count);
+  for (let image = firstImage; image; image = image!.next) {
+    if (image.program === process) count = addInitialiser(image, at, count);
   }
   return count;
 }
 
 function addInitialiser(image: LoadedImage, at: usize, count: u32): u32 {
-  if (image.file.initialiser == 0) return count;
-  if (at != 0) store<usize>(at + (count << 2), image.file.initialiser + image.shift);
+  if (image.file.initialiser === 0) return count;
+  if (at !== 0) store<usize>(at + (count << 2), image.file.initialiser + image.shift);
   return count + 1;
 }
 
@@ -228,8 +228,8 @@ function addInitialiser(image: LoadedImage, at: usize, count: u32): u32 {
 export function hasFreshLibraries(process: Process): bool {
   let found = false;
   lockLoader();
-  for (let image = firstImage; image && !found; image = image.next) {
-    found = image.space == process.space && !image.program && image.fresh != 0;
+  for (let image = firstImage; image && !found; image = image!.next) {
+    found = image.space === process.space && !image.program && image.fresh !== 0;
   }
   unlockLoader();
   return found;
@@ -238,8 +238,8 @@ export function hasFreshLibraries(process: Process): bool {
 /** All libraries of the kernel are initialised. */
 export function markKernelLibraries(): void {
   lockLoader();
-  for (let image = firstImage; image; image = image.next) {
-    if (image.space == kernelSpace()) image.fresh = 0;
+  for (let image = firstImage; image; image = image!.next) {
+    if (image.space === kernelSpace()) image.fresh = 0;
   }
   unlockLoader();
 }
@@ -256,18 +256,19 @@ export function loadProgram(process: Process, file: ImageFile): HRESULT {
 }
 
 function loadNeeded(process: Process, file: ImageFile, depth: u32): HRESULT {
-  for (let index: u32 = 0; ; index++) {
+  let result: HRESULT = S_OK;
+  for (let index: u32 = 0; result >= 0; index++) {
     const name = neededLibrary(file, index);
-    if (name == 0) return S_OK;
-    const result = loadLibrary(process, name, file.name, depth);
-    if (result < 0) return result;
+    if (name === 0) break;
+    result = loadLibrary(process, name, file.name, depth);
   }
+  return result;
 }
 
 function loadLibrary(process: Process, name: usize, neededBy: usize, depth: u32): HRESULT {
   if (loadedLibrary(process.space, name)) return S_OK;
   const result = stackAlloc(4);
-  const file = depth == DEPTH_LIMIT ? null : archiveImage(text("lib/"), name, result);
+  const file: ImageFile | null = depth < DEPTH_LIMIT ? archiveImage(text("lib/"), name, result) : null;
   if (!file) {
     complain(neededBy, text(" needs a library that cannot be loaded: "), name);
     return E_NOLIBRARY;
@@ -289,7 +290,7 @@ function loadImage(process: Process, program: Process | null, file: ImageFile): 
   image.size = imageSpan(file);
   image.start = file.codeStart;
   let result = mapAt(image, 0);
-  if (result == E_EXISTS) result = mapElsewhere(image);
+  if (result === E_EXISTS) result = mapElsewhere(image);
   if (result >= 0) {
     result = link(image);
     if (result < 0) unmapImage(image);
@@ -310,8 +311,8 @@ function loadImage(process: Process, program: Process | null, file: ImageFile): 
 /** Maps code and data `shift` bytes from the preferred base. Code is shared if it can be. E_EXISTS if the range is taken. */
 function mapAt(image: LoadedImage, shift: u32): HRESULT {
   const file = image.file;
-  const commit = image.space == kernelSpace() ? REGION_COMMIT : 0;
-  const shared = file.inArchive != 0 && shift == 0;
+  const commit = image.space === kernelSpace() ? REGION_COMMIT : 0;
+  const shared = file.inArchive !== 0 && shift === 0;
   const address = stackAlloc(4);
   store<u32>(address, file.codeStart + shift);
   let result = mapRegion(
@@ -323,7 +324,7 @@ function mapAt(image: LoadedImage, shift: u32): HRESULT {
     file.bytes + file.codeOffset,
     file.codeFileSize,
   );
-  if (result < 0 || file.dataSize == 0) return result;
+  if (result < 0 || file.dataSize === 0) return result;
   store<u32>(address, file.dataStart + shift);
   result = mapRegion(
     image.space,
@@ -349,11 +350,11 @@ function mapElsewhere(image: LoadedImage): HRESULT {
   unmapRegion(image.space, load<u32>(address));
   const shift = load<u32>(address) - file.codeStart;
   result = mapAt(image, shift);
-  if (result < 0) return result == E_EXISTS ? E_OUTOFMEMORY : result;
+  if (result < 0) return result === E_EXISTS ? E_OUTOFMEMORY : result;
   image.shift = shift;
   image.start = load<u32>(address);
   for (let index: u32 = 0; index < file.relocationCount && result >= 0; index++) {
-    if (relocationType(file, index) != RELOCATION_RELATIVE) continue;
+    if (relocationType(file, index) !== RELOCATION_RELATIVE) continue;
     const place: usize = relocationAddress(file, index) + shift;
     result = copyFromSpace(image.space, place, address, 4);
     store<u32>(address, load<u32>(address) + shift);
@@ -368,10 +369,10 @@ function link(image: LoadedImage): HRESULT {
   const file = image.file;
   const value = stackAlloc(4);
   for (let index: u32 = 0; index < file.relocationCount; index++) {
-    if (relocationType(file, index) != RELOCATION_GLOB_DAT) continue;
+    if (relocationType(file, index) !== RELOCATION_GLOB_DAT) continue;
     const symbol = symbolName(file, relocationSymbol(file, index));
     const address = importAddress(image, symbol);
-    if (address == 0) {
+    if (address === 0) {
       complain(file.name, text(" needs a symbol that no library has: "), symbol);
       return E_NOSYMBOL;
     }
@@ -383,12 +384,12 @@ function link(image: LoadedImage): HRESULT {
 }
 
 function importAddress(image: LoadedImage, symbol: usize): usize {
-  for (let library = firstImage; library; library = library.next) {
-    if (library.space != image.space || library.program) continue;
+  for (let library = firstImage; library; library = library!.next) {
+    if (library.space !== image.space || library.program) continue;
     const name = importFrom(symbol, library.file.name);
-    if (name == 0) continue;
+    if (name === 0) continue;
     const address = findExport(library.file, name);
-    return address == 0 ? 0 : address + library.shift;
+    return address === 0 ? 0 : address + library.shift;
   }
   return 0;
 }
@@ -396,7 +397,7 @@ function importAddress(image: LoadedImage, symbol: usize): usize {
 function unmapImage(image: LoadedImage): void {
   const file = image.file;
   unmapRegion(image.space, file.codeStart + image.shift);
-  if (file.dataSize != 0) unmapRegion(image.space, file.dataStart + image.shift);
+  if (file.dataSize !== 0) unmapRegion(image.space, file.dataStart + image.shift);
 }
 
 /**
@@ -409,10 +410,10 @@ export function unloadImages(process: Process): void {
   let image = firstImage;
   while (image) {
     const next = image.next;
-    if (process.ownSpace ? image.space == process.space : image.program == process) {
+    if (process.ownSpace ? image.space === process.space : image.program === process) {
       if (before) before.next = next;
       else firstImage = next;
-      if (lastImage == image) lastImage = before;
+      if (lastImage === image) lastImage = before;
       // Regions of a process go with its space, before anything can look at the file again.
       unmapImage(image);
       image.file.uses--;
@@ -438,11 +439,11 @@ export function revokeObjects(process: Process): void {
   let waited: u32 = 0;
   for (;;) {
     let busy: u32 = 0;
-    for (let other = lockProcesses(); other; other = other.next) {
+    for (let other = lockProcesses(); other; other = other!.next) {
       if (other.ownSpace) busy += revokeHandles(other.handles, start, end, disconnectedObject());
     }
     unlockProcesses();
-    if (busy == 0) return;
+    if (busy === 0) return;
     if (waited >= LEAVE_TIMEOUT) {
       print(text("loader: "));
       print(process.name);
@@ -462,7 +463,7 @@ export function revokeObjects(process: Process): void {
 function imageOf(process: Process): LoadedImage | null {
   lockLoader();
   let image = firstImage;
-  while (image && image.program != process) image = image.next;
+  while (image && image.program !== process) image = image.next;
   unlockLoader();
   return image;
 }
@@ -471,7 +472,7 @@ function imageOf(process: Process): LoadedImage | null {
 export function imageAt(space: Space, address: usize): LoadedImage | null {
   lockLoader();
   let image = firstImage;
-  while (image && !(image.space == space && address - image.start < image.size)) image = image.next;
+  while (image && !(image.space === space && address - image.start < image.size)) image = image.next;
   unlockLoader();
   return image;
 }
@@ -485,6 +486,6 @@ export function ownerOfImage(image: LoadedImage): Process | null {
 export function imageWithIndex(index: u32): LoadedImage | null {
   let left = index;
   let image = firstImage;
-  while (image && left-- != 0) image = image.next;
+  while (image && left-- !== 0) image = image.next;
   return image;
 }

@@ -5,6 +5,8 @@
  * initialised them: the kernel puts `librariesReady` behind their initialisers in the StartBlock, and the next launch waits for it.
  */
 
+import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
+import { PLACE_KERNEL, PLACE_PROCESS } from "../../interfaces/ISystem";
 import {
   E_BADIMAGE,
   E_DISCONNECTED,
@@ -13,17 +15,15 @@ import {
   E_OUTOFMEMORY,
   S_OK,
 } from "../../interfaces/results";
-import { PLACE_KERNEL, PLACE_PROCESS } from "../../interfaces/ISystem";
-import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
 import type { HRESULT } from "../../interfaces/types";
 import { allocate, free } from "../memory/heap";
 import { copyToSpace, mapRegion, REGION_ANONYMOUS } from "../memory/space";
-import { createProcess, enterProcess, NAME_LIMIT, Process } from "../objects/process";
+import { createProcess, enterProcess, NAME_LIMIT, type Process } from "../objects/process";
 import { reap } from "../objects/reaper";
 import { servicesPointer } from "../objects/services";
-import { startProcessThread } from "../objects/threads";
 import { copyText, textLength } from "../objects/texts";
-import { Mutex } from "../threads/mutex";
+import { startProcessThread } from "../objects/threads";
+import type { Mutex } from "../threads/mutex";
 import { PRIORITY_DEFAULT } from "../threads/thread";
 import { waitOn, wake } from "../threads/wait";
 import {
@@ -70,9 +70,16 @@ export function launch(name: usize, args: usize, place: u32, out: usize): HRESUL
 }
 
 /** The same for an image of `size` bytes at `bytes`, which is copied first: its owner can change it at any time. */
-export function launchImage(name: usize, bytes: usize, size: u32, args: usize, place: u32, out: usize): HRESULT {
+export function launchImage(
+  name: usize,
+  bytes: usize,
+  size: u32,
+  args: usize,
+  place: u32,
+  out: usize,
+): HRESULT {
   const copy = allocate((size + 4095) & ~4095);
-  if (copy == 0) return size > 0x1000000 ? E_BADIMAGE : E_OUTOFMEMORY;
+  if (copy === 0) return size > 0x1000000 ? E_BADIMAGE : E_OUTOFMEMORY;
   memory.copy(copy, bytes, size);
   return launchFile(name, copy, size, args, place, out);
 }
@@ -81,15 +88,15 @@ function launchFile(name: usize, bytes: usize, size: u32, args: usize, place: u3
   const ownName = copyText(name, NAME_LIMIT + 1);
   const ownArguments = copyText(args, ARGUMENT_LIMIT + 1);
   let result: HRESULT = S_OK;
-  if (ownName == 0 || ownArguments == 0) result = E_OUTOFMEMORY;
-  else if (place != PLACE_KERNEL && place != PLACE_PROCESS) result = E_INVALIDARG;
-  else if (load<u8>(ownName) == 0 || textLength(ownName, NAME_LIMIT + 1) > NAME_LIMIT) result = E_INVALIDARG;
+  if (ownName === 0 || ownArguments === 0) result = E_OUTOFMEMORY;
+  else if (place !== PLACE_KERNEL && place !== PLACE_PROCESS) result = E_INVALIDARG;
+  else if (load<u8>(ownName) === 0 || textLength(ownName, NAME_LIMIT + 1) > NAME_LIMIT) result = E_INVALIDARG;
   else if (textLength(ownArguments, ARGUMENT_LIMIT + 1) > ARGUMENT_LIMIT) result = E_INVALIDARG;
   if (result < 0) {
-    if (bytes != 0) free(bytes);
+    if (bytes !== 0) free(bytes);
   } else result = start(ownName, bytes, size, ownArguments, place, out);
-  if (ownName != 0) free(ownName);
-  if (ownArguments != 0) free(ownArguments);
+  if (ownName !== 0) free(ownName);
+  if (ownArguments !== 0) free(ownArguments);
   return result;
 }
 
@@ -101,15 +108,15 @@ class Start {
 }
 
 function start(name: usize, bytes: usize, size: u32, args: usize, place: u32, out: usize): HRESULT {
-  const inKernel = place == PLACE_KERNEL;
+  const inKernel = place === PLACE_KERNEL;
   const process = createProcess(name, !inKernel);
   if (!process) {
-    if (bytes != 0) free(bytes);
+    if (bytes !== 0) free(bytes);
     return E_OUTOFMEMORY;
   }
   if (inKernel) {
     launchMutex().acquire();
-    if (volatileLoad32(librariesPending) != 0) waitOn(librariesPending, 1, INITIALISE_TIMEOUT);
+    if (volatileLoad32(librariesPending) !== 0) waitOn(librariesPending, 1, INITIALISE_TIMEOUT);
   }
   const first = changetype<Start>(stackAlloc(offsetof<Start>()));
   let result = loadImages(process, name, bytes, size);
@@ -118,7 +125,7 @@ function start(name: usize, bytes: usize, size: u32, args: usize, place: u32, ou
   if (result >= 0) {
     result = startProcessThread(process, first.entry, first.argument, PRIORITY_DEFAULT, false, 0);
     // Killed before it ran: its thread exists all the same, and the reaper does the rest.
-    if (result == E_DISCONNECTED) result = S_OK;
+    if (result === E_DISCONNECTED) result = S_OK;
   }
   if (inKernel) {
     if (result < 0) volatileStore32(librariesPending, 0);
@@ -137,10 +144,10 @@ function start(name: usize, bytes: usize, size: u32, args: usize, place: u32, ou
 function loadImages(process: Process, name: usize, bytes: usize, size: u32): HRESULT {
   const word = stackAlloc(4);
   lockLoader();
-  const file = bytes != 0 ? privateImage(name, bytes, size, word) : archiveImage(text("bin/"), name, word);
+  const file = bytes !== 0 ? privateImage(name, bytes, size, word) : archiveImage(text("bin/"), name, word);
   let result: HRESULT = load<i32>(word);
   if (file) {
-    result = file.entry == 0 ? E_BADIMAGE : loadProgram(process, file);
+    result = file.entry === 0 ? E_BADIMAGE : loadProgram(process, file);
     dropFile(file);
   }
   unlockLoader();
@@ -152,7 +159,7 @@ function loadImages(process: Process, name: usize, bytes: usize, size: u32): HRE
  */
 function prepareStart(process: Process, name: usize, args: usize, first: Start): HRESULT {
   const system = servicesPointer(process);
-  if (system == 0) return E_OUTOFMEMORY;
+  if (system === 0) return E_OUTOFMEMORY;
   const barrier = process.ownSpace ? 0 : functionAddress(librariesReady);
   lockLoader();
   const count = freshInitialisers(process, 0, barrier);
@@ -161,21 +168,21 @@ function prepareStart(process: Process, name: usize, args: usize, first: Start):
   const argumentsLength = textLength(args, ARGUMENT_LIMIT);
   const size = header + nameLength + argumentsLength + 2;
   const block = allocate(size);
-  if (block != 0) {
+  if (block !== 0) {
     freshInitialisers(process, block + BLOCK_HEADER, barrier);
     store<usize>(block, mainAddress(process), 4);
     first.entry = exportAddress(process.space, text("rt"), text("startProgram"));
   }
   unlockLoader();
-  if (block == 0) return E_OUTOFMEMORY;
+  if (block === 0) return E_OUTOFMEMORY;
   store<u32>(block, system);
   store<u32>(block, count, 12);
   memory.copy(block + header, name, nameLength);
-  if (argumentsLength != 0) {
+  if (argumentsLength !== 0) {
     store<u8>(block + header + nameLength, 32);
     memory.copy(block + header + nameLength + 1, args, argumentsLength);
   }
-  if (first.entry == 0) {
+  if (first.entry === 0) {
     free(block);
     return E_NOSYMBOL;
   }

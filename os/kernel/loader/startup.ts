@@ -4,19 +4,19 @@
  * ends the run with a message and exit code 1, because nobody could be told later.
  */
 
-import type { IUnknown } from "../../interfaces/IUnknown";
 import { PLACE_KERNEL, PLACE_PROCESS } from "../../interfaces/ISystem";
+import type { IUnknown } from "../../interfaces/IUnknown";
 import { S_OK } from "../../interfaces/results";
 import { resolveDescriptors } from "../calls/descriptors";
 import { createProxyFrames } from "../calls/proxies";
 import { prepareRemoteCalls } from "../calls/remote";
-import { panic, print, printHexadecimal } from "../console";
-import { createKernelProcess, kernelProcess, NAME_LIMIT } from "../objects/process";
+import { print, printHexadecimal } from "../console";
+import { createKernelProcess, kernelProcess } from "../objects/process";
 import { startReaper } from "../objects/reaper";
 import { createServices } from "../objects/services";
 import { findOption, nextOption, powerOff, setCommandLine } from "../objects/system";
-import { adoptThread } from "../objects/threads";
 import { spanEquals, textEquals } from "../objects/texts";
+import { adoptThread } from "../objects/threads";
 import { currentThread } from "../threads/thread";
 import { fileContents, fileIntact, findFile, openArchive } from "./archive";
 import { offerBootFile } from "./boot-files";
@@ -49,7 +49,7 @@ export function start(commandLine: usize, modules: usize, count: u32): void {
     } else if (endsWith(name, text("script"))) good = offerBootFile(text("boot.script"), from, to);
     if (!good) outOfMemory();
   }
-  if (archive == 0) stop(text("the boot loader brought no module called archive"), text(""));
+  if (archive === 0) stop(text("the boot loader brought no module called archive"), text(""));
   if (!openArchive(load<usize>(archive), load<usize>(archive, 4))) powerOff(1);
   startPrograms();
 }
@@ -69,13 +69,13 @@ function stop(message: usize, detail: usize): void {
 
 /** Boot loaders put the file's path before a module's own words. */
 function endsWith(line: usize, word: usize): bool {
-  if (line == 0) return false;
+  if (line === 0) return false;
   let last = line;
-  for (let at = line; load<u8>(at) != 0; at++) {
-    if (load<u8>(at) == BLANK && load<u8>(at + 1) != 0 && load<u8>(at + 1) != BLANK) last = at + 1;
+  for (let at = line; load<u8>(at) !== 0; at++) {
+    if (load<u8>(at) === BLANK && load<u8>(at + 1) !== 0 && load<u8>(at + 1) !== BLANK) last = at + 1;
   }
   let length: u32 = 0;
-  while (load<u8>(last + length) != 0 && load<u8>(last + length) != BLANK) length++;
+  while (load<u8>(last + length) !== 0 && load<u8>(last + length) !== BLANK) length++;
   return spanEquals(last, length, word);
 }
 
@@ -94,14 +94,14 @@ function startPrograms(): void {
 
 /** Every `place.NAME` must name a program of etc/system. */
 function checkPlaces(from: usize, to: usize): void {
-  for (let key = nextOption(text("place."), 0); key != 0; key = nextOption(text("place."), key)) {
+  for (let key = nextOption(text("place."), 0); key !== 0; key = nextOption(text("place."), key)) {
     let length: u32 = 0;
-    while (load<u8>(key + length) != 61 && load<u8>(key + length) > BLANK) length++;
+    while (load<u8>(key + length) !== 61 && load<u8>(key + length) > BLANK) length++;
     let found = false;
     for (let at = from; at < to && !found; at = lineEnd(at, to) + 1) {
       let same: u32 = 0;
-      while (same < length && at + same < to && load<u8>(at + same) == load<u8>(key + same)) same++;
-      found = same == length && length != 0 && at + same < to && load<u8>(at + same) == BLANK;
+      while (same < length && at + same < to && load<u8>(at + same) === load<u8>(key + same)) same++;
+      found = same === length && length !== 0 && at + same < to && load<u8>(at + same) === BLANK;
     }
     if (!found) stop(text("place: etc/system starts no program called "), key);
   }
@@ -109,7 +109,7 @@ function checkPlaces(from: usize, to: usize): void {
 
 function lineEnd(from: usize, to: usize): usize {
   let at = from;
-  while (at < to && load<u8>(at) != NEWLINE) at++;
+  while (at < to && load<u8>(at) !== NEWLINE) at++;
   return at;
 }
 
@@ -117,7 +117,7 @@ function lineEnd(from: usize, to: usize): usize {
 function startLine(from: usize, to: usize): usize {
   const end = lineEnd(from, to);
   const length = <u32>(end - from);
-  if (length == 0 || load<u8>(from) == COMMENT) return end + 1;
+  if (length === 0 || load<u8>(from) === COMMENT) return end + 1;
   // The line is copied and cut into strings in place.
   const line = stackAlloc(LINE_LIMIT);
   if (length >= LINE_LIMIT) {
@@ -130,8 +130,8 @@ function startLine(from: usize, to: usize): usize {
   const args = cut(placeWord);
   let place = placeOf(placeWord);
   const wanted = findOption(text("place."), line);
-  if (wanted != 0) place = placeAt(wanted);
-  if (place == PLACE_UNKNOWN) stop(text("a place must be kernel or process, for "), line);
+  if (wanted !== 0) place = placeAt(wanted);
+  if (place === PLACE_UNKNOWN) stop(text("a place must be kernel or process, for "), line);
   startProgram(line, args, place);
   return end + 1;
 }
@@ -140,7 +140,7 @@ function startLine(from: usize, to: usize): usize {
 function cut(at: usize): usize {
   let end = at;
   while (load<u8>(end) > BLANK) end++;
-  while (load<u8>(end) != 0 && load<u8>(end) <= BLANK) {
+  while (load<u8>(end) !== 0 && load<u8>(end) <= BLANK) {
     store<u8>(end, 0);
     end++;
   }
@@ -164,7 +164,7 @@ function startProgram(name: usize, args: usize, place: u32): void {
   const out = stackAlloc(4);
   store<usize>(out, 0);
   const result = launch(name, args, place, out);
-  if (result == S_OK) {
+  if (result === S_OK) {
     changetype<IUnknown>(load<usize>(out)).release();
     return;
   }

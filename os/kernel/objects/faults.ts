@@ -9,12 +9,12 @@
 import { E_DISCONNECTED, E_FAIL, E_POINTER } from "../../interfaces/results";
 import { panic, print, printHexadecimal, printNumber } from "../console";
 import { VECTOR_PAGE_FAULT } from "../i386/layout";
-import { imageAt, LoadedImage, ownerOfImage } from "../loader/images";
+import { imageAt, type LoadedImage, ownerOfImage } from "../loader/images";
 import { kernelSpace } from "../memory/space";
-import { exitThread, Thread } from "../threads/thread";
-import { endProgram, kernelProcess, Process } from "./process";
+import { exitThread, type Thread } from "../threads/thread";
+import { endProgram, kernelProcess, type Process } from "./process";
 import { isReaper, startReaper } from "./reaper";
-import { ThreadObject } from "./threads";
+import type { ThreadObject } from "./threads";
 
 declare function abandonInvoke(guard: usize, result: i32): void;
 
@@ -68,24 +68,30 @@ export function raisePendingFault(thread: Thread): void {
 }
 
 /** Ends the program whose code faulted; `address` is what a page fault was about. Does not return. */
-export function raiseFault(thread: Thread, vector: u32, error: u32, address: usize, instruction: usize): void {
+export function raiseFault(
+  thread: Thread,
+  vector: u32,
+  error: u32,
+  address: usize,
+  instruction: usize,
+): void {
   const object = changetype<ThreadObject | null>(thread.call);
   if (!object) panic(text("fault on a thread without a program"));
   const process = object!.process;
-  const inModule = process.ownSpace != 0 && object!.guard != 0;
+  const inModule = process.ownSpace !== 0 && object!.guard !== 0;
   const image = imageAt(inModule ? kernelSpace() : process.space, instruction);
   const culprit = inModule || !process.ownSpace ? culpritInKernel(object!, image) : process;
   report(culprit, thread, process);
   describe(vector, error, address, instruction, image);
   const code: i32 = vector >= FIRST_MEMORY_VECTOR && vector <= VECTOR_PAGE_FAULT ? E_POINTER : E_FAIL;
-  if (culprit == kernelProcess()) panic(text("fault in code that no program in the kernel owns"));
+  if (culprit === kernelProcess()) panic(text("fault in code that no program in the kernel owns"));
   endProgram(culprit, code);
-  if (inModule && culprit != process) {
+  if (inModule && culprit !== process) {
     abandonInvoke(changetype<usize>(object) + offsetof<ThreadObject>("guard"), E_DISCONNECTED);
   }
   // A thread that was inside somebody else's module has frames there, so it cannot go on.
   if (isReaper(thread)) startReaper();
-  else if (process != culprit) endProgram(process, E_DISCONNECTED);
+  else if (process !== culprit) endProgram(process, E_DISCONNECTED);
   exitThread(<u32>code);
 }
 
@@ -110,7 +116,7 @@ function report(culprit: Process, thread: Thread, process: Process): void {
   printNumber(culprit.id);
   print(text(", thread "));
   printNumber(thread.id);
-  if (culprit != process) {
+  if (culprit !== process) {
     print(text(", called by "));
     print(process.name);
     print(text(", process "));
@@ -119,8 +125,14 @@ function report(culprit: Process, thread: Thread, process: Process): void {
   print(text(": "));
 }
 
-function describe(vector: u32, error: u32, address: usize, instruction: usize, image: LoadedImage | null): void {
-  if (vector == VECTOR_PAGE_FAULT) {
+function describe(
+  vector: u32,
+  error: u32,
+  address: usize,
+  instruction: usize,
+  image: LoadedImage | null,
+): void {
+  if (vector === VECTOR_PAGE_FAULT) {
     print(error & FAULT_WRITE ? text("page fault writing ") : text("page fault reading "));
     printHexadecimal(<u32>address);
   } else print(vectorName(vector));

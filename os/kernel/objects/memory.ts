@@ -9,15 +9,15 @@ import type { HRESULT } from "../../interfaces/types";
 import { PROXY_PAGE } from "../calls/proxies";
 import { PAGE, SHARED_START } from "../i386/layout";
 import { frameAt, mapRegion, protectRegion, REGION_ANONYMOUS, unmapRegion } from "../memory/space";
-import { leaveSpace, Process, visitSpace } from "./process";
+import { leaveSpace, type Process, visitSpace } from "./process";
 
 function isProtection(protection: u32): bool {
-  return (protection & ~(PROTECT_READ | PROTECT_WRITE)) == 0;
+  return (protection & ~(PROTECT_READ | PROTECT_WRITE)) === 0;
 }
 
 /** The proxies of a process are not its own to change. */
 function isReserved(process: Process, address: usize): bool {
-  return process.ownSpace != 0 && address >= PROXY_PAGE && address < SHARED_START;
+  return process.ownSpace !== 0 && address >= PROXY_PAGE && address < SHARED_START;
 }
 
 export function mapMemory(process: Process, address: usize, size: u32, protection: u32): HRESULT {

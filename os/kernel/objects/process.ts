@@ -14,14 +14,14 @@
 import type { IProcess } from "../../interfaces/IProcess";
 import { E_CANCELLED, S_OK } from "../../interfaces/results";
 import type { HRESULT, i32, Out, u32 } from "../../interfaces/types";
-import { createHandleTable, HandleTable } from "../calls/handles";
+import { createHandleTable, type HandleTable } from "../calls/handles";
 import { mapProxies } from "../calls/proxies";
 import { disconnectPort } from "../calls/server-threads";
 import { enterCritical, leaveCritical } from "../i386/critical";
 import { free } from "../memory/heap";
-import { createSpace, destroySpace, kernelSpace, Space } from "../memory/space";
-import { Mutex } from "../threads/mutex";
-import { cancelThread, Thread } from "../threads/thread";
+import { createSpace, destroySpace, kernelSpace, type Space } from "../memory/space";
+import type { Mutex } from "../threads/mutex";
+import { cancelThread, type Thread } from "../threads/thread";
 import { FOREVER, WAIT_CANCELLED, waitOn } from "../threads/wait";
 import { countLive, LIVE_PROCESSES } from "./live";
 import { copyText } from "./texts";
@@ -78,8 +78,8 @@ export class Process extends ComObject implements IProcess {
     const word = changetype<usize>(this) + offsetof<Process>("state");
     for (;;) {
       const state = volatileLoad32(word);
-      if (state == PROCESS_ENDED) break;
-      if (waitOn(word, state, FOREVER) == WAIT_CANCELLED) return E_CANCELLED;
+      if (state === PROCESS_ENDED) break;
+      if (waitOn(word, state, FOREVER) === WAIT_CANCELLED) return E_CANCELLED;
     }
     store<i32>(exitCode, this.exitCode);
     return S_OK;
@@ -96,7 +96,7 @@ export class Process extends ComObject implements IProcess {
   }
 
   finish(): void {
-    if (this.proxies != 0) free(this.proxies);
+    if (this.proxies !== 0) free(this.proxies);
     free(this.name);
     countLive(LIVE_PROCESSES, -1);
   }
@@ -144,7 +144,7 @@ export function createProcess(name: usize, ownSpace: bool): Process | null {
   countLive(LIVE_PROCESSES, 1);
   process.name = copyText(name, NAME_LIMIT);
   process.ownSpace = ownSpace ? 1 : 0;
-  if (process.name != 0) {
+  if (process.name !== 0) {
     if (!ownSpace) {
       process.space = kernelSpace();
       return process;
@@ -186,13 +186,13 @@ export function enterProcess(process: Process): void {
 export function leaveProcess(process: Process): void {
   processesMutex().acquire();
   let before: Process | null = null;
-  for (let other = firstProcess; other; other = other.next) {
-    if (other == process) break;
+  for (let other = firstProcess; other; other = other!.next) {
+    if (other === process) break;
     before = other;
   }
   if (before) before.next = process.next;
   else firstProcess = process.next;
-  if (lastProcess == process) lastProcess = before;
+  if (lastProcess === process) lastProcess = before;
   process.next = null;
   processesMutex().release();
 }
@@ -210,8 +210,8 @@ export function unlockProcesses(): void {
 /** The process with this id, with a reference for the caller; null if there is none. */
 export function processWithId(id: u32): Process | null {
   let found: Process | null = null;
-  for (let process = lockProcesses(); process; process = process.next) {
-    if (process.id != id) continue;
+  for (let process = lockProcesses(); process; process = process!.next) {
+    if (process.id !== id) continue;
     process.addRef();
     found = process;
     break;
@@ -223,7 +223,7 @@ export function processWithId(id: u32): Process | null {
 /** Starts to end a program: the first caller's code is the program's. Returns at once; the reaper does the rest. */
 export function endProgram(process: Process, exitCode: i32): void {
   lockProcess(process);
-  if (process.state != PROCESS_RUNNING || process == kernel) {
+  if (process.state !== PROCESS_RUNNING || process === kernel) {
     unlockProcess(process);
     return;
   }
@@ -233,7 +233,7 @@ export function endProgram(process: Process, exitCode: i32): void {
   // Idle server threads leave the port's list before they are cancelled, which makes them run to their end.
   disconnectPort(process);
   lockProcess(process);
-  for (let object = process.threads; object; object = object.next) {
+  for (let object = process.threads; object; object = object!.next) {
     cancelThread(changetype<Thread>(object.thread));
   }
   unlockProcess(process);
@@ -242,7 +242,7 @@ export function endProgram(process: Process, exitCode: i32): void {
 /** Keeps the space of `process` from being destroyed until `leaveSpace`. False if its end has begun. */
 export function visitSpace(process: Process): bool {
   const flags = enterCritical();
-  const running = process.state == PROCESS_RUNNING;
+  const running = process.state === PROCESS_RUNNING;
   if (running) process.visitors++;
   leaveCritical(flags);
   return running;

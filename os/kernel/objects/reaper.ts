@@ -13,9 +13,9 @@ import { enterCritical, leaveCritical } from "../i386/critical";
 import { revokeObjects, unloadImages } from "../loader/images";
 import { free } from "../memory/heap";
 import { destroySpace } from "../memory/space";
-import { allThreads, currentThread, PRIORITY_DEFAULT, Thread } from "../threads/thread";
-import { FOREVER, sleep, wake, waitOn } from "../threads/wait";
-import { Process, PROCESS_ENDED, kernelProcess, leaveProcess } from "./process";
+import { allThreads, currentThread, PRIORITY_DEFAULT, type Thread } from "../threads/thread";
+import { FOREVER, sleep, waitOn, wake } from "../threads/wait";
+import { kernelProcess, leaveProcess, PROCESS_ENDED, type Process } from "./process";
 import { unregisterAll } from "./registry";
 import { startProcessThread } from "./threads";
 
@@ -26,18 +26,11 @@ let taken: u32 = 0;
 let reaper: Thread = changetype<Thread>(0);
 
 export function startReaper(): HRESULT {
-  return startProcessThread(
-    kernelProcess(),
-    functionAddress(reaperMain),
-    0,
-    PRIORITY_DEFAULT + 1,
-    false,
-    0,
-  );
+  return startProcessThread(kernelProcess(), functionAddress(reaperMain), 0, PRIORITY_DEFAULT + 1, false, 0);
 }
 
 export function isReaper(thread: Thread): bool {
-  return thread == reaper;
+  return thread === reaper;
 }
 
 /** Its last thread has come to its end (but may still be on the processor). The process is queued once. */
@@ -51,7 +44,7 @@ export function queueToReap(process: Process): void {
   wake(queued, 1);
 }
 
-function reaperMain(_argument: usize): u32 {
+function reaperMain(_argument: usize): void {
   reaper = currentThread();
   for (;;) {
     const flags = enterCritical();
@@ -72,9 +65,9 @@ function reaperMain(_argument: usize): u32 {
 /** Does the lower half still know a thread of this process, or is somebody else at work on its space? */
 function hasThreads(process: Process): bool {
   const flags = enterCritical();
-  let found = process.visitors != 0;
-  for (let thread = allThreads; thread && !found; thread = thread.allNext) {
-    found = thread.process == changetype<usize>(process);
+  let found = process.visitors !== 0;
+  for (let thread = allThreads; thread && !found; thread = thread!.allNext) {
+    found = thread.process === changetype<usize>(process);
   }
   leaveCritical(flags);
   return found;
@@ -85,12 +78,12 @@ export function reap(process: Process): void {
   unregisterAll(process);
   leaveProcess(process);
   if (!process.ownSpace) revokeObjects(process);
-  if (process.services != 0) changetype<IUnknown>(process.services).release();
+  if (process.services !== 0) changetype<IUnknown>(process.services).release();
   process.services = 0;
   if (process.ownSpace) destroyHandleTable(process.handles);
   unloadImages(process);
   if (process.ownSpace) destroySpace(process.space);
-  if (process.startBlock != 0) free(process.startBlock);
+  if (process.startBlock !== 0) free(process.startBlock);
   process.startBlock = 0;
   const word = changetype<usize>(process) + offsetof<Process>("state");
   volatileStore32(word, PROCESS_ENDED);

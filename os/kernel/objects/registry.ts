@@ -20,9 +20,9 @@ import {
 } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
 import { allocate, free } from "../memory/heap";
-import { Mutex } from "../threads/mutex";
+import type { Mutex } from "../threads/mutex";
 import { countLive, LIVE_NAMES } from "./live";
-import { NAME_LIMIT, Process, PROCESS_RUNNING } from "./process";
+import { NAME_LIMIT, PROCESS_RUNNING, type Process } from "./process";
 import { copyText, storeText, textEquals, textLength } from "./texts";
 
 @unmanaged
@@ -48,7 +48,7 @@ function dropName(name: Name): void {
   mutex().acquire();
   const left = --name.uses;
   mutex().release();
-  if (left != 0) return;
+  if (left !== 0) return;
   changetype<IUnknown>(name.object).release();
   free(name.text);
   free(changetype<usize>(name));
@@ -58,18 +58,18 @@ function dropName(name: Name): void {
 /** Takes an entry out of the list; the registry is locked, and the list's use of the entry goes to the caller. */
 function unlinkName(name: Name): void {
   let before: Name | null = null;
-  for (let other = first; other; other = other.next) {
-    if (other == name) break;
+  for (let other = first; other; other = other!.next) {
+    if (other === name) break;
     before = other;
   }
   if (before) before.next = name.next;
   else first = name.next;
-  if (last == name) last = before;
+  if (last === name) last = before;
 }
 
 /** The registry is locked. */
 function findName(text: usize): Name | null {
-  for (let name = first; name; name = name.next) {
+  for (let name = first; name; name = name!.next) {
     if (textEquals(name.text, text)) return name;
   }
   return null;
@@ -78,12 +78,12 @@ function findName(text: usize): Name | null {
 /** E_INVALIDARG (empty or too long), E_EXISTS, E_OUTOFMEMORY, E_DISCONNECTED (the owner is ending). */
 export function registerName(owner: Process, text: usize, object: usize): HRESULT {
   const length = textLength(text, NAME_LIMIT + 1);
-  if (length == 0 || length > NAME_LIMIT) return E_INVALIDARG;
+  if (length === 0 || length > NAME_LIMIT) return E_INVALIDARG;
   const name = changetype<Name | null>(allocate(offsetof<Name>()));
   const copy = copyText(text, NAME_LIMIT);
-  if (!name || copy == 0) {
+  if (!name || copy === 0) {
     if (name) free(changetype<usize>(name));
-    if (copy != 0) free(copy);
+    if (copy !== 0) free(copy);
     return E_OUTOFMEMORY;
   }
   changetype<IUnknown>(object).addRef();
@@ -94,7 +94,7 @@ export function registerName(owner: Process, text: usize, object: usize): HRESUL
   name.uses = 1;
   mutex().acquire();
   let result: HRESULT = S_OK;
-  if (owner.state != PROCESS_RUNNING) result = E_DISCONNECTED;
+  if (owner.state !== PROCESS_RUNNING) result = E_DISCONNECTED;
   else if (findName(copy)) result = E_EXISTS;
   else {
     if (last) last!.next = name;
@@ -102,7 +102,7 @@ export function registerName(owner: Process, text: usize, object: usize): HRESUL
     last = name;
   }
   mutex().release();
-  if (result != S_OK) dropName(name);
+  if (result !== S_OK) dropName(name);
   return result;
 }
 
@@ -112,10 +112,10 @@ export function unregisterName(owner: Process, text: usize): HRESULT {
   const name = findName(text);
   let result: HRESULT = S_OK;
   if (!name) result = E_NOTFOUND;
-  else if (name.owner != owner) result = E_ACCESSDENIED;
+  else if (name.owner !== owner) result = E_ACCESSDENIED;
   else unlinkName(name);
   mutex().release();
-  if (result == S_OK) dropName(name!);
+  if (result === S_OK) dropName(name!);
   return result;
 }
 
@@ -136,8 +136,8 @@ export function nameAt(index: u32, field: usize, size: u32): HRESULT {
   let left = index;
   let result: HRESULT = S_FALSE;
   mutex().acquire();
-  for (let name = first; name; name = name.next) {
-    if (left-- != 0) continue;
+  for (let name = first; name; name = name!.next) {
+    if (left-- !== 0) continue;
     result = storeText(field, size, name.text) ? S_OK : E_BUFFER;
     break;
   }
@@ -159,9 +159,9 @@ function removeNames(owner: Process | null, start: usize, end: usize): void {
   for (;;) {
     let found: Name | null = null;
     mutex().acquire();
-    for (let name = first; name && !found; name = name.next) {
+    for (let name = first; name && !found; name = name!.next) {
       if (owner) {
-        if (name.owner == owner) found = name;
+        if (name.owner === owner) found = name;
       } else {
         const vtable = load<usize>(name.object);
         if (vtable >= start && vtable < end) found = name;

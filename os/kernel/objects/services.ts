@@ -24,16 +24,32 @@ import type {
 import { interfaceWithId } from "../calls/descriptors";
 import { insertHandle } from "../calls/handles";
 import { proxyAddress } from "../calls/proxies";
-import { enterInterruptSafe, leaveInterruptSafe, mapDevice, pin, translate, unpin } from "../drivers-api/driver";
+import {
+  enterInterruptSafe,
+  leaveInterruptSafe,
+  mapDevice,
+  pin,
+  translate,
+  unpin,
+} from "../drivers-api/driver";
 import { processorFrequency } from "../i386/clock";
 import { connectInterrupt, disconnectInterrupt } from "../i386/interrupts";
 import { launch, launchImage } from "../loader/launch";
 import { currentThread } from "../threads/thread";
 import { sleep, WAIT_CANCELLED } from "../threads/wait";
 import { changeProtection, frameUnder, mapMemory, unmapMemory } from "./memory";
-import { kernelProcess, Process } from "./process";
+import { kernelProcess, type Process } from "./process";
 import { bindName, nameAt, registerName, unregisterName } from "./registry";
-import { describeMemory, describeModule, describeProcess, describeSpace, killProcess, markPhase, optionValue, powerOff } from "./system";
+import {
+  describeMemory,
+  describeModule,
+  describeProcess,
+  describeSpace,
+  killProcess,
+  markPhase,
+  optionValue,
+  powerOff,
+} from "./system";
 import { createProgramThread } from "./threads";
 
 @unmanaged
@@ -84,7 +100,7 @@ export class SpaceServices extends ComObject implements ISystem, IMemory, IThrea
     return S_OK;
   }
   sleep(milliseconds: u32): HRESULT {
-    return sleep(milliseconds) == WAIT_CANCELLED ? E_CANCELLED : S_OK;
+    return sleep(milliseconds) === WAIT_CANCELLED ? E_CANCELLED : S_OK;
   }
   markPhase(phase: u32): HRESULT {
     return markPhase(phase);

@@ -1,9 +1,9 @@
 /** `ISystem`: what the system tells about itself, boot options, the end of the run. */
 
-import { MemoryInfo, ModuleInfo, ProcessInfo } from "../../interfaces/ISystem";
+import type { MemoryInfo, ModuleInfo, ProcessInfo } from "../../interfaces/ISystem";
 import { E_ACCESSDENIED, E_BUFFER, E_CANCELLED, E_NOTFOUND, S_FALSE, S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
-import { imageWithIndex, LoadedImage, lockLoader, unlockLoader } from "../loader/images";
+import { imageWithIndex, type LoadedImage, lockLoader, unlockLoader } from "../loader/images";
 import {
   frameCount,
   freeFrames,
@@ -19,7 +19,7 @@ import {
   totalFrames,
 } from "../memory/frames";
 import { frameAt } from "../memory/space";
-import { Thread } from "../threads/thread";
+import type { Thread } from "../threads/thread";
 import { sleep } from "../threads/wait";
 import { liveCount, liveKind } from "./live";
 import {
@@ -27,12 +27,12 @@ import {
   kernelProcess,
   lockProcess,
   lockProcesses,
-  Process,
+  type Process,
   processWithId,
   unlockProcess,
   unlockProcesses,
 } from "./process";
-import { storeNumber, storeText, textLength } from "./texts";
+import { storeNumber, storeText } from "./texts";
 
 const NAME_FIELD: u32 = 32;
 const OPTION_LIMIT: u32 = 255;
@@ -57,11 +57,12 @@ function fillProcess(process: Process, info: ProcessInfo): void {
   lockProcess(process);
   info.threads = process.threadCount;
   let cycles = process.endedCycles;
-  for (let object = process.threads; object; object = object.next) cycles += changetype<Thread>(object.thread).cycles;
+  for (let object = process.threads; object; object = object!.next)
+    cycles += changetype<Thread>(object.thread).cycles;
   unlockProcess(process);
   info.cycles = cycles;
   if (process.ownSpace) info.handles = process.handles.live;
-  if (process.ownSpace || process == kernelProcess()) {
+  if (process.ownSpace || process === kernelProcess()) {
     info.privatePages = process.space.privatePages;
     info.sharedPages = process.space.sharedPages;
   } else countImagePages(process, info);
@@ -74,9 +75,9 @@ function countImagePages(process: Process, info: ProcessInfo): void {
   for (let index: u32 = 0; ; index++) {
     const image = imageWithIndex(index);
     if (!image) break;
-    if (image.program != process) continue;
+    if (image.program !== process) continue;
     const code = image.file.codeSize >> 12;
-    if (image.file.inArchive && image.shift == 0) info.sharedPages += code;
+    if (image.file.inArchive && image.shift === 0) info.sharedPages += code;
     else info.privatePages += code;
     info.privatePages += image.file.dataSize >> 12;
   }
@@ -94,8 +95,8 @@ export function describeSpace(process: Process, info: usize): HRESULT {
 export function describeProcess(index: u32, info: usize): HRESULT {
   let left = index;
   let result: HRESULT = S_FALSE;
-  for (let process = lockProcesses(); process; process = process.next) {
-    if (left-- != 0) continue;
+  for (let process = lockProcesses(); process; process = process!.next) {
+    if (left-- !== 0) continue;
     fillProcess(process, changetype<ProcessInfo>(info));
     result = S_OK;
     break;
@@ -120,8 +121,8 @@ function fillModule(image: LoadedImage, info: ModuleInfo): void {
   info.codeSize = file.codeSize;
   info.dataSize = file.dataSize;
   info.codeFrame = frameAt(image.space, file.codeStart + image.shift);
-  if (file.dataSize != 0) info.dataFrame = frameAt(image.space, file.dataStart + image.shift);
-  info.relocated = image.shift != 0 ? 1 : 0;
+  if (file.dataSize !== 0) info.dataFrame = frameAt(image.space, file.dataStart + image.shift);
+  info.relocated = image.shift !== 0 ? 1 : 0;
   storeText(changetype<usize>(info) + offsetof<ModuleInfo>("name0"), NAME_FIELD, file.name);
 }
 
@@ -146,7 +147,7 @@ export function describeMemory(address: usize): HRESULT {
 export function killProcess(id: u32): HRESULT {
   const process = processWithId(id);
   if (!process) return E_NOTFOUND;
-  const allowed = process != kernelProcess();
+  const allowed = process !== kernelProcess();
   if (allowed) endProgram(process, E_CANCELLED);
   process.release();
   return allowed ? S_OK : E_ACCESSDENIED;
@@ -155,11 +156,11 @@ export function killProcess(id: u32): HRESULT {
 /** Address of the value of boot option `key`, which ends at a blank or NUL; 0 if it is not given. */
 export function findOption(prefix: usize, key: usize): usize {
   let at = commandLine;
-  if (at == 0) return 0;
-  while (load<u8>(at) != 0) {
+  if (at === 0) return 0;
+  while (load<u8>(at) !== 0) {
     let rest = afterText(at, prefix);
-    if (rest != 0) rest = afterText(rest, key);
-    if (rest != 0 && load<u8>(rest) == 61) return rest + 1;
+    if (rest !== 0) rest = afterText(rest, key);
+    if (rest !== 0 && load<u8>(rest) === 61) return rest + 1;
     at = nextWord(at);
   }
   return 0;
@@ -167,11 +168,11 @@ export function findOption(prefix: usize, key: usize): usize {
 
 /** The first option whose key starts with `prefix` at or after `from` (0: the start): where the rest of its key is; 0 for none. */
 export function nextOption(prefix: usize, from: usize): usize {
-  let at = from != 0 ? nextWord(from) : commandLine;
-  if (at == 0) return 0;
-  while (load<u8>(at) != 0) {
+  let at = from !== 0 ? nextWord(from) : commandLine;
+  if (at === 0) return 0;
+  while (load<u8>(at) !== 0) {
     const rest = afterText(at, prefix);
-    if (rest != 0) return rest;
+    if (rest !== 0) return rest;
     at = nextWord(at);
   }
   return 0;
@@ -179,16 +180,16 @@ export function nextOption(prefix: usize, from: usize): usize {
 
 function nextWord(from: usize): usize {
   let at = from;
-  while (load<u8>(at) != 0 && load<u8>(at) != 32) at++;
-  while (load<u8>(at) == 32) at++;
+  while (load<u8>(at) !== 0 && load<u8>(at) !== 32) at++;
+  while (load<u8>(at) === 32) at++;
   return at;
 }
 
 /** Where the text at `at` goes on if it starts with `prefix`, else 0. */
 function afterText(at: usize, prefix: usize): usize {
   let length: usize = 0;
-  for (; load<u8>(prefix + length) != 0; length++) {
-    if (load<u8>(at + length) != load<u8>(prefix + length)) return 0;
+  for (; load<u8>(prefix + length) !== 0; length++) {
+    if (load<u8>(at + length) !== load<u8>(prefix + length)) return 0;
   }
   return at + length;
 }
@@ -202,9 +203,9 @@ export function optionValue(key: usize, value: usize, size: u32): HRESULT {
     return storeText(value, size, digits) ? S_OK : E_BUFFER;
   }
   const found = findOption(text(""), key);
-  if (found == 0) return E_NOTFOUND;
+  if (found === 0) return E_NOTFOUND;
   let length: u32 = 0;
-  while (length < OPTION_LIMIT && load<u8>(found + length) != 0 && load<u8>(found + length) != 32) length++;
+  while (length < OPTION_LIMIT && load<u8>(found + length) !== 0 && load<u8>(found + length) !== 32) length++;
   if (length >= size) return E_BUFFER;
   memory.copy(value, found, length);
   store<u8>(value + length, 0);
@@ -212,7 +213,7 @@ export function optionValue(key: usize, value: usize, size: u32): HRESULT {
 }
 
 export function markPhase(phase: u32): HRESULT {
-  if (portIn32(MONITOR) == MONITOR_IDENTIFICATION) portOut32(MONITOR_MARK, phase);
+  if (portIn32(MONITOR) === MONITOR_IDENTIFICATION) portOut32(MONITOR_MARK, phase);
   return S_OK;
 }
 
@@ -220,4 +221,5 @@ export function markPhase(phase: u32): HRESULT {
 export function powerOff(code: u32): HRESULT {
   portOut32(DEBUG_EXIT, code);
   for (;;) sleep(1000);
+  return S_OK;
 }

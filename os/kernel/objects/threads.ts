@@ -8,10 +8,18 @@ import { E_CANCELLED, E_DISCONNECTED, E_INVALIDARG, E_OUTOFMEMORY, S_OK } from "
 import type { HRESULT, Out, u32 } from "../../interfaces/types";
 import { abandonService } from "../calls/server-threads";
 import { USER_END } from "../i386/layout";
-import { cancelThread, createThread, currentThread, PRIORITIES, setPriority, startThread, Thread } from "../threads/thread";
-import { FOREVER, WAIT_CANCELLED, wake, waitOn } from "../threads/wait";
+import {
+  cancelThread,
+  createThread,
+  currentThread,
+  PRIORITIES,
+  setPriority,
+  startThread,
+  type Thread,
+} from "../threads/thread";
+import { FOREVER, WAIT_CANCELLED, waitOn, wake } from "../threads/wait";
 import { countLive, LIVE_THREADS } from "./live";
-import { endProgram, lockProcess, Process, PROCESS_RUNNING, unlockProcess } from "./process";
+import { endProgram, lockProcess, PROCESS_RUNNING, type Process, unlockProcess } from "./process";
 import { queueToReap } from "./reaper";
 
 @unmanaged
@@ -38,8 +46,8 @@ export class ThreadObject extends ComObject implements IThread {
 
   join(result: Out<u32>): HRESULT {
     const word = changetype<usize>(this) + offsetof<ThreadObject>("over");
-    while (volatileLoad32(word) == 0) {
-      if (waitOn(word, 0, FOREVER) == WAIT_CANCELLED) return E_CANCELLED;
+    while (volatileLoad32(word) === 0) {
+      if (waitOn(word, 0, FOREVER) === WAIT_CANCELLED) return E_CANCELLED;
     }
     store<u32>(result, this.result);
     return S_OK;
@@ -47,7 +55,7 @@ export class ThreadObject extends ComObject implements IThread {
 
   kill(): HRESULT {
     lockProcess(this.process);
-    if (this.thread != 0) cancelThread(changetype<Thread>(this.thread));
+    if (this.thread !== 0) cancelThread(changetype<Thread>(this.thread));
     unlockProcess(this.process);
     return S_OK;
   }
@@ -55,7 +63,7 @@ export class ThreadObject extends ComObject implements IThread {
   setPriority(priority: u32): HRESULT {
     if (priority >= PRIORITIES) return E_INVALIDARG;
     lockProcess(this.process);
-    if (this.thread != 0) setPriority(changetype<Thread>(this.thread), priority);
+    if (this.thread !== 0) setPriority(changetype<Thread>(this.thread), priority);
     unlockProcess(this.process);
     return S_OK;
   }
@@ -108,9 +116,9 @@ export function startProcessThread(
   object.id = thread.id;
   object.server = server ? 1 : 0;
   thread.call = changetype<usize>(object);
-  if (out != 0) object.addRef();
+  if (out !== 0) object.addRef();
   lockProcess(process);
-  const running = process.state == PROCESS_RUNNING;
+  const running = process.state === PROCESS_RUNNING;
   object.next = process.threads;
   process.threads = object;
   process.threadCount++;
@@ -118,7 +126,7 @@ export function startProcessThread(
   if (!running) cancelThread(thread);
   unlockProcess(process);
   // In an ending process the thread still starts, to end at once and to be accounted for like all others.
-  if (out != 0) store<usize>(out, changetype<usize>(object));
+  if (out !== 0) store<usize>(out, changetype<usize>(object));
   startThread(thread);
   return running ? S_OK : E_DISCONNECTED;
 }
@@ -145,11 +153,11 @@ export function threadOver(thread: Thread, result: u32): void {
   if (!object) return;
   const process = object.process;
   if (object.server) abandonService(object);
-  if (process.mainThread == object) endProgram(process, <i32>result);
+  if (process.mainThread === object) endProgram(process, <i32>result);
   lockProcess(process);
   let before: ThreadObject | null = null;
-  for (let other = process.threads; other; other = other.next) {
-    if (other == object) break;
+  for (let other = process.threads; other; other = other!.next) {
+    if (other === object) break;
     before = other;
   }
   if (before) before.next = object.next;
@@ -157,8 +165,8 @@ export function threadOver(thread: Thread, result: u32): void {
   process.endedCycles += thread.cycles;
   object.thread = 0;
   object.result = result;
-  const last = --process.threadCount == 0;
-  const ending = process.state != PROCESS_RUNNING;
+  const last = --process.threadCount === 0;
+  const ending = process.state !== PROCESS_RUNNING;
   unlockProcess(process);
   const word = changetype<usize>(object) + offsetof<ThreadObject>("over");
   volatileStore32(word, 1);
@@ -169,10 +177,16 @@ export function threadOver(thread: Thread, result: u32): void {
 }
 
 /** `IThreads.create`. E_INVALIDARG, E_OUTOFMEMORY, E_DISCONNECTED. */
-export function createProgramThread(process: Process, entry: usize, argument: usize, priority: u32, out: usize): HRESULT {
+export function createProgramThread(
+  process: Process,
+  entry: usize,
+  argument: usize,
+  priority: u32,
+  out: usize,
+): HRESULT {
   if (priority >= PRIORITIES || (process.ownSpace && entry >= USER_END)) return E_INVALIDARG;
   const result = startProcessThread(process, entry, argument, priority, false, out);
-  if (result < 0 && load<usize>(out) != 0) {
+  if (result < 0 && load<usize>(out) !== 0) {
     changetype<ThreadObject>(load<usize>(out)).release();
     store<usize>(out, 0);
   }
