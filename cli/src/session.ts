@@ -17,8 +17,8 @@ export type MachineEnd =
   | { readonly reason: "shutdown" }
   | { readonly reason: "halted" };
 
-/** What a slice ended with: at its cycle, waiting for input with nothing else scheduled, or for good. */
-export type SliceResult = { readonly reason: "cycle" } | { readonly reason: "waiting" } | MachineEnd;
+/** What a slice ended with: before the end of the run, waiting for input with nothing else scheduled, or for good. */
+export type SliceResult = { readonly reason: "cycle" | "stopped" | "breakpoint" | "waiting" } | MachineEnd;
 
 /** What the session needs of a machine. */
 export interface SessionMachine {
@@ -124,7 +124,9 @@ export class Session {
     const result = this.#machine.run(this.#machine.cycle + length);
     this.#deliverOutput();
     switch (result.reason) {
-      case "cycle": {
+      case "cycle":
+      case "stopped":
+      case "breakpoint": {
         const idle = this.#machine.idleCycles > idleBefore;
         await (this.#inputOpen && idle ? this.#holdBack() : this.#turn());
         return undefined;

@@ -196,7 +196,7 @@ export class InterruptControllers implements BytePortDevice, StatefulDevice {
     return {
       set: (high) => {
         chip.setPin(irq & 7, high);
-        this.#update();
+        this.drive();
       },
     };
   }
@@ -218,11 +218,12 @@ export class InterruptControllers implements BytePortDevice, StatefulDevice {
       // The slave drops its output between two requests; the master, edge-triggered there, must see that.
       master.setPin(CASCADE, false);
     }
-    this.#update();
+    this.drive();
     return vector;
   }
 
-  #update(): void {
+  /** Puts the pair's output on the processor's wire. */
+  drive(): void {
     const [master, slave] = this.#chips;
     master.setPin(CASCADE, slave.pending() >= 0);
     this.#output(master.pending() >= 0);
@@ -235,7 +236,7 @@ export class InterruptControllers implements BytePortDevice, StatefulDevice {
       // A poll is the acknowledge cycle by software: bit 7 tells whether there was a request.
       chip.poll = false;
       const { input, spurious } = chip.acknowledge();
-      this.#update();
+      this.drive();
       return spurious ? 0 : 0x80 | input;
     }
     if (port & 1) return chip.mask;
@@ -253,7 +254,7 @@ export class InterruptControllers implements BytePortDevice, StatefulDevice {
       if (port & 1) chip.writeData(value);
       else chip.writeCommand(value);
     }
-    this.#update();
+    this.drive();
   }
 
   state(): DeviceState {

@@ -1,0 +1,262 @@
+/**
+ * The set-top box: a 75 MHz Pentium on a PC board with the devices that QEMU's `pc` also has, so that one image boots on both, and
+ * our monitor port.
+ *
+ *   physical memory                               interrupt lines
+ *   0x00000000  RAM, `memory` bytes               0  timer counter 0
+ *   0x000a0000    … of it: VGA memory, 128 KB     1  keyboard controller
+ *   0x000c0000    … of it: shadow RAM, zero       4  first serial port
+ *   above RAM   empty: all ones                   8  real-time clock
+ *
+ * The hole below 1 MB is ordinary RAM here, which the memory map reserves: VGA text memory is plain device memory that the host
+ * reads, and firmware ROM is shadow RAM that nobody protects.
+ *
+ * Invariants: A20 is open. Nothing outside `serialInput` and `keyInput` brings host data in, and both take effect in
+ * the cycle in which they are called, so equal calls at equal cycles give equal runs.
+ */
+
+import { EventClock } from "../clock.ts";
+import type { Bus } from "../contract.ts";
+import { DEBUG_CONSOLE_PORT, DebugConsole } from "../devices/debug-console.ts";
+import { DebugExit } from "../devices/debug-exit.ts";
+import { IntervalTimer } from "../devices/i8254.ts";
+import { InterruptControllers } from "../devices/i8259.ts";
+import { KeyboardController } from "../devices/keyboard-controller.ts";
+import { MONITOR_PORT, MONITOR_PORTS, MonitorPort, type PhaseMark } from "../devices/monitor.ts";
+import { hostBridge, isaBridge, PciConfiguration, powerManagement } from "../devices/pci.ts";
+import { type AccessSize, allOnes, type DeviceState, PortMap } from "../devices/ports.ts";
+import { RealTimeClock } from "../devices/real-time-clock.ts";
+import { POWER_PORT, PowerManagement, SystemPorts } from "../devices/system-ports.ts";
+import { Uart16550 } from "../devices/uart16550.ts";
+import { VgaText } from "../devices/vga-text.ts";
+import { Pentium } from "../i386/pentium.ts";
+import type { ProcessorStatistics } from "../i386/statistics.ts";
+import { initialiseAsFirmware } from "./firmware.ts";
+import { layOutMultiboot, MULTIBOOT_MAGIC, type MultibootModule } from "./multiboot.ts";
+import { StateHash } from "./state-hash.ts";
+
+const DEFAULT_MEMORY = 16 * 2 ** 20;
+const FREQUENCY = 75_000_000;
+/** isa-debug-exit as the kernels of QEMU's users expect it. */
+const DEBUG_EXIT_PORT = 0xf4;
+
+export interface PentiumPcOptions {
+  /** Bytes of RAM, a multiple of 4096, at least 2 MB. Default 16 MB. */
+  readonly memory?: number;
+  /** Cycles in a second. Default 75 MHz. */
+  readonly frequency?: number;
+  /** Pace of the serial line, see `Uart16550`. */
+  readonly serialPace?: "fast" | "divisor";
+  /** Gets each byte that the guest sends through the first serial port. */
+  readonly serialOutput?: (byte: number) => void;
+  /** Gets each byte that the guest writes to port 0xe9. */
+  readonly debugOutput?: (byte: number) => void;
+}
+
+/** Why the machine will not go on. */
+export type PcEnd =
+  | { readonly reason: "exit"; readonly status: number; readonly device: "debug-exit" | "monitor" }
+  | { readonly reason: "power-off" }
+  | { readonly reason: "reset" }
+  | { readonly reason: "shutdown" }
+  /** HLT with interrupts off. */
+  | { readonly reason: "halted" };
+
+/** Why `run` returned; "waiting" is HLT with interrupts on and nothing scheduled: only input can wake the guest. */
+export type PcStop = { readonly reason: "cycle" | "waiting" | "breakpoint" | "stopped" } | PcEnd;
+
+export interface PcStatistics extends ProcessorStatistics {
+  readonly model: string;
+  readonly frequency: number;
+  readonly memory: number;
+  readonly marks: readonly PhaseMark[];
+}
+
+export interface LoadOptions {
+  readonly modules?: readonly MultibootModule[];
+  /** What the kernel finds as its command line, whole. */
+  readonly commandLine?: string;
+}
+
+export class PentiumPc {
+  readonly frequency: number;
+  readonly memory: ArrayBuffer;
+  readonly processor: Pentium;
+  readonly vga: VgaText;
+  /** Phases that the guest has marked through the monitor port. */
+  readonly marks: PhaseMark[] = [];
+  /** Set when the run is over. */
+  end: PcEnd | undefined;
+
+  readonly #clock: EventClock;
+  readonly #interrupts: InterruptControllers;
+  readonly #serial: Uart16550;
+  readonly #keyboard: KeyboardController;
+  /** Everything that has state, in a fixed order. */
+  readonly #devices: ReadonlyArray<readonly [name: string, device: { state(): DeviceState }]>;
+
+  constructor(options: PentiumPcOptions = {}) {
+    const memory = options.memory ?? DEFAULT_MEMORY;
+    if (memory < 2 * 2 ** 20 || memory % 4096 !== 0 || memory >= 2 ** 32) {
+      throw new RangeError(`memory of ${memory} bytes: it must be a multiple of 4096, 2 MB to 4 GB`);
+    }
+    this.frequency = options.frequency ?? FREQUENCY;
+    this.memory = new ArrayBuffer(memory);
+    this.#clock = new EventClock(this.frequency);
+    const clock = this.#clock;
+
+    const interrupts = new InterruptControllers((high) => {
+      this.processor.interruptLine = high;
+    });
+    this.#interrupts = interrupts;
+    const ports = new PortMap();
+    const bus: Bus = {
+      memory: this.memory,
+      readPhysical: (_address: number, size: AccessSize) => allOnes(size),
+      writePhysical: () => {},
+      readPort: (port, size) => ports.read(port, size),
+      writePort: (port, size, value) => ports.write(port, size, value),
+      acknowledgeInterrupt: () => interrupts.acknowledge(),
+    };
+    this.processor = new Pentium(bus, clock);
+
+    const finish = (end: PcEnd) => this.#finish(end);
+    const reset = () => finish({ reason: "reset" });
+    const timer = new IntervalTimer(clock, interrupts.line(0));
+    const system = new SystemPorts(timer, reset);
+    const pci = new PciConfiguration(reset);
+    pci.attach(0, 0, hostBridge());
+    pci.attach(1, 0, isaBridge());
+    pci.attach(1, 3, powerManagement());
+    const power = new PowerManagement(() => finish({ reason: "power-off" }));
+    const clockChip = new RealTimeClock(clock, interrupts.line(8), memory);
+    const monitor = new MonitorPort(clock, {
+      mark: (mark) => this.marks.push(mark),
+      end: (status) => finish({ reason: "exit", status, device: "monitor" }),
+    });
+    this.#keyboard = new KeyboardController(interrupts.line(1), reset);
+    this.#serial = new Uart16550(
+      clock,
+      interrupts.line(4),
+      { output: options.serialOutput ?? (() => {}) },
+      { pace: options.serialPace ?? "fast" },
+    );
+    this.vga = new VgaText(clock, this.memory);
+
+    ports.connectBytes(0x20, 2, interrupts);
+    ports.connectBytes(0xa0, 2, interrupts);
+    ports.connectBytes(0x4d0, 2, interrupts);
+    ports.connectBytes(0x40, 4, timer);
+    ports.connectBytes(0x61, 1, system);
+    ports.connectBytes(0x80, 1, system);
+    ports.connectBytes(0x92, 1, system);
+    ports.connectBytes(0x60, 1, this.#keyboard);
+    ports.connectBytes(0x64, 1, this.#keyboard);
+    ports.connectBytes(0x70, 2, clockChip);
+    ports.connectBytes(0x3c0, 0x20, this.vga);
+    ports.connectBytes(0x3f8, 8, this.#serial);
+    ports.connectBytes(DEBUG_CONSOLE_PORT, 1, new DebugConsole(options.debugOutput ?? (() => {})));
+    ports.connect(
+      DEBUG_EXIT_PORT,
+      4,
+      new DebugExit((status) => finish({ reason: "exit", status, device: "debug-exit" })),
+    );
+    ports.connect(POWER_PORT, 8, power);
+    ports.connect(0xcf8, 8, pci);
+    ports.connect(MONITOR_PORT, MONITOR_PORTS, monitor);
+    initialiseAsFirmware(ports);
+    this.#devices = [
+      ["interrupts", interrupts],
+      ["timer", timer],
+      ["serial", this.#serial],
+      ["keyboard", this.#keyboard],
+      ["clock", clockChip],
+      ["system", system],
+      ["power", power],
+      ["pci", pci],
+      ["vga", this.vga],
+      ["monitor", monitor],
+    ];
+  }
+
+  #finish(end: PcEnd): void {
+    this.end ??= end;
+    this.processor.stop();
+  }
+
+  /** Puts the kernel and its modules into memory and the processor at its entry. Throws `MultibootError`. */
+  loadMultiboot(kernel: Uint8Array, options: LoadOptions = {}): void {
+    const image = layOutMultiboot(kernel, {
+      memory: this.memory.byteLength,
+      modules: options.modules ?? [],
+      commandLine: options.commandLine ?? "",
+    });
+    const ram = new Uint8Array(this.memory);
+    for (const { address, size } of image.zeroed) ram.fill(0, address, address + size);
+    for (const { address, bytes } of image.pieces) ram.set(bytes, address);
+    this.processor.enterFlat(image.entry, { eax: MULTIBOOT_MAGIC, ebx: image.information });
+    this.#interrupts.drive();
+  }
+
+  get cycle(): number {
+    return this.#clock.now;
+  }
+
+  get instructions(): number {
+    return this.processor.instructions;
+  }
+
+  /** Cycles spent in HLT. */
+  get idleCycles(): number {
+    return this.processor.statistics().cyclesIdle;
+  }
+
+  /** Runs to `untilCycle`, or to an earlier reason. After an end it returns that end again. */
+  run(untilCycle: number): PcStop {
+    if (this.end) return this.end;
+    const reason = this.processor.run(untilCycle);
+    if (this.end) return this.end;
+    switch (reason) {
+      case "shutdown":
+        this.end = { reason: "shutdown" };
+        return this.end;
+      case "halted":
+        if (this.processor.interruptsEnabled) return { reason: "waiting" };
+        this.end = { reason: "halted" };
+        return this.end;
+      default:
+        return { reason };
+    }
+  }
+
+  /** Bytes that arrive at the first serial port, from this cycle on, at the line's pace. */
+  serialInput(bytes: Iterable<number>): void {
+    this.#serial.input(bytes);
+  }
+
+  /** Scan codes (set 1) that arrive at the keyboard controller in this cycle. */
+  keyInput(scanCodes: Iterable<number>): void {
+    this.#keyboard.input(scanCodes);
+  }
+
+  statistics(): PcStatistics {
+    return {
+      model: this.processor.cycleModel.name,
+      frequency: this.frequency,
+      memory: this.memory.byteLength,
+      ...this.processor.statistics(),
+      marks: this.marks,
+    };
+  }
+
+  /** Fingerprint of processor, memory and devices: equal for equal runs. */
+  stateHash(): string {
+    const hash = new StateHash();
+    for (const [name, device] of this.#devices) hash.value(name).value(device.state());
+    return hash
+      .value([this.cycle, this.instructions])
+      .words(this.processor.stateWords())
+      .words(new Int32Array(this.memory))
+      .digest();
+  }
+}
