@@ -9,9 +9,9 @@ import { StandardInput, StandardOutput } from "./standard-streams.ts";
 
 export interface MachineRunOptions {
   /** "FILE arguments" each; the kernel sees the whole string, as with QEMU. */
-  readonly module: readonly string[];
+  readonly module?: readonly string[];
   readonly memory: string;
-  readonly append: string;
+  readonly append?: string;
   readonly stats?: string;
   readonly debugConsole?: string;
 }
@@ -66,7 +66,7 @@ export async function runOnStandardStreams(
 export async function runMachine(kernelPath: string, options: MachineRunOptions): Promise<number> {
   const memory = parseMemorySize(options.memory);
   const kernel = readInputFile(kernelPath, "kernel");
-  const modules = options.module.map((text): MultibootModule => {
+  const modules = (options.module ?? []).map((text): MultibootModule => {
     const [path] = text.trim().split(/\s+/);
     if (!path) throw new UserError("--module needs a file name", { exitCode: 2 });
     return { commandLine: text.trim(), bytes: readInputFile(path, "module") };

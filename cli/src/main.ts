@@ -52,16 +52,17 @@ function exitCodeOf(error: CommanderError): number {
 async function runProgram(argv: readonly string[]): Promise<number> {
   const program = createProgram();
   const words = argv.slice(2);
-  const first = words.find((word) => !word.startsWith("-"));
+  const [first, second] = words.filter((word) => !word.startsWith("-"));
   const names = commandNames();
-  const wantsHelp = first === undefined || first === "help";
-  if (!wantsHelp && !names.includes(first)) {
-    const suggestion = nearest(first, names);
+  const called = first === "help" ? second : first;
+  if (called !== undefined && called !== "help" && !names.includes(called)) {
+    const suggestion = nearest(called, names);
     throw new UsageError(
-      `no command '${first}'.${suggestion ? ` Did you mean '${suggestion}'?` : ""} 'rialto help' lists the commands.`,
+      `no command '${called}'.${suggestion ? ` Did you mean '${suggestion}'?` : ""} 'rialto help' lists the commands.`,
     );
   }
-  for (const name of wantsHelp ? names : [first]) await registerCommand(program, name);
+  const wantsAll = first === undefined || first === "help";
+  for (const name of wantsAll ? names : [first]) await registerCommand(program, name);
   for (const command of program.commands) command.exitOverride().configureOutput({ outputError: () => {} });
   if (words.length === 0) {
     program.outputHelp();
@@ -72,18 +73,27 @@ async function runProgram(argv: readonly string[]): Promise<number> {
 }
 
 export async function main(argv: readonly string[]): Promise<void> {
+  // Whoever read our output has gone (`rialto … | head`): nothing is left to say, to nobody.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    process.exitCode ??= 141;
+  });
   try {
     process.exitCode = await runProgram(argv);
   } catch (error) {
-    process.exitCode = report(error);
+    process.exitCode = report(
+      error,
+      argv.slice(2).find((word) => !word.startsWith("-")),
+    );
   }
 }
 
 /** Prints what the user needs to know and returns the exit code. */
-function report(error: unknown): number {
+function report(error: unknown, command: string | undefined): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0;
-    process.stderr.write(`rialto: ${error.message.replace(/^error: /, "")}\n`);
+    const hint = command === undefined ? "" : `\nTry 'rialto ${command} --help'.`;
+    process.stderr.write(`rialto: ${error.message.replace(/^error: /, "")}${hint}\n`);
     return exitCodeOf(error);
   }
   if (error instanceof UserError) {

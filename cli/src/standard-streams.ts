@@ -69,7 +69,8 @@ export class StandardInput implements SessionInput {
       stdin.off("error", onEnd);
       if (this.isTerminal) stdin.setRawMode(false);
       stdin.pause();
-      stdin.unref();
+      // A character device such as /dev/null is read as a file, which keeps no process alive.
+      if ("unref" in stdin) stdin.unref();
     };
   }
 

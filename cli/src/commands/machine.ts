@@ -4,9 +4,9 @@
 import type { Command } from "commander";
 
 interface MachineFlags {
-  readonly module: readonly string[];
+  readonly module?: readonly string[];
   readonly memory: string;
-  readonly append: string;
+  readonly append?: string;
   readonly stats?: string;
   readonly debugConsole?: string;
 }
@@ -21,15 +21,15 @@ Examples:
   rialto machine kernel.elf --module "disk.img archive" --module "lines.txt script"
 `;
 
-const collect = (value: string, values: readonly string[]): string[] => [...values, value];
+const collect = (value: string, values: readonly string[] = []): string[] => [...values, value];
 
 export function register(program: Command): void {
   program
     .command("machine <kernel>")
     .description("boot a multiboot kernel on the Pentium machine")
-    .option("--module <file-and-arguments>", "load a module with the kernel (repeatable)", collect, [])
+    .option("--module <file-and-arguments>", "load a module with the kernel (repeatable)", collect)
     .option("-m, --memory <size>", "size of RAM", "16M")
-    .option("--append <text>", "add to the kernel's command line", "")
+    .option("--append <text>", "add to the kernel's command line")
     .option("--stats <file>", "write counts of the run as JSON")
     .option("--debug-console <file>", "write what the guest sends to port 0xe9 ('-' is stderr)")
     .addHelpText("after", EXAMPLES)

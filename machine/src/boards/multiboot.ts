@@ -31,6 +31,7 @@ const AVAILABLE = 1;
 const RESERVED = 2;
 const LOW_MEMORY_END = 0x9fc00;
 const HOLE_START = 0xa0000;
+const VIDEO_END = 0xc0000;
 const HOLE_END = 0x100000;
 const PAGE = 4096;
 
@@ -193,9 +194,10 @@ function checkPlaces(segments: readonly Segment[], memory: number): void {
         `the kernel occupies ${hex(segment.address)} to ${hex(end)}, but the machine has ${memory / 2 ** 20} MB of memory: use more`,
       );
     }
-    if (segment.address < HOLE_END && end > HOLE_START) {
+    // Linkers often put file headers into the page below 1 MB: shadow RAM takes them, as on QEMU. Video memory is no place.
+    if (segment.address < VIDEO_END && end > HOLE_START) {
       throw new MultibootError(
-        `a kernel segment at ${hex(segment.address)} to ${hex(end)} overlaps device memory (${hex(HOLE_START)} to ${hex(HOLE_END)})`,
+        `a kernel segment at ${hex(segment.address)} to ${hex(end)} overlaps video memory (${hex(HOLE_START)} to ${hex(VIDEO_END)})`,
       );
     }
   }
