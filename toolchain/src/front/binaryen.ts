@@ -22,6 +22,7 @@ export interface WrappedModule {
   addGlobal(name: string, type: number, mutable: boolean, init: Expression): unknown;
   removeGlobal(name: string): void;
   addGlobalImport(internalName: string, module: string, base: string, type: number, mutable: boolean): void;
+  addGlobalExport(internalName: string, externalName: string): unknown;
   runPasses(passes: readonly string[]): void;
   validate(): number;
   emitBinary(sourceMapUrl: string): { readonly binary: Uint8Array; readonly sourceMap: string };

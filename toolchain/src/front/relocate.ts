@@ -23,6 +23,7 @@ import {
   functionNamePointer,
   globalAt,
   globalCount,
+  idOf,
   loadId,
   loadOffset,
   rewriteTree,
@@ -150,7 +151,7 @@ export function relocate(
     return name;
   };
 
-  for (const { name, init, mutable, type } of [...constantGlobals(module)]) {
+  for (const { name, init, mutable, type } of constantGlobals(module)) {
     const other = reference.globals.get(name);
     if (other === undefined) throw new BuildError(`global ${name} exists at one base only`);
     const base = classify(init, other, () => `global ${name}`, name);
@@ -158,6 +159,12 @@ export function relocate(
     module.removeGlobal(name);
     if (mutable) module.addGlobal(name, type, true, module.global.get(importFor(base), type));
     else module.addGlobalImport(name, relocationImport, base, binaryen.i32, false);
+  }
+
+  // Assembly and other contexts (interrupt handlers, other threads) read and write variables too: exported, they are not
+  // folded, whatever this image does with them. The exports end with this module.
+  for (const { name, mutable } of [...eachGlobal(module)]) {
+    if (mutable && !name.startsWith("~lib/")) module.addGlobalExport(name, `variable:${name}`);
   }
 
   const stackUsers: string[] = [];
@@ -284,14 +291,23 @@ function importedFunction(module: WrappedModule, from: string, base: string): nu
   return undefined;
 }
 
-function* constantGlobals(
-  module: WrappedModule,
-): Generator<{ name: string; init: number; mutable: boolean; type: number }> {
-  const found: { name: string; init: number; mutable: boolean; type: number }[] = [];
+interface GlobalVariable {
+  readonly name: string;
+  readonly type: number;
+  readonly mutable: boolean;
+  readonly init: Expression;
+}
+
+function* eachGlobal(module: WrappedModule): Generator<GlobalVariable> {
   for (let i = 0, n = globalCount(module.ptr); i < n; i++) {
     const info = binaryen.getGlobalInfo(globalAt(module.ptr, i));
-    if (info.module || info.type !== binaryen.i32 || !info.init) continue;
-    found.push({ name: info.name, init: valueOfI32(info.init), mutable: info.mutable, type: info.type });
+    if (!info.module && info.init) yield info;
   }
-  yield* found;
+}
+
+/** Globals that could hold an address, with the number they start as. */
+function constantGlobals(module: WrappedModule): GlobalVariable[] {
+  return [...eachGlobal(module)]
+    .filter((info) => info.type === binaryen.i32 && idOf(info.init) === constId)
+    .map((info) => ({ ...info, init: valueOfI32(info.init) }));
 }
