@@ -22,7 +22,7 @@ import { DebugExit } from "../devices/debug-exit.ts";
 import { IntervalTimer } from "../devices/i8254.ts";
 import { InterruptControllers } from "../devices/i8259.ts";
 import { KeyboardController } from "../devices/keyboard-controller.ts";
-import { MONITOR_PORT, MONITOR_PORTS, MonitorPort, type PhaseMark } from "../devices/monitor.ts";
+import { MONITOR_PORT, MONITOR_PORTS, MonitorPort } from "../devices/monitor.ts";
 import { hostBridge, isaBridge, PciConfiguration, powerManagement } from "../devices/pci.ts";
 import { type AccessSize, allOnes, type DeviceState, PortMap } from "../devices/ports.ts";
 import { RealTimeClock } from "../devices/real-time-clock.ts";
@@ -33,6 +33,7 @@ import { Pentium } from "../i386/pentium.ts";
 import type { ProcessorStatistics } from "../i386/statistics.ts";
 import { initialiseAsFirmware } from "./firmware.ts";
 import { layOutMultiboot, MULTIBOOT_MAGIC, type MultibootModule } from "./multiboot.ts";
+import { PhaseRecord, type RecordedPhase } from "./phases.ts";
 import { StateHash } from "./state-hash.ts";
 
 const DEFAULT_MEMORY = 16 * 2 ** 20;
@@ -69,7 +70,10 @@ export interface PcStatistics extends ProcessorStatistics {
   readonly model: string;
   readonly frequency: number;
   readonly memory: number;
-  readonly marks: readonly PhaseMark[];
+  /** Phases that the guest has marked. */
+  readonly phases: readonly RecordedPhase[];
+  /** The guest's own counters, as it last published them. */
+  readonly counters: Readonly<Record<string, number>>;
 }
 
 export interface LoadOptions {
@@ -83,8 +87,8 @@ export class PentiumPc {
   readonly memory: ArrayBuffer;
   readonly processor: Pentium;
   readonly vga: VgaText;
-  /** Phases that the guest has marked through the monitor port. */
-  readonly marks: PhaseMark[] = [];
+  /** What the guest has told through the monitor port. */
+  readonly phases: PhaseRecord;
   /** Set when the run is over. */
   end: PcEnd | undefined;
 
@@ -119,6 +123,7 @@ export class PentiumPc {
       acknowledgeInterrupt: () => interrupts.acknowledge(),
     };
     this.processor = new Pentium(bus, clock);
+    this.phases = new PhaseRecord(() => this.processor.statistics());
 
     const finish = (end: PcEnd) => this.#finish(end);
     const reset = () => finish({ reason: "reset" });
@@ -131,7 +136,9 @@ export class PentiumPc {
     const power = new PowerManagement(() => finish({ reason: "power-off" }));
     const clockChip = new RealTimeClock(clock, interrupts.line(8), memory);
     const monitor = new MonitorPort(clock, {
-      mark: (mark) => this.marks.push(mark),
+      mark: (mark) => this.phases.mark(mark),
+      counter: (name, value) => this.phases.counter(name, value),
+      resume: () => this.phases.resume(),
       end: (status) => finish({ reason: "exit", status, device: "monitor" }),
     });
     this.#keyboard = new KeyboardController(interrupts.line(1), reset);
@@ -245,7 +252,8 @@ export class PentiumPc {
       frequency: this.frequency,
       memory: this.memory.byteLength,
       ...this.processor.statistics(),
-      marks: this.marks,
+      phases: this.phases.phases,
+      counters: this.phases.counters,
     };
   }
 
