@@ -247,8 +247,7 @@ export function createControlHandlers(
       return locate(s[EIP]!);
     },
     iret(p) {
-      if (pool[p + SIZE] === 2) raise(Vector.UD);
-      traps.interruptReturn(next(p));
+      traps.interruptReturn(next(p), pool[p + SIZE]!);
       return locate(s[EIP]!);
     },
     bound(p) {

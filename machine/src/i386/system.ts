@@ -273,10 +273,14 @@ export function createSystemHandlers(
       return p + WORDS;
     },
     arpl(p) {
-      const destination = operands.modifyRm(p, 2) & 0xffff;
+      const destination = readRm(p, 2) & 0xffff;
       const source = operands.readRegister(pool[p + REG]!, 2) & 3;
       const raised = (destination & 3) < source;
-      if (raised) writeRm(p, 2, (destination & ~3) | source);
+      // Memory is written, and must be writable, only if the value changes.
+      if (raised) {
+        operands.modifyRm(p, 2);
+        writeRm(p, 2, (destination & ~3) | source);
+      }
       setZero(raised);
       return p + WORDS;
     },

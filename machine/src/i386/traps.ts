@@ -48,7 +48,8 @@ export interface Traps {
   /** Delivers `pendingFault` at `eip`, and what comes of it: a double fault, then shutdown. */
   deliverFault(eip: number): void;
   /** IRETD: EIP is set. `next` is the offset of the instruction behind it. */
-  interruptReturn(next: number): void;
+  /** `size`: bytes of each word of the frame, 4 or (IRETW) 2. */
+  interruptReturn(next: number, size: number): void;
   /** IRET and POPF share the rules about which flags may change. */
   writeFlags(value: number, mask: number): void;
 }
@@ -261,16 +262,20 @@ export function createTraps(
     tasks.switchTo(selector, descriptor, TaskSource.interruptReturn, next, flags.read());
   }
 
-  function interruptReturn(next: number): void {
+  function interruptReturn(next: number, size: number): void {
     if ((s[EFLAGS]! & NT) !== 0) {
       returnToTask(next);
       return;
     }
     const from = s[CPL]!;
     const top = s[ESP]!;
-    const target = memory.read32(SS, top);
-    const selector = memory.read32(SS, (top + 4) | 0) & 0xffff;
-    const image = memory.read32(SS, (top + 8) | 0);
+    const word = (index: number): number => {
+      const offset = (top + index * size) | 0;
+      return size === 2 ? memory.read16(SS, offset) : memory.read32(SS, offset);
+    };
+    const target = word(0);
+    const selector = word(1) & 0xffff;
+    const image = word(2);
     if ((selector & 0xfffc) === 0) raise(Vector.GP, 0);
     if (!segments.fetch(selector, codeDescriptor)) raise(Vector.GP, segments.code(selector));
     const rpl = selector & 3;
@@ -290,16 +295,17 @@ export function createTraps(
       ID |
       (from <= ioPrivilege ? IF : 0) |
       (from === 0 ? IOPL : 0);
+    const writable = size === 2 ? mask & 0xffff : mask;
 
     if (rpl === from) {
       if (target >>> 0 > limit) raise(Vector.GP, 0);
       high = segments.markAccessed(selector, high);
       core.countTransition(from, from);
       segments.set(CS, selector, low, high);
-      s[ESP] = top + 12;
+      s[ESP] = top + 3 * size;
     } else {
-      const newTop = memory.read32(SS, (top + 12) | 0);
-      const stackSelector = memory.read32(SS, (top + 16) | 0) & 0xffff;
+      const newTop = word(3);
+      const stackSelector = word(4) & 0xffff;
       segments.checkStack(stackSelector, rpl, Vector.GP, stackDescriptor);
       if (target >>> 0 > limit) raise(Vector.GP, 0);
       high = segments.markAccessed(selector, high);
@@ -313,7 +319,7 @@ export function createTraps(
       s[Slot.BUDGET] = s[Slot.BUDGET]! - (gateClocks.interruptReturnOuter - gateClocks.interruptReturnSame);
     }
     s[EIP] = target;
-    writeFlags(image, mask);
+    writeFlags(image, writable);
   }
 
   return { interrupt, deliverFault, interruptReturn, writeFlags };
