@@ -32,7 +32,7 @@ const sizeNames: Readonly<Record<number, string>> = {
 const hexadecimal = (value: number): string => (value < 10 ? String(value) : `0x${value.toString(16)}`);
 
 /** Bytes of the datum at a memory operand; 0 where the size is not the instruction's to say. */
-function datumSize(code: OperandCode, operandSize16: boolean): number {
+export function datumSize(code: OperandCode, operandSize16: boolean): number {
   switch (code) {
     case "Eb":
     case "Ob":
