@@ -127,8 +127,11 @@ describe("monitor port", () => {
     const clock = new FakeClock();
     const marks: PhaseMark[] = [];
     const ends: number[] = [];
+    const told: string[] = [];
     const monitor = new MonitorPort(clock, {
       mark: (mark) => marks.push(mark),
+      counter: (name, value) => told.push(`${name}=${value}`),
+      resume: () => told.push("resume"),
       end: (status) => ends.push(status),
     });
     expect(monitor.readPort(0x8e00, 4)).toBe(MONITOR_IDENTIFICATION);
@@ -144,6 +147,10 @@ describe("monitor port", () => {
       { cycle: clock.now, phase: 1, name: "boot" },
       { cycle: clock.now, phase: 2, name: "" },
     ]);
+    for (const byte of new TextEncoder().encode("threads")) monitor.writePort(0x8e0c, 4, byte);
+    monitor.writePort(0x8e14, 4, 0xffff_ffff);
+    monitor.writePort(0x8e18, 4, 0);
+    expect(told).toEqual(["threads=4294967295", "resume"]);
     monitor.writePort(0x8e08, 4, 0);
     expect(ends).toEqual([0]);
   });
