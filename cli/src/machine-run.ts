@@ -34,9 +34,23 @@ function openOutputFile(path: string, role: string): number {
   }
 }
 
+/** Counts by vector as an object that names only the vectors that occurred. */
+function byVector(counts: readonly number[]): Record<string, number> {
+  return Object.fromEntries(
+    counts.map((count, vector) => [`${vector}`, count] as const).filter(([, count]) => count > 0),
+  );
+}
+
 /** Writes the statistics of a run as one JSON object. */
 export function writeStatistics(descriptor: number, pc: PentiumPc): void {
-  writeFileSync(descriptor, `${JSON.stringify(pc.statistics(), null, 2)}\n`);
+  const { exceptions, softwareInterrupts, hardwareInterrupts, ...others } = pc.statistics();
+  const statistics = {
+    ...others,
+    exceptions: byVector(exceptions),
+    softwareInterrupts: byVector(softwareInterrupts),
+    hardwareInterrupts: byVector(hardwareInterrupts),
+  };
+  writeFileSync(descriptor, `${JSON.stringify(statistics, null, 2)}\n`);
   closeSync(descriptor);
 }
 
