@@ -396,7 +396,6 @@ class Emitter {
         a.emit("xor", registers32[2], registers32[2]);
         a.emit("jmp", done);
         a.place(divide);
-        a.emit("cdq");
         a.emit("idiv", x);
         a.place(done);
         return;

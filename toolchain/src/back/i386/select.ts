@@ -858,7 +858,8 @@ export class Selector {
     this.emit("mov", [register(EAX), this.useAny(x)]);
     const divisor = this.useRegisterOrMemory(y);
     if (i.operation === "remS" && y.operation !== "constant") {
-      this.emit("remainderSigned", [divisor], { reads: 1 << EAX, writes: pair });
+      this.emit("cdq", [], { reads: 1 << EAX, writes: 1 << EDX });
+      this.emit("remainderSigned", [divisor], { reads: pair, writes: pair });
     } else if (signed) {
       this.emit("cdq", [], { reads: 1 << EAX, writes: 1 << EDX });
       this.emit("idiv", [divisor], { reads: pair, writes: pair });

@@ -50,6 +50,8 @@ export interface TestModule {
   readonly functions: readonly TestFunction[];
   /** Function indices from table index 1 on. */
   readonly table?: readonly number[];
+  /** Initial memory. */
+  readonly data?: { readonly address: number; readonly bytes: Uint8Array };
 }
 
 const memoryPages = 16;
@@ -87,6 +89,10 @@ export function encodeModule(module: TestModule): Uint8Array {
     return [...unsigned(locals.length + f.body.length + 1), ...locals, ...f.body, 0x0b];
   });
   section(10, vector(bodies));
+  if (module.data) {
+    const { address, bytes } = module.data;
+    section(11, vector([[0, 0x41, ...signed(address), 0x0b, ...unsigned(bytes.length), ...bytes]]));
+  }
   const names = vector(module.functions.map((f, n) => [...unsigned(imports.length + n), ...text(f.name)]));
   section(0, [...text("name"), 1, ...unsigned(names.length), ...names]);
   return Uint8Array.from(out);
