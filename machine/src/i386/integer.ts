@@ -372,7 +372,10 @@ export function createIntegerHandlers(
       const isMemory = pool[p + RM]! < 0;
       const segment = pool[p + SEGMENT]!;
       let offset = isMemory ? address(p) : 0;
-      if (isMemory && fromRegister) offset = (offset + (index >> (size === 4 ? 5 : 4)) * size) | 0;
+      if (isMemory && fromRegister) {
+        offset = (offset + (index >> (size === 4 ? 5 : 4)) * size) | 0;
+        if ((pool[p + PREFIX]! & Prefix.ADDRESS_16) !== 0) offset &= 0xffff;
+      }
       let value: number;
       if (!isMemory) value = readRegister(pool[p + RM]!, size);
       else if (change === "none") value = operands.readMemory(segment, offset, size);
