@@ -4,11 +4,11 @@
  */
 import fc from "fast-check";
 import { expect, it } from "vitest";
+import { compareWithIced } from "../test/iced-oracle.ts";
 import { Assembler } from "./assembler.ts";
 import { type Form, findBranch, findForms, mnemonics, operandKind } from "./assembler-forms.ts";
 import * as asm from "./assembly.ts";
 import { disassemble } from "./disassembler.ts";
-import { compareWithIced } from "./iced-oracle.ts";
 import { instructions } from "./table.ts";
 
 const k = operandKind;

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { compareWithIced } from "../test/iced-oracle.ts";
 import { disassemble } from "./disassembler.ts";
-import { compareWithIced } from "./iced-oracle.ts";
 import type { Instruction } from "./instruction.ts";
 import { findInstruction, instructions, prefixKinds, undefinedInstruction } from "./table.ts";
 

@@ -5,7 +5,7 @@
  *
  * Interrupt gates, so that the harness runs with interrupts off; both 8259s masked, so that cases may run with IF set.
  */
-import { Assembler } from "../assembler.ts";
+import { Assembler } from "../../i386/assembler.ts";
 import {
   al,
   ax,
@@ -30,7 +30,7 @@ import {
   gs,
   ss,
   symbol,
-} from "../assembly.ts";
+} from "../../i386/assembly.ts";
 import type { InstructionCase } from "./case.ts";
 import * as layout from "./layout.ts";
 import { link } from "./link-harness.ts";

@@ -3,7 +3,7 @@
  * implied operands are dropped, and size words, which iced leaves out where a register tells the size.
  */
 import { Decoder, DecoderOptions, Formatter, FormatterSyntax, MemorySizeOptions } from "iced-x86";
-import { disassemble } from "./disassembler.ts";
+import { disassemble } from "../i386/disassembler.ts";
 
 const formatter = new Formatter(FormatterSyntax.Intel);
 formatter.hexPrefix = "0x";

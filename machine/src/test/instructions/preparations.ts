@@ -3,7 +3,7 @@
  * size, strings inside and across pages, stacks that hold a frame, selectors that load and that fault. Also which of their
  * results the manual leaves undefined beyond what the table says.
  */
-import { AC, AF, CF, DF, OF, PF, SF, ZF } from "../instruction.ts";
+import { AC, AF, CF, DF, OF, PF, SF, ZF } from "../../i386/instruction.ts";
 import type { CaseBuilder } from "./builder.ts";
 import * as layout from "./layout.ts";
 
@@ -93,10 +93,6 @@ const string: Preparation = (b) => {
   };
   b.registers[ESI] = place();
   b.registers[EDI] = random.chance(1, 5) ? b.registers[ESI]! + random.below(16) - 8 : place();
-  // Which operand of CMPS faults first is not defined.
-  if (b.row.operation === "cmps" && b.registers[ESI]! > layout.WINDOW_A + 400) {
-    b.registers[EDI] = layout.WINDOW_A + 200 + random.below(120);
-  }
   if (repeated(b)) {
     // With a count of zero, whether the privilege of a port is checked differs between processors.
     const ports = /^(ins|outs)$/.test(b.row.operation);
@@ -160,7 +156,8 @@ const farPointer = (b: CaseBuilder, offset: number, selector: number): void => {
 };
 
 const indirect: Preparation = (b, slot) => {
-  if (b.random.chance(7, 8)) b.setDatum(b.branchTarget(slot, 8));
+  // ESP always holds a good target: what lies on the stack is not code.
+  if (b.random.chance(7, 8) || b.chooseRm() === ESP) b.setDatum(b.branchTarget(slot, 8));
 };
 
 const segmentLoad: Preparation = (b) => {

@@ -3,7 +3,7 @@
  * What is compared: all registers, defined flags, segment registers, memory, exception vector, error code, CR2.
  */
 import { describe, expect, it } from "vitest";
-import { instructions } from "../table.ts";
+import { instructions } from "../../i386/table.ts";
 import { differences, type InstructionCase } from "./case.ts";
 import { generateFloatingPointCases } from "./floating-point-cases.ts";
 import { generateCases, isUserRow } from "./generate.ts";

@@ -1,5 +1,5 @@
 /** Places assembled code at an address: all its symbols are its own. */
-import type { AssembledCode } from "../assembly.ts";
+import type { AssembledCode } from "../../i386/assembly.ts";
 
 export interface LinkedCode {
   readonly bytes: Uint8Array;

@@ -2,8 +2,8 @@
  * Builds one case: chooses registers, an address form that leads to a chosen place, immediates, and encodes the row itself (the
  * assembler would only choose its shortest form). What single operations need beyond that is in `preparations.ts`.
  */
-import { datumSize, disassemble } from "../disassembler.ts";
-import { type Instruction, OF, type OperandCode } from "../instruction.ts";
+import { datumSize, disassemble } from "../../i386/disassembler.ts";
+import { type Instruction, OF, type OperandCode } from "../../i386/instruction.ts";
 import type { InstructionCase } from "./case.ts";
 import * as layout from "./layout.ts";
 import type { Random } from "./random.ts";

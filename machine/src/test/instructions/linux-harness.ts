@@ -5,8 +5,8 @@
  * windows as the result, writes the next case into windows and context, and returns into it. After the last one it
  * writes all results to standard output.
  */
-import { Assembler } from "../assembler.ts";
-import { al, dword, eax, ebx, ecx, edi, edx, esi, esp, memory, symbol } from "../assembly.ts";
+import { Assembler } from "../../i386/assembler.ts";
+import { al, dword, eax, ebx, ecx, edi, edx, esi, esp, memory, symbol } from "../../i386/assembly.ts";
 import { type InstructionCase, packCases } from "./case.ts";
 import * as layout from "./layout.ts";
 import { link } from "./link-harness.ts";

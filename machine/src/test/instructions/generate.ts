@@ -3,8 +3,8 @@
  * form, with prefixes that mean something and some that are refused. The number of the row seeds its cases, so that they
  * do not change when other rows do.
  */
-import type { Instruction } from "../instruction.ts";
-import { instructions } from "../table.ts";
+import type { Instruction } from "../../i386/instruction.ts";
+import { instructions } from "../../i386/table.ts";
 import { CaseBuilder, type Form } from "./builder.ts";
 import { type InstructionCase, slotAddress } from "./case.ts";
 import { preparations } from "./preparations.ts";
@@ -81,14 +81,15 @@ function forms(row: Instruction): (Form & { readonly repetitions: number })[] {
   return list;
 }
 
-/** `wanted` leaves cases out: their neighbours do not change, but for the addresses of their slots. */
+/** `wanted` leaves cases out: their neighbours do not change, but for the addresses of their slots. `seed` makes other cases. */
 export function generateCases(
   wanted: (row: Instruction, form: Form) => boolean = () => true,
+  seed = 0,
 ): InstructionCase[] {
   const cases: InstructionCase[] = [];
   for (const row of instructions) {
     if (!isUserRow(row)) continue;
-    const random = new Random(row.number);
+    const random = new Random(row.number + seed * instructions.length);
     for (const form of forms(row)) {
       for (let i = 0; i < form.repetitions && wanted(row, form); i++) {
         const slot = slotAddress(cases.length);
