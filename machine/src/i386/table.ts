@@ -5,6 +5,7 @@
  *
  * The map has one entry for every opcode and ModR/M byte, so that a decoder needs one load: entries of opcodes without
  * ModR/M are the same for all 256. Entry 0 is the undefined opcode (#UD). Prefixes are not instructions: `prefixKinds`.
+ * Clocks and pairing are the manual's as far as known; they have not been compared with a printed copy entry by entry.
  * Absent because a Pentium has not got them: CMOV, FCOMI, SYSENTER, RDPMC, UD1, PREFETCH, MMX; RSM, as there is no SMM.
  */
 import type { Instruction } from "./instruction.ts";
