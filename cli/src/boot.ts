@@ -3,15 +3,15 @@
  * bytes go to both, so the console's text must be the same too.
  */
 import { spawn } from "node:child_process";
-import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PentiumPc } from "@rialto/machine/boards/pentium-pc.ts";
 import { extendArchive } from "@rialto/toolchain/build/system.ts";
 import { type ArchiveFile, readArchive } from "@rialto/toolchain/link/archive.ts";
 import { buildSystemReporting } from "./build-system.ts";
-import { fileErrorReason, UserError } from "./errors.ts";
-import { writeStatistics } from "./machine-run.ts";
+import { UserError } from "./errors.ts";
+import { openOutputFile } from "./machine-run.ts";
 import {
   describeEnd,
   type InputListener,
@@ -20,6 +20,7 @@ import {
   type SessionOutput,
 } from "./session.ts";
 import { NoInput, StandardInput, StandardOutput } from "./standard-streams.ts";
+import { writeStatistics } from "./statistics-file.ts";
 
 export type BootHost = "rialto" | "qemu";
 
@@ -35,6 +36,22 @@ export interface BootRequest {
   readonly stats?: string | undefined;
   /** Files put into the boot archive besides the built ones. */
   readonly files?: readonly ArchiveFile[];
+  /** What feeds the guest's console: our standard input, or nothing. By default nothing when there is a script. */
+  readonly input?: "console" | "none";
+  /** Ends the run; its reason is an `Interruption`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Why a run was ended from outside, and the exit status that this gives. */
+export interface Interruption {
+  readonly what: string;
+  readonly status: number;
+}
+
+export interface BootOutcome {
+  readonly status: number;
+  /** How it ended, when there is something to say about that. */
+  readonly message?: string | undefined;
 }
 
 /** What boots: read once, given to either machine. */
@@ -72,12 +89,16 @@ function guestStatus(status: number): number {
   return status & 1 ? status >> 1 : status;
 }
 
+function inputOf(request: BootRequest): "console" | "none" {
+  return request.input ?? (request.script === undefined ? "console" : "none");
+}
+
 /** Boots on our machine with the given streams. */
 export async function bootMachine(
   request: BootRequest,
-  input: SessionInput,
   output: (quit: () => void) => SessionOutput,
-): Promise<{ readonly status: number; readonly pc: PentiumPc; readonly message?: string }> {
+  input: SessionInput = inputOf(request) === "console" ? new ConsoleInput() : new NoInput(),
+): Promise<BootOutcome & { readonly pc: PentiumPc }> {
   const image = await prepare(request);
   let session: Session | undefined;
   const pc = new PentiumPc({
@@ -100,37 +121,36 @@ export async function bootMachine(
   const terminated = () => running.quit("terminated", 143);
   process.on("SIGINT", interrupted);
   process.on("SIGTERM", terminated);
+  const aborted = () => {
+    const { what, status }: Interruption = request.signal!.reason;
+    running.quit(what, status);
+  };
+  request.signal?.addEventListener("abort", aborted);
   try {
     const end = await session.run();
     const { status, message } = describeEnd(end);
-    return {
-      status: end.reason === "exit" ? guestStatus(status) : status,
-      pc,
-      ...(message === undefined ? {} : { message }),
-    };
+    const fromDebugExit = end.reason === "exit" && end.device === "debug-exit";
+    return { status: fromDebugExit ? guestStatus(status) : status, pc, message };
   } finally {
+    request.signal?.removeEventListener("abort", aborted);
     process.off("SIGINT", interrupted);
     process.off("SIGTERM", terminated);
   }
 }
 
 async function bootOnRialto(request: BootRequest): Promise<number> {
-  let stats: number | undefined;
-  try {
-    if (request.stats !== undefined) stats = openSync(request.stats, "w");
-  } catch (error) {
-    throw new UserError(`cannot write statistics ${request.stats}: ${fileErrorReason(error)}`, {
-      cause: error,
-    });
-  }
-  const input = request.script === undefined ? new ConsoleInput() : new NoInput();
-  const { status, pc, message } = await bootMachine(request, input, (quit) => new StandardOutput(quit));
+  const stats = request.stats === undefined ? undefined : openOutputFile(request.stats, "statistics");
+  const { status, pc, message } = await bootMachine(request, (quit) => new StandardOutput(quit));
   if (message) process.stderr.write(`rialto: ${message}\n`);
-  if (stats !== undefined) writeStatistics(stats, pc);
+  if (stats !== undefined) writeStatistics(stats, pc.statistics());
   return status;
 }
 
-async function bootOnQemu(request: BootRequest): Promise<number> {
+/** Boots on QEMU; its console goes to `output`, or to our standard output. */
+export async function bootQemu(
+  request: BootRequest,
+  output?: (bytes: Uint8Array) => void,
+): Promise<BootOutcome> {
   if (request.stats !== undefined) throw new UserError("--stats needs our own machine: leave --on qemu out");
   const image = await prepare(request);
   const folder = mkdtempSync(join(tmpdir(), "rialto-"));
@@ -150,8 +170,17 @@ async function bootOnQemu(request: BootRequest): Promise<number> {
         ...["-m", memory, "-display", "none", "-serial", "stdio", "-no-reboot", "-net", "none"],
         ...["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"],
       ],
-      { stdio: [request.script === undefined ? "inherit" : "ignore", "inherit", "inherit"] },
+      {
+        stdio: [
+          inputOf(request) === "console" ? "inherit" : "ignore",
+          output ? "pipe" : "inherit",
+          "inherit",
+        ],
+      },
     );
+    child.stdout?.on("data", (bytes: Uint8Array) => output?.(bytes));
+    const aborted = () => child.kill("SIGKILL");
+    request.signal?.addEventListener("abort", aborted);
     const status = await new Promise<number>((resolve, reject) => {
       child.on("error", (error) => {
         const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
@@ -160,15 +189,20 @@ async function bootOnQemu(request: BootRequest): Promise<number> {
           : `cannot start qemu-system-i386: ${error.message}`;
         reject(new UserError(what, { cause: error }));
       });
-      child.on("exit", (code, signal) => resolve(signal ? 128 : (code ?? 1)));
+      child.on("close", (code, signal) => resolve(signal ? 128 : (code ?? 1)));
     });
-    return guestStatus(status);
+    request.signal?.removeEventListener("abort", aborted);
+    if (request.signal?.aborted) {
+      const { what, status }: Interruption = request.signal.reason;
+      return { status, message: what };
+    }
+    return { status: guestStatus(status) };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
 /** Boots as asked; resolves with the exit status. */
-export function boot(request: BootRequest): Promise<number> {
-  return request.on === "qemu" ? bootOnQemu(request) : bootOnRialto(request);
+export async function boot(request: BootRequest): Promise<number> {
+  return request.on === "qemu" ? (await bootQemu(request)).status : bootOnRialto(request);
 }

@@ -1,11 +1,12 @@
 /** What `rialto machine` does: reads the files, builds the board, runs a session on it, reports its end. */
-import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { openSync, readFileSync, writeSync } from "node:fs";
 import { MultibootError, type MultibootModule } from "@rialto/machine/boards/multiboot.ts";
 import { PentiumPc } from "@rialto/machine/boards/pentium-pc.ts";
 import { fileErrorReason, UserError } from "./errors.ts";
 import { describeEnd, Session } from "./session.ts";
 import { parseMemorySize } from "./sizes.ts";
 import { StandardInput, StandardOutput } from "./standard-streams.ts";
+import { writeStatistics } from "./statistics-file.ts";
 
 export interface MachineRunOptions {
   /** "FILE arguments" each; the kernel sees the whole string, as with QEMU. */
@@ -26,32 +27,12 @@ export function readInputFile(path: string, role: string): Uint8Array {
 }
 
 /** Opens the file for writing now, so that a wrong path is found before the run and not after it. */
-function openOutputFile(path: string, role: string): number {
+export function openOutputFile(path: string, role: string): number {
   try {
     return openSync(path, "w");
   } catch (error) {
     throw new UserError(`cannot write ${role} ${path}: ${fileErrorReason(error)}`, { cause: error });
   }
-}
-
-/** Counts by vector as an object that names only the vectors that occurred. */
-function byVector(counts: readonly number[]): Record<string, number> {
-  return Object.fromEntries(
-    counts.map((count, vector) => [`${vector}`, count] as const).filter(([, count]) => count > 0),
-  );
-}
-
-/** Writes the statistics of a run as one JSON object. */
-export function writeStatistics(descriptor: number, pc: PentiumPc): void {
-  const { exceptions, softwareInterrupts, hardwareInterrupts, ...others } = pc.statistics();
-  const statistics = {
-    ...others,
-    exceptions: byVector(exceptions),
-    softwareInterrupts: byVector(softwareInterrupts),
-    hardwareInterrupts: byVector(hardwareInterrupts),
-  };
-  writeFileSync(descriptor, `${JSON.stringify(statistics, null, 2)}\n`);
-  closeSync(descriptor);
 }
 
 /** Runs a loaded board on the process's standard streams until it ends; signals end it in order. */
@@ -113,6 +94,6 @@ export async function runMachine(kernelPath: string, options: MachineRunOptions)
     }
     return board;
   });
-  if (stats !== undefined) writeStatistics(stats, pc);
+  if (stats !== undefined) writeStatistics(stats, pc.statistics());
   return status;
 }
