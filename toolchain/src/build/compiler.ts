@@ -2,9 +2,7 @@
  * The real compiler behind a build: one image in this thread, several in worker threads, so that a second core halves the
  * time of a first start. Workers load TypeScript through tsx, like the process that starts them.
  */
-import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
-import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
 import { BuildError, type CodeObject } from "../contract.ts";
 import type { CompileAnswer, CompileFailure, CompileRequest } from "./compile-worker.ts";
@@ -34,12 +32,8 @@ class WorkerPool implements ImageCompiler {
   private readonly workers: Worker[] = [];
 
   constructor(root: string, size: number) {
-    const loader = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
     for (let index = 0; index < size; index++) {
-      const worker = new Worker(new URL("./compile-worker.ts", import.meta.url), {
-        workerData: { root },
-        execArgv: ["--import", loader],
-      });
+      const worker = new Worker(new URL("./worker-start.mjs", import.meta.url), { workerData: { root } });
       this.workers.push(worker);
       this.idle.push(worker);
     }

@@ -149,7 +149,9 @@ export class SourceReader {
   /** All files whose contents decide what the image becomes. */
   sourcesOf(image: ImageSource): string[] {
     const heap = image.kind === "kernel" ? "os/kernel/memory/heap.ts" : "os/lib/rt/heap.ts";
-    const starts = [...image.entries, ...image.assembly, join(this.root, heap)].filter((file) => existsSync(file));
+    const starts = [...image.entries, ...image.assembly, join(this.root, heap)].filter((file) =>
+      existsSync(file),
+    );
     const interfaces = join(this.root, "os", "interfaces");
     if (image.kind === "kernel" && existsSync(interfaces))
       starts.push(...filesBelow(interfaces).filter(isGuest));
