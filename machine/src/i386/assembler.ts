@@ -6,6 +6,8 @@
  * it; `finish` starts with every gap at its least length, lengthens branches that do not reach until none is left (they only ever
  * grow, so this ends), and copies the pieces together. Branches to symbols of this assembler need no fixup; all other
  * uses of symbols are fixups, with absolute addresses of labels expressed against the nearest symbol before them.
+ *
+ * Longer than most files here: encoding and relaxation share one private buffer, which a border between them would make public.
  */
 import {
   type BranchForm,
@@ -16,6 +18,7 @@ import {
   operandKey,
   operandKind,
 } from "./assembler-forms.ts";
+import { defaultSegment, immediateFits, kindOf, refusal } from "./assembler-operands.ts";
 import type {
   AssembledCode,
   AssemblyFixup,
@@ -70,67 +73,6 @@ interface Pending extends Place {
   readonly kind: "absolute32" | "relative32";
   readonly target: Label | SymbolOperand;
   readonly addend: number;
-}
-
-const memoryKinds: Readonly<Record<number, number>> = {
-  ...{ 0: operandKind.m0, 1: operandKind.m1, 2: operandKind.m2, 4: operandKind.m4 },
-  ...{ 6: operandKind.m6, 8: operandKind.m8, 10: operandKind.m10 },
-};
-
-function kindOf(operand: Operand | undefined): number {
-  if (operand === undefined) return operandKind.none;
-  if (typeof operand === "number") return operandKind.immediate;
-  switch (operand.kind) {
-    case "register":
-      return operandKind[operand.class];
-    case "memory":
-      return memoryKinds[operand.size]!;
-    case "symbol":
-      return operandKind.symbol;
-    case "label":
-      return operandKind.label;
-    case "far":
-      return operandKind.far;
-  }
-}
-
-/** Range of numbers that an immediate of so many bytes may state: signed or unsigned reading. */
-function immediateFits(value: number, size: number): boolean {
-  const range = 2 ** (8 * size);
-  return Number.isInteger(value) && value >= -range / 2 && value < range;
-}
-
-/** True when one sign-extended byte stands for the value at the operand size. */
-function signedByteFits(value: number, operandSize16: boolean): boolean {
-  if (!immediateFits(value, operandSize16 ? 2 : 4)) return false;
-  const extended = operandSize16 ? (value << 16) >> 16 : value | 0;
-  return extended >= -128 && extended <= 127;
-}
-
-/** Why a form that takes these kinds does not take these values; undefined when it does. */
-function refusal(form: Form, operands: readonly Operand[]): string | undefined {
-  for (let i = 0; i < form.operands.length; i++) {
-    const wanted = form.operands[i]!;
-    const given = operands[form.swapped ? 1 - i : i]!;
-    if (wanted.role === "immediate") {
-      if (typeof given === "number" && !immediateFits(given, wanted.size)) {
-        return `${given} does not fit in ${wanted.size * 8} bits`;
-      }
-    } else if (wanted.role === "signed8") {
-      if (!signedByteFits(given as number, form.operandSize16))
-        return `${given} does not fit in a signed byte`;
-    } else if (wanted.role === "fixed") {
-      const value = typeof given === "number" ? given : (given as Register).number;
-      if (value !== wanted.fixed) return `it must be ${wanted.code}`;
-    } else if (wanted.role === "moffs") {
-      const memory = given as MemoryOperand;
-      if (memory.base || memory.index) return "it takes an address without registers";
-    } else if (wanted.role === "reg" && wanted.code === "Sw") {
-      if ((given as Register).number === 1 && form.row.operands[0] === "Sw")
-        return "CS cannot be loaded by MOV";
-    }
-  }
-  return undefined;
 }
 
 export class Assembler {
@@ -577,12 +519,6 @@ export class Assembler {
     larger.set(this.buffer);
     this.buffer = larger;
   }
-}
-
-/** The segment register that an address uses without an override: SS (2) for a base of ESP, EBP or BP, else DS (3). */
-function defaultSegment(memory: MemoryOperand): number {
-  const names = [memory.base?.name, memory.base?.class === "r16" ? memory.index?.name : undefined];
-  return names.some((name) => name === "esp" || name === "ebp" || name === "bp") ? 2 : 3;
 }
 
 function nearestBefore(anchors: ReadonlyArray<readonly [string, number]>, offset: number) {

@@ -1,5 +1,5 @@
 /**
- * Every ring 3 instruction on our machine, compared with the host's own processor (a 32-bit Linux process), and a sample with QEMU.
+ * Every ring 3 instruction on our machine, compared with the host's own processor (a 32-bit Linux process).
  * What is compared: all registers, defined flags, segment registers, memory, exception vector, error code, CR2.
  */
 import { describe, expect, it } from "vitest";
@@ -9,8 +9,9 @@ import { generateFloatingPointCases } from "./floating-point-cases.ts";
 import { generateCases, isUserRow } from "./generate.ts";
 import { RESULT_SIZE } from "./layout.ts";
 import { readContext } from "./results.ts";
-import { hasQemu, runOnHost, runOnQemu } from "./run-case-programs.ts";
+import { runOnHost } from "./run-case-programs.ts";
 import { runOnPentiumPc } from "./run-on-pentium-pc.ts";
+import { summary } from "./summary.ts";
 
 const hostRuns = runOnHost(generateCases().slice(0, 1)) !== undefined;
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
@@ -22,17 +23,6 @@ function disagreements(cases: readonly InstructionCase[], ours: Uint8Array, thei
       ? []
       : [`case ${i}: ${test.text} (${hex(test.slot)}): ${found.slice(0, 8).join("; ")}`];
   });
-}
-
-function summary(name: string, cases: readonly InstructionCase[], results: Uint8Array): void {
-  const vectors = new Map<number, number>();
-  cases.forEach((_, i) => {
-    const { vector } = readContext(results, i * RESULT_SIZE);
-    vectors.set(vector, (vectors.get(vector) ?? 0) + 1);
-  });
-  const rows = new Set(cases.map((test) => test.row.number)).size;
-  const ends = [...vectors].sort((a, b) => a[0] - b[0]).map(([vector, count]) => `#${vector}: ${count}`);
-  console.log(`${name}: ${cases.length} cases of ${rows} rows; ended by vector ${ends.join(", ")}`);
 }
 
 describe.skipIf(!hostRuns)(
@@ -65,32 +55,6 @@ describe.skipIf(!hostRuns)(
     });
   },
 );
-
-/**
- * What QEMU leaves out, by its own reckoning: limits, types and null selectors of data segments; whether a fault of a read-modify-write
- * counts as a write (it reads first); undefined LOCKs (its translator fails); TEST's second encoding; flags that a faulting rotate
- * has changed; an ARPL that changes nothing still writes.
- */
-function qemuDiffers(test: InstructionCase, found: readonly string[]): boolean {
-  const faults = found[0]!.startsWith("error code") || test.row.operation.startsWith("rc");
-  return /[cf]s:/.test(test.text) || faults || test.row.alias || test.row.operation === "arpl";
-}
-
-describe.skipIf(!hasQemu())("compared with QEMU (skipped where it is not installed)", () => {
-  it("a sample of the integer instructions, its known gaps apart", () => {
-    const all = generateCases((_, form) => !form.prefixes.includes(0xf0));
-    const cases = generateCases((row, form) => row.number % 9 === 0 && !form.prefixes.includes(0xf0));
-    expect(cases.length).toBeGreaterThan(all.length / 20);
-    const qemu = runOnQemu(cases);
-    const ours = runOnPentiumPc(cases);
-    summary("QEMU sample", cases, qemu);
-    const found = cases.flatMap((test, i) => {
-      const list = differences(test, i, ours, qemu);
-      return list.length === 0 || qemuDiffers(test, list) ? [] : [`${test.text}: ${list.join("; ")}`];
-    });
-    expect(found).toEqual([]);
-  });
-});
 
 it("cases cover every row that ring 3 can run or is refused", () => {
   const covered = new Set(generateCases().map((test) => test.row.number));
