@@ -92,7 +92,7 @@ export function liveAtEnd(f: MachineFunction): Map<MachineBlock, Uint32Array> {
       const u = use[n];
       const d = def[n];
       for (let w = 0; w < words; w++) {
-        const value = u[w] | (out[w] & ~d[w]);
+        const value = (u[w] | (out[w] & ~d[w])) >>> 0;
         if (value !== into[w]) {
           into[w] = value;
           changed = true;
