@@ -4,7 +4,7 @@ import { dword, eax, symbol } from "@rialto/machine/i386/assembly.ts";
 import { describe, expect, it } from "vitest";
 import { assembledObject } from "../build/assembly.ts";
 import type { CodeObject, FrontModule } from "../contract.ts";
-import { linuxRunner, qemuRunner } from "./runners.ts";
+import { linuxRunner, pentiumRunner, qemuRunner } from "./runners.ts";
 
 function handWritten(body: (a: Assembler) => void): CodeObject {
   const a = new Assembler();
@@ -24,7 +24,7 @@ const works = handWritten((a) => {
 });
 const dies = handWritten((a) => a.emit("ud2"));
 
-for (const runner of [linuxRunner, qemuRunner]) {
+for (const runner of [pentiumRunner, linuxRunner, qemuRunner]) {
   describe(`${runner.name}${runner.unavailable ? ` (skipped: ${runner.unavailable})` : ""}`, () => {
     it.skipIf(runner.unavailable)("brings back the results", async () => {
       const outcome = await runner.run({ module, object: works, resultSize: 16 });

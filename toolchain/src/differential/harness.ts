@@ -3,7 +3,7 @@
  * Both set the floating-point unit up as the system does, run the module's initialiser and `runAll`, and hand the results out.
  */
 import { Assembler } from "@rialto/machine/i386/assembler.ts";
-import { al, dword, dx, eax, ebx, ecx, edx, esi, esp, symbol } from "@rialto/machine/i386/assembly.ts";
+import { al, dx, eax, ebx, ecx, edx, esi, esp, symbol } from "@rialto/machine/i386/assembly.ts";
 import { assembledObject } from "../build/assembly.ts";
 import type { CodeObject } from "../contract.ts";
 import { linkImage } from "../link/image.ts";
@@ -11,10 +11,8 @@ import { linkImage } from "../link/image.ts";
 /** 53-bit precision, round to nearest even, all exceptions masked: as the kernel starts every thread. */
 const CONTROL_WORD = 0x027f;
 const STACK_SIZE = 0x40000;
-export const DEBUG_EXIT_PORT = 0xf4;
-export const DEBUG_OUTPUT_PORT = 0xe9;
-/** Labels of the bare kernel whose words the host reads from the machine's memory. */
-export const RESULTS_ADDRESS = "resultsAddress";
+const DEBUG_EXIT_PORT = 0xf4;
+const DEBUG_OUTPUT_PORT = 0xe9;
 const LINUX_BASE = 0x08048000;
 const BARE_BASE = 0x00100000;
 
@@ -27,10 +25,7 @@ function emitRun(a: Assembler, object: CodeObject): void {
 }
 
 /** Stops through isa-debug-exit; results also go out byte by byte on the debug port, for emulators that we cannot look into. */
-export function bareKernel(
-  object: CodeObject,
-  resultSize: number,
-): { image: Uint8Array; resultsWord: number } {
+export function bareKernel(object: CodeObject, resultSize: number): Uint8Array {
   const a = new Assembler();
   a.label("start");
   a.emit("cli");
@@ -38,7 +33,6 @@ export function bareKernel(
   a.emit("and", esp, -16);
   emitRun(a, object);
   a.emit("call", symbol("results"));
-  a.emit("mov", dword({ displacement: symbol(RESULTS_ADDRESS) }), eax);
   a.emit("mov", esi, eax);
   a.emit("mov", ecx, resultSize);
   a.emit("mov", edx, DEBUG_OUTPUT_PORT);
@@ -50,10 +44,8 @@ export function bareKernel(
   a.label("stopped");
   a.emit("hlt");
   a.emit("jmp", symbol("stopped"));
-  a.label(RESULTS_ADDRESS);
-  a.dword(0);
   const entry = assembledObject("start.asm.ts", a.finish());
-  const linked = linkImage({
+  return linkImage({
     name: "differential",
     kind: "kernel",
     base: BARE_BASE,
@@ -61,8 +53,7 @@ export function bareKernel(
     physicalOffset: 0,
     objects: [object, entry],
     libraries: new Map(),
-  });
-  return { image: linked.bytes, resultsWord: linked.symbols.get(RESULTS_ADDRESS)! };
+  }).bytes;
 }
 
 /** Writes the results to standard output and exits. */
