@@ -1,11 +1,12 @@
 /** Flags that several commands that boot share, turned into a request. */
 import type { BootHost } from "./boot.ts";
-import { UsageError } from "./errors.ts";
+import { UsageError, UserError } from "./errors.ts";
+import type { Place } from "./guest-run.ts";
 import { readInputFile } from "./machine-run.ts";
 import { nearest } from "./nearest.ts";
 
 const HOSTS: readonly BootHost[] = ["rialto", "qemu"];
-const PLACES = ["kernel", "process"];
+const PLACES = ["kernel", "process"] as const;
 
 function oneOf<T extends string>(flag: string, value: string, known: readonly T[]): T {
   const found = known.find((name) => name === value);
@@ -20,10 +21,30 @@ export function parseHost(value: string): BootHost {
   return oneOf("--on", value, HOSTS);
 }
 
+export function parsePlace(value: string): Place {
+  return oneOf("--in", value, PLACES);
+}
+
 /** "kernel", "process" or "both". */
-export function parsePlaces(value: string): readonly string[] {
-  const place = oneOf("--in", value, [...PLACES, "both"]);
+export function parsePlaces(value: string): readonly Place[] {
+  const place = oneOf("--in", value, [...PLACES, "both"] as const);
   return place === "both" ? ["process", "kernel"] : [place];
+}
+
+/** The Pentium board is the one that exists; the R3000's name is known already. */
+export function checkBoard(value: string): void {
+  if (oneOf("--board", value, ["pentium", "r3000"]) === "r3000") {
+    throw new UserError("--board r3000: not there yet. The Pentium board is (--board pentium).");
+  }
+}
+
+export function parseSeconds(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const seconds = Number(value);
+  if (!(seconds > 0 && seconds <= 86400)) {
+    throw new UsageError(`--timeout ${value}: it takes a number of seconds, up to 86400`);
+  }
+  return seconds;
 }
 
 function splitPair(flag: string, text: string): [string, string] {

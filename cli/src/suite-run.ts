@@ -1,0 +1,78 @@
+/** Runs the guest's test suite and reads its report. */
+import type { BootHost } from "./boot.ts";
+import { UsageError } from "./errors.ts";
+import { type GuestOutcome, type Place, reportEnd, runGuest } from "./guest-run.ts";
+import { nearest } from "./nearest.ts";
+
+/** Groups of os/tests/suite/main.ts. */
+export const SUITE_GROUPS = ["memory", "threads", "programs", "calls", "connections", "abuse"] as const;
+
+export interface SuiteRequest {
+  readonly group: string | undefined;
+  readonly places: readonly Place[];
+  readonly on: BootHost;
+  readonly memory: number;
+  /** Seconds that one run may take. */
+  readonly limit: number;
+}
+
+export interface SuiteReport {
+  readonly passed: readonly string[];
+  readonly failed: readonly string[];
+  /** Did the suite reach its last line, and does that agree with the lines before? */
+  readonly complete: boolean;
+}
+
+export function checkGroup(group: string): string {
+  if (SUITE_GROUPS.some((name) => name === group)) return group;
+  const suggestion = nearest(group, SUITE_GROUPS);
+  throw new UsageError(
+    `no group '${group}' in the suite.${suggestion ? ` Did you mean '${suggestion}'?` : ""} Groups: ${SUITE_GROUPS.join(", ")}.`,
+  );
+}
+
+/** Reads "ok NAME", "FAILED NAME" and the last line, "N passed, N failed". */
+export function readReport(text: string): SuiteReport {
+  const names = (word: string) =>
+    [...text.matchAll(new RegExp(`^${word} (.+)$`, "gm"))].map((match) => match[1]!);
+  const passed = names("ok");
+  const failed = names("FAILED");
+  const last = /^(\d+) passed, (\d+) failed$/m.exec(text);
+  const complete = Number(last?.[1]) === passed.length && Number(last?.[2]) === failed.length;
+  return { passed, failed, complete };
+}
+
+export async function runSuite(
+  request: SuiteRequest,
+  place: Place,
+  show: "stdout" | "nothing",
+): Promise<{ readonly outcome: GuestOutcome; readonly report: SuiteReport }> {
+  const line = [
+    "run",
+    ...(place === "kernel" ? ["-k"] : []),
+    "suite",
+    ...(request.group ? [request.group] : []),
+  ];
+  const { on, memory, limit } = request;
+  const outcome = await runGuest({ on, memory, limit, show, lines: [line.join(" ")] });
+  return { outcome, report: readReport(outcome.text) };
+}
+
+/** Runs the suite at every place, streaming its output, and sums up. Exit status. */
+export async function runSuites(request: SuiteRequest): Promise<number> {
+  const summary: string[] = [];
+  let good = true;
+  for (const place of request.places) {
+    const where = `${place === "kernel" ? "in the kernel" : "in a process"}, on ${request.on === "qemu" ? "QEMU" : "our machine"}`;
+    process.stdout.write(`suite ${where}\n`);
+    const { outcome, report } = await runSuite(request, place, "stdout");
+    reportEnd(outcome);
+    const { passed, failed, complete } = report;
+    const ending = complete ? "" : "; the suite did not reach its end";
+    summary.push(`${where}: ${passed.length} passed, ${failed.length} failed${ending}\n`);
+    if (failed.length > 0) summary.push(...failed.map((name) => `  FAILED ${name}\n`));
+    good &&= complete && failed.length === 0 && passed.length > 0 && outcome.status === 0;
+  }
+  process.stdout.write(`\n${summary.join("")}`);
+  return good ? 0 : 1;
+}
