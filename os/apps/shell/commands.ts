@@ -21,8 +21,8 @@ class Command {
   least: u32 = 0;
   most: u32 = 0;
 }
-const COMMANDS: u32 = 10;
-const table: usize = memory.data(240, 16);
+const COMMANDS: u32 = 11;
+const table: usize = memory.data(264, 16);
 let filled: u32 = 0;
 
 function add(name: usize, usage: usize, purpose: usize, run: usize, least: u32, most: u32): void {
@@ -76,6 +76,14 @@ function fillTable(): void {
     1,
   );
   add(text("names"), text("names"), text("list the registered objects"), functionAddress(namesCommand), 1, 1);
+  add(
+    text("mark"),
+    text("mark NUMBER"),
+    text("mark a phase of a measurement"),
+    functionAddress(markCommand),
+    2,
+    2,
+  );
   add(text("help"), text("help"), text("show this list"), functionAddress(helpCommand), 1, 1);
   add(
     text("poweroff"),
@@ -161,6 +169,15 @@ function helpCommand(_count: u32, _words: usize): i32 {
     out.end();
   }
   return 0;
+}
+
+function markCommand(_count: u32, words: usize): i32 {
+  const phase = stackAlloc(4);
+  if (!parseNumber(load<usize>(words, 4), phase)) {
+    print(text("the phase must be a number\n"));
+    return USAGE;
+  }
+  return systemObject().markPhase(load<u32>(phase)) === 0 ? 0 : 1;
 }
 
 function powerOffCommand(count: u32, words: usize): i32 {

@@ -1,6 +1,6 @@
 /**
- * The shell: reads lines from the console, or from the boot script, and runs them. A script's lines are shown as if typed;
- * after the last the machine is powered off with the status of the first that failed.
+ * The shell: reads lines from the console, or from the boot script, and runs them. A script's lines are shown as if typed (boot
+ * option `quiet=1`: not shown); after the last the machine is powered off with the status of the first that failed.
  */
 
 import { IConsole } from "../../interfaces/IConsole";
@@ -15,6 +15,7 @@ import { runLine } from "./commands";
 import { foreground } from "./programs";
 
 const LINE: u32 = 512;
+const OPTION: u32 = 16;
 const PROMPT: usize = text("rialto> ");
 /** How long the console may take to appear, in ms. */
 const PATIENCE: u32 = 10000;
@@ -57,6 +58,16 @@ function interruptThread(console: usize): u32 {
   return 0;
 }
 
+/** Does boot option `quiet` ask that only programs print? */
+function isQuiet(): bool {
+  const value = stackAlloc(OPTION);
+  return (
+    systemObject().option(text("quiet"), value, OPTION) === S_OK &&
+    load<u8>(value) === 49 &&
+    load<u8>(value, 1) === 0
+  );
+}
+
 /** Runs every line; the status of the first that failed, or 0. */
 function runScript(file: IFile): i32 {
   const word = stackAlloc(4);
@@ -64,15 +75,18 @@ function runScript(file: IFile): i32 {
   const size = load<u32>(word);
   const script = allocate(size + 1);
   if (script === 0 || file.read(0, script, size, word) !== S_OK) return 1;
+  const quiet = isQuiet();
   let status: i32 = 0;
   let at = script;
   while (at < script + size) {
     let end = at;
     while (end < script + size && load<u8>(end) !== 10) end++;
     store<u8>(end, 0);
-    print(PROMPT);
-    print(at);
-    print(text("\n"));
+    if (!quiet) {
+      print(PROMPT);
+      print(at);
+      print(text("\n"));
+    }
     const result = runLine(at);
     if (status === 0) status = result;
     at = end + 1;

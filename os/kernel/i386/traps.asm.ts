@@ -71,6 +71,7 @@ function firstLevel(a: Assembler): void {
   const common = a.newLabel();
   const nested = a.newLabel();
   const stubs = [];
+  a.label("firstLevelStubs");
   for (let vector = 0; vector < VECTORS; vector++) {
     if (vector === SYSTEM_CALL || vector === SERVER_RETURN) {
       stubs.push(undefined);

@@ -34,6 +34,11 @@ class Frame {
 }
 
 const counts: usize = memory.data(40, 16);
+/** Most frames by owner since boot; OWNER_FREE's is the most in use since `restartPeak`. */
+const peaks: usize = memory.data(40, 16);
+/** By owner, u64: sum over time of frames × cycles, up to the last change of the count; and the time of that change. */
+const integrals: usize = memory.data(80, 16);
+const changed: usize = memory.data(80, 16);
 let table: usize = 0;
 let frames: u32 = 0;
 let managed: u32 = 0;
@@ -45,6 +50,26 @@ function frameAt(number: u32): Frame {
 
 function countSlot(owner: u32): usize {
   return counts + owner * 4;
+}
+
+/** One frame more or less for an owner. In a critical section. */
+function recount(owner: u32, change: i32): void {
+  const slot = countSlot(owner);
+  const before = load<u32>(slot);
+  const after = before + <u32>change;
+  const now = timeStamp();
+  const since = changed + (owner << 3);
+  const integral = integrals + (owner << 3);
+  store<u64>(integral, load<u64>(integral) + <u64>before * (now - load<u64>(since)));
+  store<u64>(since, now);
+  store<u32>(slot, after);
+  const peak = peaks + (owner << 2);
+  if (after > load<u32>(peak)) store<u32>(peak, after);
+}
+
+function noteUse(): void {
+  const used = managed - load<u32>(countSlot(OWNER_FREE));
+  if (used > load<u32>(peaks)) store<u32>(peaks, used);
 }
 
 /**
@@ -90,7 +115,8 @@ export function allocateFrame(owner: u32): u32 {
   frame.references = 1;
   frame.owner = <u8>owner;
   store<u32>(countSlot(OWNER_FREE), free - 1);
-  store<u32>(countSlot(owner), load<u32>(countSlot(owner)) + 1);
+  recount(owner, 1);
+  noteUse();
   leaveCritical(flags);
   memory.fill(window(number << 12), 0, PAGE);
   return number << 12;
@@ -110,7 +136,7 @@ export function releaseFrame(physical: u32): void {
   const flags = enterCritical();
   if (--frame.references === 0) {
     const owner: u32 = frame.owner;
-    store<u32>(countSlot(owner), load<u32>(countSlot(owner)) - 1);
+    recount(owner, -1);
     store<u32>(countSlot(OWNER_FREE), load<u32>(countSlot(OWNER_FREE)) + 1);
     frame.owner = <u8>OWNER_FREE;
     frame.next = firstFree;
@@ -121,6 +147,29 @@ export function releaseFrame(physical: u32): void {
 
 export function frameCount(owner: u32): u32 {
   return owner < OWNERS ? load<u32>(countSlot(owner)) : 0;
+}
+
+/** Most frames that the owner ever had. */
+export function peakFrames(owner: u32): u32 {
+  return load<u32>(peaks + (owner << 2));
+}
+
+/** Mean over the time since boot of the owner's frames, in thousandths. */
+export function meanFrames(owner: u32): u32 {
+  const flags = enterCritical();
+  recount(owner, 0);
+  const milli = <u32>(load<u64>(integrals + (owner << 3)) / (timeStamp() / 1000 + 1));
+  leaveCritical(flags);
+  return milli;
+}
+
+/** Most frames in use since `restartPeak` (or boot). */
+export function peakInUse(): u32 {
+  return load<u32>(peaks);
+}
+
+export function restartPeak(): void {
+  store<u32>(peaks, managed - load<u32>(countSlot(OWNER_FREE)));
 }
 
 export function totalFrames(): u32 {

@@ -16,7 +16,7 @@ export const LIVE_IMAGE_FILES: u32 = 7;
 /** Calls that arrived by a trap, and calls that a server thread ran, since boot: not objects, but asked for the same way. */
 export const COUNT_SYSTEM_CALLS: u32 = 8;
 export const COUNT_REMOTE_CALLS: u32 = 9;
-const KINDS: u32 = 10;
+export const LIVE_KINDS: u32 = 10;
 
 const counts: usize = memory.data(40, 16);
 
@@ -28,7 +28,8 @@ export function liveCount(kind: u32): u32 {
   return load<u32>(counts + kind * 4);
 }
 
-function nameOf(kind: u32): usize {
+/** "live.handles" and the like. */
+export function liveCountName(kind: u32): usize {
   switch (kind) {
     case LIVE_PROCESSES:
       return text("live.processes");
@@ -55,8 +56,8 @@ function nameOf(kind: u32): usize {
 
 /** The kind called `name` ("live.handles"), or -1. */
 export function liveKind(name: usize): i32 {
-  for (let kind: u32 = 0; kind < KINDS; kind++) {
-    if (textEquals(name, nameOf(kind))) return <i32>kind;
+  for (let kind: u32 = 0; kind < LIVE_KINDS; kind++) {
+    if (textEquals(name, liveCountName(kind))) return <i32>kind;
   }
   return -1;
 }

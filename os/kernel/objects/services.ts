@@ -34,6 +34,7 @@ import {
 } from "../drivers-api/driver";
 import { processorFrequency } from "../i386/clock";
 import { connectInterrupt, disconnectInterrupt } from "../i386/interrupts";
+import { markPhase } from "../i386/monitor";
 import { launch, launchImage } from "../loader/launch";
 import { currentThread } from "../threads/thread";
 import { sleep, WAIT_CANCELLED } from "../threads/wait";
@@ -46,7 +47,6 @@ import {
   describeProcess,
   describeSpace,
   killProcess,
-  markPhase,
   optionValue,
   powerOff,
 } from "./system";
@@ -103,7 +103,8 @@ export class SpaceServices extends ComObject implements ISystem, IMemory, IThrea
     return sleep(milliseconds) === WAIT_CANCELLED ? E_CANCELLED : S_OK;
   }
   markPhase(phase: u32): HRESULT {
-    return markPhase(phase);
+    markPhase(phase);
+    return S_OK;
   }
   powerOff(code: u32): HRESULT {
     return powerOff(code);

@@ -3,6 +3,7 @@
 import type { MemoryInfo, ModuleInfo, ProcessInfo } from "../../interfaces/ISystem";
 import { E_ACCESSDENIED, E_BUFFER, E_CANCELLED, E_NOTFOUND, S_FALSE, S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
+import { endRun } from "../i386/monitor";
 import { imageWithIndex, type LoadedImage, lockLoader, unlockLoader } from "../loader/images";
 import {
   frameCount,
@@ -20,7 +21,7 @@ import {
 } from "../memory/frames";
 import { frameAt } from "../memory/space";
 import type { Thread } from "../threads/thread";
-import { sleep } from "../threads/wait";
+import { sleep, WAIT_CANCELLED } from "../threads/wait";
 import { liveCount, liveKind } from "./live";
 import {
   endProgram,
@@ -36,12 +37,9 @@ import { storeNumber, storeText } from "./texts";
 
 const NAME_FIELD: u32 = 32;
 const OPTION_LIMIT: u32 = 255;
-/** isa-debug-exit: the machine's exit status is 2 × value + 1. */
+/** isa-debug-exit: the machine's exit status is 2 × value + 1, so values go up to 127. */
 const DEBUG_EXIT: u32 = 0xf4;
-/** Monitor port (machine/src/devices/monitor.ts); elsewhere it reads as all ones. */
-const MONITOR: u32 = 0x8e00;
-const MONITOR_MARK: u32 = 0x8e04;
-const MONITOR_IDENTIFICATION: u32 = 0x4f544c52;
+const DEBUG_EXIT_MOST: u32 = 127;
 
 let commandLine: usize = 0;
 
@@ -212,14 +210,10 @@ export function optionValue(key: usize, value: usize, size: u32): HRESULT {
   return S_OK;
 }
 
-export function markPhase(phase: u32): HRESULT {
-  if (portIn32(MONITOR) === MONITOR_IDENTIFICATION) portOut32(MONITOR_MARK, phase);
-  return S_OK;
-}
-
 /** Ends the run. Where no device does that, the machine idles. */
 export function powerOff(code: u32): HRESULT {
-  portOut32(DEBUG_EXIT, code);
-  for (;;) sleep(1000);
-  return S_OK;
+  endRun(code);
+  portOut32(DEBUG_EXIT, code > DEBUG_EXIT_MOST ? DEBUG_EXIT_MOST : code);
+  while (sleep(1000) !== WAIT_CANCELLED) {}
+  return E_CANCELLED;
 }
