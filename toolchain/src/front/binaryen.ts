@@ -23,8 +23,11 @@ export interface WrappedModule {
   removeGlobal(name: string): void;
   addGlobalImport(internalName: string, module: string, base: string, type: number, mutable: boolean): void;
   addGlobalExport(internalName: string, externalName: string): unknown;
+  addTableExport(internalName: string, externalName: string): unknown;
+  addMemoryExport(internalName: string, externalName: string): unknown;
   runPasses(passes: readonly string[]): void;
   validate(): number;
+  dispose(): void;
   emitBinary(sourceMapUrl: string): { readonly binary: Uint8Array; readonly sourceMap: string };
   getNumDataSegments(): number;
   getDataSegmentByIndex(index: number): Pointer;
@@ -37,6 +40,7 @@ type Setter = (expression: Expression, child: Expression) => void;
 type IndexedSetter = (expression: Expression, index: number, child: Expression) => void;
 
 interface RawBinaryen {
+  wrapModule(pointer: ModulePointer): WrappedModule;
   readonly i32: number;
   readonly i64: number;
   setDebugInfo(on: boolean): void;
@@ -68,6 +72,10 @@ function raw<T>(name: string): T {
   if (typeof found !== "function")
     throw new BuildError(`this Binaryen lacks ${name}; install the pinned assemblyscript`);
   return found as T;
+}
+
+export function wrapModule(pointer: ModulePointer): WrappedModule {
+  return binaryen.wrapModule(pointer);
 }
 
 export const idOf = raw<Getter>("ExpressionGetId");

@@ -67,10 +67,8 @@ export async function compileImage(image: ImageSource): Promise<FrontModule> {
     memoryBase: memoryBase < 0x40000000 ? memoryBase + memoryDistance : memoryBase - memoryDistance,
     tableBase: tableBase + tableDistance,
   };
-  const reference = await withCompiledModule(sources, otherBases, (module) =>
-    readReference(module, otherBases),
-  );
-  const { emitted, data } = await withCompiledModule(sources, bases, (module) => {
+  const reference = withCompiledModule(sources, otherBases, (module) => readReference(module, otherBases));
+  const { emitted, data } = withCompiledModule(sources, bases, (module) => {
     const relocated = relocate(module, bases, reference, (name) => functionPosition(program, name));
     optimise(module, relocated.stackUsers);
     if (!module.validate())
@@ -146,7 +144,6 @@ function rewriteImage(image: ImageSource, program: Program): RewrittenSources {
     return { file: path, line: low + 1, column: place.offset - starts[low]! + 1 };
   };
   return {
-    imageName: image.name,
     entry,
     readText: (path) => edited.get(path)?.render() ?? generated.get(path),
     originalPosition: (path, offset) => {

@@ -440,8 +440,15 @@ class InterfaceReader {
   }
 }
 
+/** Files that many images share (interfaces, libraries) are parsed once; a changed text replaces its predecessor. */
+const parsed = new Map<string, ts.SourceFile>();
+
 export function parseSource(path: string, text: string): ts.SourceFile {
-  return ts.createSourceFile(path, text, ts.ScriptTarget.ES2022, true, ts.ScriptKind.TS);
+  const known = parsed.get(path);
+  if (known?.text === text) return known;
+  const source = ts.createSourceFile(path, text, ts.ScriptTarget.ES2022, true, ts.ScriptKind.TS);
+  parsed.set(path, source);
+  return source;
 }
 
 export function positionOf(source: ts.SourceFile, node: ts.Node): SourcePosition {

@@ -12,7 +12,7 @@ const passes: readonly string[] = [
   "once-reduction",
   "simplify-locals-nostructure",
   "vacuum",
-  "inlining-optimizing",
+  "inlining", // the passes below clean up once; "inlining-optimizing" would after each, for most of the time of a build
   "simplify-globals-optimizing",
   "remove-unused-module-elements",
   "rse",
@@ -56,7 +56,13 @@ const passes: readonly string[] = [
   "remove-unused-module-elements",
 ];
 
+/** Export of linear memory, for those who run the module as wasm. No function can have the name. */
+export const memoryExport = ".memory";
+
 export function optimise(module: WrappedModule, notInlined: readonly string[]): void {
+  module.addMemoryExport("0", memoryExport);
+  // Any image can call a function whose address it was given; without this Binaryen empties those never called here.
+  module.addTableExport("0", ".table");
   binaryen.setDebugInfo(true);
   binaryen.setOptimizeLevel(3);
   binaryen.setShrinkLevel(0);

@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import type { FrontModule } from "../contract.ts";
 import { compileImage, type ImageSource } from "./compile.ts";
+import { memoryExport } from "./optimise.ts";
 
 /** The part of WebAssembly's interface that the tests use; Node's typings leave it to the DOM's. */
 interface WasmApi {
@@ -91,7 +92,7 @@ export async function runGuest(
     ...imports.intrinsic,
   };
   const instance = await wasmApi.instantiate(await wasmApi.compile(module.wasm), { ...imports, intrinsic });
-  memory = instance.exports.memory as WasmMemory;
+  memory = instance.exports[memoryExport] as WasmMemory;
   memory.grow(32); // heap and stack of the tests
   return {
     exports: instance.exports as unknown as Record<string, GuestFunction>,
