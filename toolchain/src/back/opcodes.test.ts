@@ -5,11 +5,18 @@
 import { describe, expect, it } from "vitest";
 import { compileModule } from "./compile.ts";
 import type { ValueType } from "./ir/instructions.ts";
+import { isComparison } from "./ir/instructions.ts";
 import { verify } from "./ir/verify.ts";
 import { boundaryValues, readValue, writeValue } from "./testing/boundary-values.ts";
-import { areaSize, areaStart, canRunProcesses, plainFront, runInProcess, runInWasm } from "./testing/linux-process.ts";
+import {
+  areaSize,
+  areaStart,
+  canRunProcesses,
+  plainFront,
+  runInProcess,
+  runInWasm,
+} from "./testing/linux-process.ts";
 import { encodeModule, signed, type TestFunction, unsigned } from "./testing/wasm-writer.ts";
-import { isComparison } from "./ir/instructions.ts";
 import { type NumericOpcode, numericOpcodes } from "./wasm/opcodes.ts";
 
 const available = canRunProcesses();
@@ -96,7 +103,9 @@ function check(cases: readonly Case[], inputs: Uint8Array): void {
   const code = compileModule(plainFront(wasm), { inspect: verify });
   const { area, signal } = runInProcess(code);
   expect(signal).toBeUndefined();
-  const [a, b] = [area!, expected!].map((bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length));
+  const [a, b] = [area!, expected!].map(
+    (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length),
+  );
   const wrong: string[] = [];
   for (const c of cases) {
     for (let n = 0; n < c.count; n++) {

@@ -1,7 +1,13 @@
 /** Checks the contract of `instructions.ts` on a routine; tests run it after every pass. */
 import { dominators } from "./flow.ts";
+import {
+  type Block,
+  type Instruction,
+  type Routine,
+  successors,
+  terminatorOperands,
+} from "./instructions.ts";
 import { printInstruction, printRoutine } from "./print.ts";
-import { type Block, type Instruction, type Routine, successors, terminatorOperands } from "./instructions.ts";
 
 export function verify(routine: Routine): void {
   const problems: string[] = [];
@@ -34,15 +40,18 @@ export function verify(routine: Routine): void {
   for (const block of blocks) {
     const next = successors(block);
     for (const target of next) {
-      if (!known.has(target)) problems.push(`b${block.id} continues at b${target.id}, which is not in the routine`);
+      if (!known.has(target))
+        problems.push(`b${block.id} continues at b${target.id}, which is not in the routine`);
       const edges = target.predecessors.filter((p) => p === block).length;
       if (edges !== 1) problems.push(`b${target.id} has ${edges} edges from b${block.id}`);
     }
     for (const p of block.predecessors) {
-      if (!known.has(p) || !successors(p).includes(block)) problems.push(`b${block.id} is not after b${p.id}`);
+      if (!known.has(p) || !successors(p).includes(block))
+        problems.push(`b${block.id} is not after b${p.id}`);
     }
     for (const phi of block.phis) {
-      if (phi.operation !== "phi" || phi.block !== block) problems.push(`%${phi.id} is no phi of b${block.id}`);
+      if (phi.operation !== "phi" || phi.block !== block)
+        problems.push(`%${phi.id} is no phi of b${block.id}`);
       if (phi.operands.length !== block.predecessors.length) problems.push(`%${phi.id} lacks operands`);
       phi.operands.forEach((value, n) => {
         const from = block.predecessors[n];
@@ -51,7 +60,8 @@ export function verify(routine: Routine): void {
       });
     }
     for (const [at, i] of block.instructions.entries()) {
-      if (i.block !== block) problems.push(`%${i.id} thinks that it stands in b${i.block.id}, not b${block.id}`);
+      if (i.block !== block)
+        problems.push(`%${i.id} thinks that it stands in b${i.block.id}, not b${block.id}`);
       if (i.replacement) problems.push(`%${i.id} was replaced`);
       for (const value of i.operands) checkUse(value, block, at, printInstruction(i));
     }

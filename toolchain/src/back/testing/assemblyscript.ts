@@ -12,6 +12,8 @@ export async function compileSource(source: string, optimizeLevel: 0 | 1 | 2 | 3
     debug: true,
     memoryBase: dataStart,
     initialMemory: 16,
+    // A failed assertion of AssemblyScript becomes `unreachable`.
+    use: ["abort="],
     enable: ["sign-extension", "nontrapping-f2i", "bulk-memory"],
   };
   const { error, binary, stderr } = await asc.compileString(source, options as never);
