@@ -161,7 +161,7 @@ describe.skipIf(!available).each(Object.entries(programs))("%s", (_, source) => 
     expect(expected).toBeDefined();
     const front = plainFront(wasm, { memoryBase: dataStart, dataEnd: dataStart });
     const code = compileModule(front, { inspect: verify });
-    const { area, signal } = runInProcess(code);
+    const { area, signal } = runInProcess(code, dataStart);
     expect(signal).toBeUndefined();
     const difference = area!.findIndex((byte, n) => byte !== expected![n]);
     expect(difference < 0 ? "equal" : `differs at ${out(difference / 8)}`).toBe("equal");

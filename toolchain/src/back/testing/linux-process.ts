@@ -34,7 +34,7 @@ export function plainFront(wasm: Uint8Array, more: Partial<FrontModule> = {}): F
   };
 }
 
-function linkForLinux(code: CodeObject): Uint8Array {
+function linkForLinux(code: CodeObject, dataAddress: number): Uint8Array {
   const a = new Assembler();
   a.label("_start");
   a.emit("mov", dword({ base: esp, displacement: -4 }), 0x027f);
@@ -53,7 +53,7 @@ function linkForLinux(code: CodeObject): Uint8Array {
   const stub = a.finish();
   const stubSize = (stub.text.length + 15) & ~15;
 
-  const symbols = new Map<string, number>([["data", areaStart]]);
+  const symbols = new Map<string, number>([["data", dataAddress]]);
   for (const f of code.functions) {
     for (const name of [f.name, ...f.exports]) symbols.set(name, textAddress + stubSize + f.offset);
   }
@@ -70,7 +70,7 @@ function linkForLinux(code: CodeObject): Uint8Array {
   text.set(stub.text);
   text.set(code.text, stubSize);
   const area = new Uint8Array(areaSize);
-  if (code.data) area.set(code.data.bytes);
+  if (code.data) area.set(code.data.bytes, dataAddress - areaStart);
 
   const apply = (bytes: Uint8Array, base: number, fixups: readonly Fixup[], shift: number) => {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -86,7 +86,7 @@ function linkForLinux(code: CodeObject): Uint8Array {
   apply(text, textAddress, stub.fixups, 0);
   apply(text, textAddress, code.textFixups, stubSize);
   apply(globals, globalsAddress, globalFixups, 0);
-  apply(area, areaStart, code.data?.fixups ?? [], 0);
+  apply(area, areaStart, code.data?.fixups ?? [], dataAddress - areaStart);
 
   const segments = [
     { address: textAddress, bytes: text, flags: 5 },
@@ -125,11 +125,12 @@ export interface ProcessResult {
   readonly signal: string | undefined;
 }
 
-export function runInProcess(code: CodeObject): ProcessResult {
+/** `dataAddress`: the memory base of the module, inside the shared area. */
+export function runInProcess(code: CodeObject, dataAddress = areaStart): ProcessResult {
   const directory = mkdtempSync(join(tmpdir(), "rialto-back-"));
   try {
     const path = join(directory, "program");
-    writeFileSync(path, linkForLinux(code));
+    writeFileSync(path, linkForLinux(code, dataAddress));
     chmodSync(path, 0o755);
     const run = spawnSync(path, [], { maxBuffer: areaSize + pageSize, timeout: 10000 });
     if (run.error) throw run.error;
