@@ -19,6 +19,7 @@ const PTE_LARGE: u32 = 0x80;
 export const PTE_FRAME: u32 = 0xfffff000;
 
 const directoryArea: usize = memory.data(8192, 16);
+const firstDirectory: usize = memory.data(4, 16);
 
 /** Physical address of the kernel's own directory. */
 let kernelDirectory: u32 = 0;
@@ -38,7 +39,9 @@ export class Directory {
  * for the instructions around the switch.
  */
 export function buildFirstDirectory(): u32 {
-  const directory = (directoryArea + 4095) & ~4095;
+  // Where static data lies is known only when the image is linked: the compiler must not do this rounding.
+  volatileStore32(firstDirectory, <u32>directoryArea);
+  const directory: usize = (volatileLoad32(firstDirectory) + 4095) & ~4095;
   for (let offset: usize = 0; offset < WINDOW_SIZE; offset += 0x400000) {
     const linear = WINDOW_START + KERNEL_BASE + offset;
     store<u32>(directory + (linear >> 22) * 4, <u32>offset | PTE_LARGE | PTE_WRITE | PTE_PRESENT);

@@ -11,7 +11,7 @@ const ENTRY_SIZE: u32 = 64;
 const NAME_SIZE: u32 = 48;
 const VERSION: u32 = 1;
 const MAGIC_LOW: u32 = 0x4c414952;
-const MAGIC_HIGH: u32 = 0x5241414f;
+const MAGIC_HIGH: u32 = 0x52414f54;
 const PAGE_MASK: u32 = 4095;
 
 let start: usize = 0;
