@@ -140,10 +140,12 @@ function callWithInterfaces(
   const notes = stackAlloc(count << 3);
   memory.fill(notes, 0, count << 3);
   let result: i32 = S_OK;
-  for (let i: u32 = 0; i < count && result >= 0; i++) {
+  for (let i: u32 = 0; i < count; i++) {
     const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
     const note = notes + (i << 3);
     const slot = words + ((<usize>argument.word) << 2);
+    // After a bad argument only the pointers that come out matter: they are to hold null.
+    if (argument.kind <= ARGUMENT_INTERFACE_IN && result < 0) continue;
     if (argument.kind < ARGUMENT_INTERFACE_IN) {
       if (!checkPointer(argument, words)) result = E_POINTER;
     } else if (argument.kind === ARGUMENT_INTERFACE_IN) {

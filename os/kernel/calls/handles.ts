@@ -265,27 +265,44 @@ export function destroyHandleTable(table: HandleTable): void {
 }
 
 /**
- * Replaces by `substitute` (one reference each) every object whose vtable lies in [start, end): code that is about to leave
- * the kernel. Returns how many calls are still under way in such objects.
+ * Takes from the process one object whose vtable lies in [start, end), code that is about to leave the kernel: calls of its
+ * handle go to `substitute` from now on. Returns the object with the handle's reference, 0 if there is none (left). `from` is a
+ * word, the index to search on from.
  */
-export function revokeHandles(table: HandleTable, start: usize, end: usize, substitute: usize): u32 {
+export function revokeHandle(
+  table: HandleTable,
+  start: usize,
+  end: usize,
+  substitute: usize,
+  from: usize,
+): usize {
+  let found: usize = 0;
+  acquire(table);
+  for (let index = load<u32>(from); index < table.used && found === 0; index++) {
+    store<u32>(from, index + 1);
+    const handle = handleAt(table, index)!;
+    if (handle.object === 0 || handle.revoked) continue;
+    const vtable = load<usize>(handle.object);
+    if (vtable < start || vtable >= end) continue;
+    unlinkHandle(table, handle);
+    found = handle.object;
+    handle.object = substitute;
+    handle.revoked = 1;
+    const bucket = bucketOf(table, substitute, handle.descriptor);
+    handle.next = load<u16>(bucket);
+    store<u16>(bucket, <u16>(index + 1));
+  }
+  release(table);
+  return found;
+}
+
+/** How many calls are under way through revoked handles. */
+export function revokedCalls(table: HandleTable): u32 {
   let busy: u32 = 0;
   acquire(table);
   for (let index: u32 = 0; index < table.used; index++) {
     const handle = handleAt(table, index)!;
-    if (handle.object === 0) continue;
-    if (!handle.revoked) {
-      const vtable = load<usize>(handle.object);
-      if (vtable < start || vtable >= end) continue;
-      unlinkHandle(table, handle);
-      changetype<IUnknown>(substitute).addRef();
-      handle.object = substitute;
-      handle.revoked = 1;
-      const bucket = bucketOf(table, substitute, handle.descriptor);
-      handle.next = load<u16>(bucket);
-      store<u16>(bucket, <u16>(index + 1));
-    }
-    busy += handle.busy;
+    if (handle.object !== 0 && handle.revoked) busy += handle.busy;
   }
   release(table);
   return busy;

@@ -255,20 +255,20 @@ export function remoteInvoke(proxy: RemoteProxy, index: u32, words: usize): i32 
 function callRemote(process: Process, proxy: RemoteProxy, method: Method, index: u32, words: usize): i32 {
   const limit = REMOTE_DATA_LIMIT + 1;
   const size = dataSize(method, words, limit);
-  if (size === limit) return E_POINTER;
-  if (size > limit) return E_INVALIDARG;
+  if (size >= limit) return clearInterfaces(method, words, size === limit ? E_POINTER : E_INVALIDARG);
   const record = createRecord(method, size, 2);
-  if (!record) return E_OUTOFMEMORY;
+  if (!record) return clearInterfaces(method, words, E_OUTOFMEMORY);
   record.address = proxy.address;
   record.index = index;
-  marshal(record, words);
-  const result = finishWaiting(process, record);
-  if (result === E_CANCELLED && record.state === CALL_PENDING) {
-    clearInterfaces(method, words);
+  takeWords(record, words);
+  if (!takeData(record, words)) {
     dropRecord(record);
-    return result;
+    dropRecord(record);
+    return clearInterfaces(method, words, E_INVALIDARG);
   }
-  unmarshal(record, words);
+  const result = finishWaiting(process, record);
+  if (result === E_CANCELLED && record.state === CALL_PENDING) clearInterfaces(method, words, result);
+  else unmarshal(record, words);
   dropRecord(record);
   return result;
 }
@@ -314,48 +314,61 @@ function dataSize(method: Method, words: usize, limit: u32): u32 {
   return total;
 }
 
-/**
- * Fills a record from the caller's words. The strings and sizes may have changed since they were measured, so everything is
- * bounded by the record's own size.
- */
-function marshal(record: CallRecord, words: usize): void {
+/** Copies the argument words to a record, which takes a reference to every interface that goes in. */
+function takeWords(record: CallRecord, words: usize): void {
   const method = record.method;
-  const target = record.words;
-  memory.copy(target, words, (<usize>method.words) << 2);
+  memory.copy(record.words, words, (<usize>method.words) << 2);
+  for (let i: u32 = 0; i < method.argumentCount; i++) {
+    const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
+    const slot = record.words + ((<usize>argument.word) << 2);
+    if (argument.kind === ARGUMENT_INTERFACE_IN) changetype<IUnknown>(load<usize>(slot)).addRef();
+    // Of an interface that comes out, the word will hold the kernel's pointer.
+    else if (argument.kind > ARGUMENT_INTERFACE_IN) store<u32>(slot, 0);
+  }
+}
+
+/**
+ * Copies what the pointers of the caller's words point at to a record. A string may have grown since it was measured; then the
+ * data no longer fits, and the answer is false.
+ */
+function takeData(record: CallRecord, words: usize): bool {
+  const method = record.method;
+  const room = record.dataSize;
   let offset: u32 = 0;
   for (let i: u32 = 0; i < method.argumentCount; i++) {
     const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
     const kind = argument.kind;
-    const slot = target + ((<usize>argument.word) << 2);
-    const pointer = load<usize>(slot);
-    if (kind === ARGUMENT_INTERFACE_IN) {
-      changetype<IUnknown>(pointer).addRef();
-      continue;
-    }
-    store<u32>(slot, offset);
-    if (kind > ARGUMENT_INTERFACE_IN) {
-      // The record's word will hold the interface pointer that comes out, the data what the server stored.
-      store<usize>(slot, 0);
-      store<u32>(record.lent + (i << 2), offset);
-      offset += 8;
-    } else if (kind === ARGUMENT_STRING) {
-      const start = record.data + offset;
-      let length: u32 = 0;
-      while (offset + length + 1 < record.dataSize) {
-        const byte = load<u8>(pointer + length);
-        if (byte === 0) break;
-        store<u8>(start + length, byte);
-        length++;
-      }
-      store<u8>(start + length, 0);
-      offset = (offset + length + 8) & ~7;
+    if (kind === ARGUMENT_INTERFACE_IN) continue;
+    const word = (<usize>argument.word) << 2;
+    const pointer = load<usize>(words + word);
+    if (kind > ARGUMENT_INTERFACE_IN) store<u32>(record.lent + (i << 2), offset);
+    else store<u32>(record.words + word, offset);
+    const start = record.data + offset;
+    if (kind === ARGUMENT_STRING) {
+      const length = copyString(start, pointer, room - offset);
+      if (length === 0) return false;
+      offset += length;
     } else {
-      const size = sizeBehind(argument, target);
-      if (kind !== ARGUMENT_OUT && kind !== ARGUMENT_OUT_BYTES)
-        memory.copy(record.data + offset, pointer, size);
-      offset = (offset + size + 7) & ~7;
+      const size = sizeBehind(argument, record.words);
+      if (size > room - offset) return false;
+      const goesIn = kind < ARGUMENT_STRING && kind !== ARGUMENT_OUT && kind !== ARGUMENT_OUT_BYTES;
+      if (goesIn) memory.copy(start, pointer, size);
+      offset += size;
     }
+    offset = (offset + 7) & ~7;
+    if (offset > room) return false;
   }
+  return true;
+}
+
+/** Copies a string and its NUL into `room` bytes; returns how many bytes that were, 0 if it does not fit. */
+function copyString(target: usize, source: usize, room: u32): u32 {
+  for (let length: u32 = 0; length < room; length++) {
+    const byte = load<u8>(source + length);
+    store<u8>(target + length, byte);
+    if (byte === 0) return length + 1;
+  }
+  return 0;
 }
 
 /** Stores what came out of a finished call where the caller's words point. */
@@ -380,11 +393,12 @@ function unmarshal(record: CallRecord, words: usize): void {
   }
 }
 
-/** A cancelled call: its caller's interface pointers hold null. */
-function clearInterfaces(method: Method, words: usize): void {
+/** After a call that did not come to the object: the caller's interface pointers hold null. Returns `result`. */
+function clearInterfaces(method: Method, words: usize, result: i32): i32 {
   for (let i: u32 = 0; i < method.argumentCount; i++) {
     const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
-    if (argument.kind > ARGUMENT_INTERFACE_IN)
-      store<u32>(load<usize>(words + ((<usize>argument.word) << 2)), 0);
+    const pointer = load<usize>(words + ((<usize>argument.word) << 2));
+    if (argument.kind > ARGUMENT_INTERFACE_IN && pointer !== 0) store<u32>(pointer, 0);
   }
+  return result;
 }

@@ -12,6 +12,7 @@
  */
 
 import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
+import type { IUnknown } from "../../interfaces/IUnknown";
 import {
   E_BADIMAGE,
   E_EXISTS,
@@ -22,7 +23,7 @@ import {
   S_OK,
 } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
-import { revokeHandles } from "../calls/handles";
+import { revokedCalls, revokeHandle } from "../calls/handles";
 import { disconnectedObject } from "../calls/remote";
 import { print, printNumber } from "../console";
 import { allocate, free } from "../memory/heap";
@@ -39,7 +40,7 @@ import {
   unmapRegion,
 } from "../memory/space";
 import { countLive, LIVE_IMAGE_FILES, LIVE_IMAGES } from "../objects/live";
-import { lockProcesses, NAME_LIMIT, type Process, unlockProcesses } from "../objects/process";
+import { kernelProcess, lockProcesses, NAME_LIMIT, type Process, unlockProcesses } from "../objects/process";
 import { unregisterRange } from "../objects/registry";
 import { copyText, textEquals } from "../objects/texts";
 import type { Mutex } from "../threads/mutex";
@@ -285,7 +286,7 @@ function loadImage(process: Process, program: Process | null, file: ImageFile): 
   if (!image) return E_OUTOFMEMORY;
   image.file = file;
   image.space = process.space;
-  image.process = process;
+  image.process = process.ownSpace ? process : kernelProcess();
   image.program = program;
   image.size = imageSpan(file);
   image.start = file.codeStart;
@@ -426,9 +427,17 @@ export function unloadImages(process: Process): void {
   unlockLoader();
 }
 
+/** A reference to an object of an ending program, to be given back once no call is inside it. */
+@unmanaged
+class Revoked {
+  next: Revoked | null = null;
+  object: usize = 0;
+}
+
 /**
- * A program in the kernel has ended: names and handles of its objects lead nowhere any more. Then waits until no call is inside
- * its image; one that stays inside too long keeps the image in the kernel, which is a leak but no crash.
+ * A program in the kernel has ended: names and handles of its objects lead nowhere any more. Waits until no call is inside its image, then gives
+ * the objects' references back while their code is still there (unless a fault ended the program). A call that stays inside too long keeps the
+ * image in the kernel, which is a leak but no crash.
  */
 export function revokeObjects(process: Process): void {
   const image = imageOf(process);
@@ -436,28 +445,58 @@ export function revokeObjects(process: Process): void {
   const start = image.start;
   const end = image.start + image.size;
   unregisterRange(start, end);
-  let waited: u32 = 0;
-  for (;;) {
-    let busy: u32 = 0;
-    for (let other = lockProcesses(); other; other = other!.next) {
-      if (other.ownSpace) busy += revokeHandles(other.handles, start, end, disconnectedObject());
-    }
-    unlockProcesses();
-    if (busy === 0) return;
-    if (waited >= LEAVE_TIMEOUT) {
-      print(text("loader: "));
-      print(process.name);
-      print(text(" stays in the kernel, calls inside it: "));
-      printNumber(busy);
-      print(text("\n"));
-      lockLoader();
-      image.program = null;
-      unlockLoader();
-      return;
-    }
+  let revoked = revokeAll(start, end);
+  let busy = callsInRevoked();
+  for (let waited: u32 = 0; busy !== 0 && waited < LEAVE_TIMEOUT; waited += LEAVE_STEP) {
     sleep(LEAVE_STEP);
-    waited += LEAVE_STEP;
+    busy = callsInRevoked();
   }
+  while (revoked) {
+    const next = revoked.next;
+    if (busy === 0 && !process.faulted) changetype<IUnknown>(revoked.object).release();
+    free(changetype<usize>(revoked));
+    revoked = next;
+  }
+  if (busy === 0) return;
+  print(text("loader: "));
+  print(process.name);
+  print(text(" stays in the kernel, calls inside it: "));
+  printNumber(busy);
+  print(text("\n"));
+  lockLoader();
+  image.program = null;
+  unlockLoader();
+}
+
+/** Revokes the handles of all processes to objects whose vtable lies in [start, end). */
+function revokeAll(start: usize, end: usize): Revoked | null {
+  let list: Revoked | null = null;
+  const from = stackAlloc(4);
+  for (let process = lockProcesses(); process; process = process!.next) {
+    if (!process.ownSpace) continue;
+    store<u32>(from, 0);
+    for (;;) {
+      const object = revokeHandle(process.handles, start, end, disconnectedObject(), from);
+      if (object === 0) break;
+      const entry = changetype<Revoked | null>(allocate(offsetof<Revoked>()));
+      // Without memory the object is not told; its program's heap keeps it.
+      if (!entry) continue;
+      entry.object = object;
+      entry.next = list;
+      list = entry;
+    }
+  }
+  unlockProcesses();
+  return list;
+}
+
+function callsInRevoked(): u32 {
+  let busy: u32 = 0;
+  for (let process = lockProcesses(); process; process = process!.next) {
+    if (process.ownSpace) busy += revokedCalls(process.handles);
+  }
+  unlockProcesses();
+  return busy;
 }
 
 function imageOf(process: Process): LoadedImage | null {

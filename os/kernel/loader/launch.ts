@@ -7,14 +7,7 @@
 
 import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
 import { PLACE_KERNEL, PLACE_PROCESS } from "../../interfaces/ISystem";
-import {
-  E_BADIMAGE,
-  E_DISCONNECTED,
-  E_INVALIDARG,
-  E_NOSYMBOL,
-  E_OUTOFMEMORY,
-  S_OK,
-} from "../../interfaces/results";
+import { E_BADIMAGE, E_INVALIDARG, E_NOSYMBOL, E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
 import { allocate, free } from "../memory/heap";
 import { copyToSpace, mapRegion, REGION_ANONYMOUS } from "../memory/space";
@@ -124,8 +117,6 @@ function start(name: usize, bytes: usize, size: u32, args: usize, place: u32, ou
   enterProcess(process);
   if (result >= 0) {
     result = startProcessThread(process, first.entry, first.argument, PRIORITY_DEFAULT, false, 0);
-    // Killed before it ran: its thread exists all the same, and the reaper does the rest.
-    if (result === E_DISCONNECTED) result = S_OK;
   }
   if (inKernel) {
     if (result < 0) volatileStore32(librariesPending, 0);

@@ -85,6 +85,7 @@ export function raiseFault(
   describe(vector, error, address, instruction, image);
   const code: i32 = vector >= FIRST_MEMORY_VECTOR && vector <= VECTOR_PAGE_FAULT ? E_POINTER : E_FAIL;
   if (culprit === kernelProcess()) panic(text("fault in code that no program in the kernel owns"));
+  culprit.faulted = 1;
   endProgram(culprit, code);
   if (inModule && culprit !== process) {
     abandonInvoke(changetype<usize>(object) + offsetof<ThreadObject>("guard"), E_DISCONNECTED);

@@ -49,6 +49,10 @@ export class Process extends ComObject implements IProcess {
   lock: u32 = 0;
   threads: ThreadObject | null = null;
   threadCount: u32 = 0;
+  /** It has been queued for the reaper. */
+  reaping: u32 = 0;
+  /** A fault ended it, so its objects are not called any more. */
+  faulted: u32 = 0;
   mainThread: ThreadObject | null = null;
   /** Cycles of threads that have ended. */
   endedCycles: u64 = 0;

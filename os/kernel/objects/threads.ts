@@ -19,7 +19,15 @@ import {
 } from "../threads/thread";
 import { FOREVER, WAIT_CANCELLED, waitOn, wake } from "../threads/wait";
 import { countLive, LIVE_THREADS } from "./live";
-import { endProgram, lockProcess, PROCESS_RUNNING, type Process, unlockProcess } from "./process";
+import {
+  endProgram,
+  leaveSpace,
+  lockProcess,
+  PROCESS_RUNNING,
+  type Process,
+  unlockProcess,
+  visitSpace,
+} from "./process";
 import { queueToReap } from "./reaper";
 
 @unmanaged
@@ -95,7 +103,8 @@ function newThreadObject(process: Process): ThreadObject | null {
 
 /**
  * A thread of `process` that runs `entry(argument)` in its space; stores the object, with a reference for the caller, in
- * `out` unless that is 0. The first thread that is not a server thread is the main thread. E_OUTOFMEMORY, E_DISCONNECTED (ending).
+ * `out` unless that is 0. The first thread that is not a server thread is the main thread. E_OUTOFMEMORY; E_DISCONNECTED if the
+ * process is ending (one that begins to end meanwhile gets the thread, which then ends at once).
  */
 export function startProcessThread(
   process: Process,
@@ -105,36 +114,27 @@ export function startProcessThread(
   server: bool,
   out: usize,
 ): HRESULT {
+  if (!visitSpace(process)) return E_DISCONNECTED;
   const object = newThreadObject(process);
-  if (!object) return E_OUTOFMEMORY;
-  const thread = createThread(process.space, changetype<usize>(process), entry, argument, priority);
-  if (!thread) {
-    object.release();
-    return E_OUTOFMEMORY;
-  }
-  object.thread = changetype<usize>(thread);
-  object.id = thread.id;
-  object.server = server ? 1 : 0;
-  thread.call = changetype<usize>(object);
-  if (out !== 0) object.addRef();
-  lockProcess(process);
-  const running = process.state === PROCESS_RUNNING;
-  object.next = process.threads;
-  process.threads = object;
-  process.threadCount++;
-  if (running && !server && !process.mainThread) process.mainThread = object;
-  if (!running) cancelThread(thread);
-  unlockProcess(process);
-  // In an ending process the thread still starts, to end at once and to be accounted for like all others.
-  if (out !== 0) store<usize>(out, changetype<usize>(object));
-  startThread(thread);
-  return running ? S_OK : E_DISCONNECTED;
+  const thread = object
+    ? createThread(process.space, changetype<usize>(process), entry, argument, priority)
+    : null;
+  if (object && thread) {
+    object.server = server ? 1 : 0;
+    if (out !== 0) {
+      object.addRef();
+      store<usize>(out, changetype<usize>(object));
+    }
+    enterThreadObject(object, thread, !server);
+    startThread(thread);
+  } else if (object) object.release();
+  leaveSpace(process);
+  return thread ? S_OK : E_OUTOFMEMORY;
 }
 
-/** Gives a thread that the lower half made (the first one, the reaper) its object. False when memory is exhausted. */
-export function adoptThread(process: Process, thread: Thread): bool {
-  const object = newThreadObject(process);
-  if (!object) return false;
+/** Ties a thread to its object and enters it in its process. */
+function enterThreadObject(object: ThreadObject, thread: Thread, mayBeMain: bool): void {
+  const process = object.process;
   object.thread = changetype<usize>(thread);
   object.id = thread.id;
   thread.process = changetype<usize>(process);
@@ -143,8 +143,16 @@ export function adoptThread(process: Process, thread: Thread): bool {
   object.next = process.threads;
   process.threads = object;
   process.threadCount++;
+  if (mayBeMain && !process.mainThread) process.mainThread = object;
+  if (process.state !== PROCESS_RUNNING) cancelThread(thread);
   unlockProcess(process);
-  return true;
+}
+
+/** Gives a thread that the lower half made (the first one) its object. False when memory is exhausted. */
+export function adoptThread(process: Process, thread: Thread): bool {
+  const object = newThreadObject(process);
+  if (object) enterThreadObject(object, thread, false);
+  return object !== null;
 }
 
 /** The calling thread ends: nothing of its own memory is touched after this. */
@@ -165,14 +173,15 @@ export function threadOver(thread: Thread, result: u32): void {
   process.endedCycles += thread.cycles;
   object.thread = 0;
   object.result = result;
-  const last = --process.threadCount === 0;
-  const ending = process.state !== PROCESS_RUNNING;
+  process.threadCount--;
+  const over = process.threadCount === 0 && process.state !== PROCESS_RUNNING && !process.reaping;
+  if (over) process.reaping = 1;
   unlockProcess(process);
   const word = changetype<usize>(object) + offsetof<ThreadObject>("over");
   volatileStore32(word, 1);
   wake(word, 0xffffffff);
   thread.call = 0;
-  if (last && ending) queueToReap(process);
+  if (over) queueToReap(process);
   object.release();
 }
 
@@ -185,10 +194,5 @@ export function createProgramThread(
   out: usize,
 ): HRESULT {
   if (priority >= PRIORITIES || (process.ownSpace && entry >= USER_END)) return E_INVALIDARG;
-  const result = startProcessThread(process, entry, argument, priority, false, out);
-  if (result < 0 && load<usize>(out) !== 0) {
-    changetype<ThreadObject>(load<usize>(out)).release();
-    store<usize>(out, 0);
-  }
-  return result;
+  return startProcessThread(process, entry, argument, priority, false, out);
 }
