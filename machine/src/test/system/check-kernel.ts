@@ -332,6 +332,10 @@ export function buildCheckKernel(checks: readonly SystemCheck[]): Uint8Array {
     });
     check.code(writer);
     a.label(`end${index}`);
+    // A check that should have faulted and did not may leave any stack behind.
+    a.emit("mov", ax, Selector.data);
+    a.emit("mov", ss, ax);
+    a.emit("mov", esp, Address.mainStack);
     a.emit("mov", eax, symbol(`name${index}`));
     a.emit("mov", edx, symbol(`mark${index}`));
     a.emit("call", symbol("report"));
@@ -362,6 +366,9 @@ function emitRoutines(a: Assembler): void {
 function emitSetup(a: Assembler): void {
   a.label("setup");
   a.emit("cld");
+  // Debug registers first: what follows writes to memory that a check may have watched.
+  a.emit("xor", eax, eax);
+  for (const number of [7, 6, 0, 1, 2, 3]) a.emit("mov", debugRegister(number), eax);
   a.emit("lgdt", fword({ displacement: symbol("gdtRegister") }));
   a.emit("mov", ax, Selector.data);
   for (const segment of [ds, es, ss]) a.emit("mov", segment, ax);
@@ -438,9 +445,7 @@ function emitSetup(a: Assembler): void {
   a.emit("mov", byte({ displacement: Address.tss + 0x68 + 0x510 / 8 }), 0xf0);
   a.emit("mov", ax, Selector.tss);
   a.emit("ltr", ax);
-  // Debug registers.
   a.emit("xor", eax, eax);
-  for (const number of [0, 1, 2, 3, 6, 7]) a.emit("mov", debugRegister(number), eax);
   // Page tables, one to one.
   a.emit("mov", edi, Address.directory);
   a.emit("mov", ecx, 1024);
