@@ -1,0 +1,156 @@
+/** `rialto bench`: speed of the machine, path lengths of the kernel, quality of generated code. */
+import type { Command } from "commander";
+import type { CodeComparison } from "../bench/generated-code.ts";
+
+interface BenchFlags {
+  readonly memory: string;
+  readonly json?: boolean;
+}
+
+const SUBJECTS = ["machine", "kernel", "toolchain"] as const;
+
+const EXAMPLES = `
+machine    guest instructions in a second of the host's time (medians of 5)
+kernel     instructions and cycles of calls, switches, faults, programs made and ended (os/tests/kernelbench), in a process and in the kernel
+toolchain  size and instruction counts of small programs, against gcc -m32 -O2 -march=pentium where it is installed
+`;
+
+function print(text: string): void {
+  process.stdout.write(text);
+}
+
+async function benchMachine(json: boolean): Promise<void> {
+  const { measureIntegerLoop, SPEED_RUNS } = await import("../bench/machine-speed.ts");
+  const { formatColumns, thousands } = await import("../bench/reports.ts");
+  const rows = [measureIntegerLoop()];
+  if (json) {
+    print(`${JSON.stringify({ unit: "million instructions a second", runs: SPEED_RUNS, rows }, null, 2)}\n`);
+    return;
+  }
+  const cells = rows.map(({ program, instructions, median, least, most }) => [
+    program,
+    thousands(instructions),
+    median.toFixed(1),
+    least.toFixed(1),
+    most.toFixed(1),
+  ]);
+  print(formatColumns([["", "instructions", "median", "least", "most"], ...cells]));
+  print(
+    `\nMillion instructions a second of the interpreter, median of ${SPEED_RUNS} runs, Node ${process.version}.\n`,
+  );
+}
+
+async function benchKernel(json: boolean, memory: number): Promise<void> {
+  const { measurePaths } = await import("../bench/kernel-paths.ts");
+  const { formatColumns } = await import("../bench/reports.ts");
+  const user = await measurePaths("process", memory);
+  const kernel = await measurePaths("kernel", memory);
+  if (json) {
+    print(`${JSON.stringify({ model: user.model, process: user.paths, kernel: kernel.paths }, null, 2)}\n`);
+    return;
+  }
+  const number = (value: number | undefined) => (value === undefined ? "" : value.toFixed(1));
+  const cells = user.paths.map((path) => {
+    const other = kernel.paths.find(({ operation }) => operation === path.operation);
+    return [
+      path.operation,
+      ...[path, other].flatMap((each) => [
+        number(each?.instructions),
+        number(each?.cycles),
+        number(each?.transitions),
+      ]),
+    ];
+  });
+  print(
+    formatColumns([
+      ["", "in a process", "", "", "in the kernel"],
+      [],
+      ["a round", "instr.", "cycles", "rings", "instr.", "cycles", "rings"],
+      ...cells,
+    ]),
+  );
+  print(`\nCycle model '${user.model}', idle cycles left out; rings counts ring transitions.\n`);
+}
+
+async function benchToolchain(json: boolean): Promise<void> {
+  const { readFileSync } = await import("node:fs");
+  const { REPOSITORY } = await import("@rialto/toolchain/build/system.ts");
+  const { GCC, gccAvailable, measureGcc, measureOurs } = await import("../bench/generated-code.ts");
+  const { BENCH_PROGRAMS } = await import("../bench/programs.ts");
+  const { formatColumns, geometricMean, thousands } = await import("../bench/reports.ts");
+  const { UserError } = await import("../errors.ts");
+  const ambient = readFileSync(`${REPOSITORY}os/ambient.d.ts`, "utf8");
+  const withGcc = gccAvailable();
+  const rows: CodeComparison[] = [];
+  for (const program of BENCH_PROGRAMS) {
+    const ours = await measureOurs(program, ambient);
+    const gcc = withGcc ? measureGcc(program) : undefined;
+    if (gcc && gcc.result !== ours.result) {
+      throw new UserError(`"${program.name}": our code gives ${ours.result}, gcc's ${gcc.result}`);
+    }
+    rows.push({ program: program.name, ours, gcc });
+  }
+  const ratios = (field: "bytes" | "instructions" | "cycles") =>
+    withGcc ? geometricMean(rows.map(({ ours, gcc }) => ours[field] / gcc![field])) : undefined;
+  const mean = { bytes: ratios("bytes"), instructions: ratios("instructions"), cycles: ratios("cycles") };
+  if (json) {
+    print(
+      `${JSON.stringify({ gcc: withGcc ? GCC.join(" ") : null, rows, geometricMeans: mean }, null, 2)}\n`,
+    );
+    return;
+  }
+  const ratio = (a: number, b: number | undefined) => (b === undefined ? "" : (a / b).toFixed(2));
+  const cells = rows.map(({ program, ours, gcc }) => [
+    program,
+    ...(["bytes", "instructions", "cycles"] as const).flatMap((field) => [
+      thousands(ours[field]),
+      gcc ? thousands(gcc[field]) : "",
+      ratio(ours[field], gcc?.[field]),
+    ]),
+    ours.buildMilliseconds.toFixed(0),
+    gcc ? gcc.buildMilliseconds.toFixed(0) : "",
+  ]);
+  const header = [
+    "",
+    ...["bytes", "instr.", "cycles"].flatMap((name) => [name, "gcc", "ratio"]),
+    "build ms",
+    "gcc",
+  ];
+  const means = ["geometric mean", "", "", mean.bytes, "", "", mean.instructions, "", "", mean.cycles].map(
+    (cell) => (typeof cell === "number" ? cell.toFixed(2) : (cell ?? "")),
+  );
+  print(formatColumns([header, ...cells, ...(withGcc ? [means] : [])]));
+  print(
+    withGcc
+      ? `\nAgainst gcc ${GCC.join(" ")}; both run on our machine, cycle model 'fast'.\n`
+      : "\ngcc with 32-bit support is not installed, so there is nothing to compare with.\n",
+  );
+}
+
+export function register(program: Command): void {
+  program
+    .command("bench <subject>")
+    .usage("[options] machine|kernel|toolchain")
+    .description("measure the machine, the kernel, or the toolchain")
+    .option("-m, --memory <size>", "size of RAM (kernel)", "16M")
+    .option("--json", "print one JSON object")
+    .addHelpText("after", EXAMPLES)
+    .action(async (subject: string, flags: BenchFlags) => {
+      const { UsageError } = await import("../errors.ts");
+      const { nearest } = await import("../nearest.ts");
+      const { parseMemorySize } = await import("../sizes.ts");
+      const json = flags.json === true;
+      switch (subject) {
+        case "machine":
+          return benchMachine(json);
+        case "kernel":
+          return benchKernel(json, parseMemorySize(flags.memory));
+        case "toolchain":
+          return benchToolchain(json);
+      }
+      const suggestion = nearest(subject, SUBJECTS);
+      throw new UsageError(
+        `no bench '${subject}'.${suggestion ? ` Did you mean '${suggestion}'?` : ""} Benches: ${SUBJECTS.join(", ")}.`,
+      );
+    });
+}
