@@ -166,7 +166,7 @@ class Build {
   async run(): Promise<void> {
     const stale = this.jobs.filter((job) => !job.cached);
     if (stale.length === 0 && this.dropBrokenImports().length === 0) return;
-    const compiler = await (this.options.compiler ?? realCompiler)(this.root, this.jobs.length);
+    const compiler = await (this.options.compiler ?? realCompiler)(this.root, stale.length);
     let finished = 0;
     let total = stale.length * 2;
     const report = (image: string, step: BuildProgress["step"]) =>

@@ -6,7 +6,7 @@
  *  results()  →  one record a call, 16 bytes, function by function
  *                +0 result, widened to 64 bits; NaN is canonical
  *                +8 checksum of the scratch memory and the globals after the call
- *  progress() →  u32: calls begun, so that a run that dies tells where
+ *  resultWord(index)  one 64-bit word of them, for a host that cannot look into memory
  * ```
  */
 import type { Call, GeneratedFunction, ValueType } from "./generate.ts";
@@ -149,10 +149,8 @@ ${conversionHelpers()}
 const CALLS: i32 = ${calls.length};
 const callTable: usize = memory.data<u8>([${callBytes(calls).join(",")}], 8);
 const resultTable: usize = memory.data(${size}, 8);
-const progressWord: usize = memory.data(8, 8);
 
 function prepare(): void {
-  store<u32>(progressWord, load<u32>(progressWord) + 1);
   for (let n: usize = 0; n < 256; n += 8) store<u64>(scratch + n, 0x0123456789abcdef * (n + 1));
   G0 = 5;
   G1 = -6;
@@ -164,7 +162,7 @@ function checksum(): u64 {
   return sum;
 }
 export function results(): usize { return resultTable; }
-export function progress(): usize { return progressWord; }
+export function resultWord(index: u32): u64 { return load<u64>(resultTable + 8 * index); }
 ${functions.map(functionText).join("\n")}
 export function runAll(): void {
   let results = resultTable;

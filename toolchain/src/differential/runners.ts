@@ -26,9 +26,8 @@ export interface Runner {
 }
 
 interface BatchExports {
-  readonly memory: { readonly buffer: ArrayBuffer };
   runAll(): void;
-  results(): number;
+  resultWord(index: number): bigint;
 }
 
 /** The part of the host's WebAssembly object that is used here; the project's type library has no browser types. */
@@ -47,9 +46,12 @@ export const wasmRunner: Runner = {
   async run({ module, resultSize }) {
     try {
       const { instance } = await webAssembly.instantiate(module.wasm, {});
-      const { memory, runAll, results } = instance.exports as BatchExports;
+      const { runAll, resultWord } = instance.exports as BatchExports;
       runAll();
-      return { results: new Uint8Array(memory.buffer.slice(results(), results() + resultSize)) };
+      const words = BigUint64Array.from({ length: resultSize / 8 }, (_, n) =>
+        BigInt.asUintN(64, resultWord(n)),
+      );
+      return { results: new Uint8Array(words.buffer) };
     } catch (error) {
       return { failure: error instanceof Error ? error.message : String(error) };
     }
