@@ -23,7 +23,9 @@ export interface WrappedModule {
   removeGlobal(name: string): void;
   addGlobalImport(internalName: string, module: string, base: string, type: number, mutable: boolean): void;
   addGlobalExport(internalName: string, externalName: string): unknown;
-  addTableExport(internalName: string, externalName: string): unknown;
+  addFunctionExport(internalName: string, externalName: string): unknown;
+  getNumElementSegments(): number;
+  getElementSegmentByIndex(index: number): Pointer;
   addMemoryExport(internalName: string, externalName: string): unknown;
   runPasses(passes: readonly string[]): void;
   validate(): number;
@@ -54,6 +56,7 @@ interface RawBinaryen {
   setAllowInliningFunctionsWithLoops(on: boolean): void;
   setPassArgument(key: string, value: string): void;
   clearPassArguments(): void;
+  getElementSegmentInfo(segment: Pointer): { readonly data: readonly string[] };
   getFunctionInfo(func: Pointer): { readonly name: string; readonly module: string; readonly base: string };
   getGlobalInfo(global: Pointer): {
     readonly name: string;

@@ -550,3 +550,14 @@ describe("source positions", () => {
     return found;
   }
 });
+
+describe("addresses of functions that live elsewhere", () => {
+  it("go into the table like any other", async () => {
+    const module = await compileKernel(
+      `declare function threadExit(result: u32): u32;
+       export function f(x: u32): u32 { return call_indirect<u32>(functionAddress(threadExit), x); }`,
+    );
+    const guest = await runGuest(module, { assembly: { threadExit: (x: number) => x + 1 } });
+    expect(guest.exports.f!(41)).toBe(42);
+  });
+});

@@ -59,10 +59,22 @@ const passes: readonly string[] = [
 /** Export of linear memory, for those who run the module as wasm. No function can have the name. */
 export const memoryExport = ".memory";
 
+/** Prefix of exports that stand for nothing but "called from elsewhere"; the rewriter drops them. */
+export const addressTakenPrefix = ".address-taken.";
+
+/** Any image can call a function whose address it was given: without an export Binaryen empties those never called here. */
+function exportAddressTaken(module: WrappedModule): void {
+  const names = new Set<string>();
+  for (let index = 0; index < module.getNumElementSegments(); index++) {
+    for (const name of binaryen.getElementSegmentInfo(module.getElementSegmentByIndex(index)).data)
+      names.add(name);
+  }
+  for (const name of names) module.addFunctionExport(name, addressTakenPrefix + name);
+}
+
 export function optimise(module: WrappedModule, notInlined: readonly string[]): void {
   module.addMemoryExport("0", memoryExport);
-  // Any image can call a function whose address it was given; without this Binaryen empties those never called here.
-  module.addTableExport("0", ".table");
+  exportAddressTaken(module);
   binaryen.setDebugInfo(true);
   binaryen.setOptimizeLevel(3);
   binaryen.setShrinkLevel(0);

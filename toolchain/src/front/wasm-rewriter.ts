@@ -1,11 +1,12 @@
 /**
  * Binaryen's output → the binary that the back end reads: imported globals that stand for addresses become `i32.const` with
  * a five-byte immediate (the recorded relocations), and disappear from imports, global indices and names; exported globals,
- * the exported table and the source map's address go; static data is replaced by the relocated image of it. Code moves by that, so the
+ * exports for functions whose address is taken and the source map's address go; static data is replaced by the relocated image of it. Code moves by that, so the
  * rewriter also keeps the way back from new to old offsets for the source map.
  */
 
 import { BuildError } from "../contract.ts";
+import { addressTakenPrefix } from "./optimise.ts";
 import { relocationImport } from "./relocate.ts";
 import {
   OP_CALL,
@@ -278,10 +279,11 @@ export function rewriteModule(wasm: Uint8Array, memoryBase: number, data: Uint8A
       const kept: Uint8Array[] = [];
       for (let n = cursor.unsigned(); n > 0; n--) {
         const start = cursor.at;
-        cursor.name();
+        const name = cursor.name();
         const kind = cursor.byte();
         cursor.skipNumber();
-        if (kind === 0 || kind === 2) kept.push(wasm.subarray(start, cursor.at));
+        if ((kind === 0 && !name.startsWith(addressTakenPrefix)) || kind === 2)
+          kept.push(wasm.subarray(start, cursor.at));
       }
       content.unsigned(kept.length);
       for (const entry of kept) content.append(entry);
