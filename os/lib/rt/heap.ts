@@ -60,7 +60,7 @@ export function allocate(size: usize): usize {
   if (block === 0) return 0;
   store<u32>(block, kind);
   store<u32>(block, IN_USE, 4);
-  if (used) memory.fill(block + HEADER, 0, ((<usize>1) << kind) - HEADER);
+  if (used) memory.fill(block + HEADER, 0, size);
   return block + HEADER;
 }
 
