@@ -31,6 +31,7 @@ const ROOMS: readonly Room[] = [
     packages: [],
   })),
   { folder: "machine/src", imports: [], packages: [] },
+  { folder: "machine/src/i386/x87/host", imports: ["machine/src"], packages: ["node:"] },
   { folder: "machine/src/test", imports: ["machine/src"], packages: ["node:", "iced-x86"] },
   {
     folder: "toolchain/src",
@@ -82,7 +83,7 @@ function resolve(from: string, specifier: string): { readonly path?: string; rea
 /** A reason why `file` may not import `specifier`, or undefined. */
 function refusal(file: string, room: Room, specifier: string): string | undefined {
   const { path, name } = resolve(file, specifier);
-  const test = file.endsWith(".test.ts");
+  const test = file.endsWith(".test.ts") || file.endsWith("/testing.ts");
   if (name !== undefined) {
     const packages = test ? [...room.packages, ...TEST_PACKAGES] : room.packages;
     const allowed = packages.some((known) =>
