@@ -24,8 +24,6 @@ export interface WrappedModule {
   addGlobalImport(internalName: string, module: string, base: string, type: number, mutable: boolean): void;
   addGlobalExport(internalName: string, externalName: string): unknown;
   addFunctionExport(internalName: string, externalName: string): unknown;
-  getNumElementSegments(): number;
-  getElementSegmentByIndex(index: number): Pointer;
   addMemoryExport(internalName: string, externalName: string): unknown;
   runPasses(passes: readonly string[]): void;
   validate(): number;
@@ -33,6 +31,15 @@ export interface WrappedModule {
   emitBinary(sourceMapUrl: string): { readonly binary: Uint8Array; readonly sourceMap: string };
   getNumDataSegments(): number;
   getDataSegmentByIndex(index: number): Pointer;
+  getNumElementSegments(): number;
+  getElementSegmentByIndex(index: number): Pointer;
+  removeElementSegment(name: string): void;
+  addActiveElementSegment(
+    table: string,
+    name: string,
+    functions: readonly string[],
+    offset: Expression,
+  ): unknown;
   getDataSegmentInfo(segment: Pointer): { readonly offset: number; readonly data: ArrayBuffer };
 }
 
@@ -56,8 +63,19 @@ interface RawBinaryen {
   setAllowInliningFunctionsWithLoops(on: boolean): void;
   setPassArgument(key: string, value: string): void;
   clearPassArguments(): void;
-  getElementSegmentInfo(segment: Pointer): { readonly data: readonly string[] };
-  getFunctionInfo(func: Pointer): { readonly name: string; readonly module: string; readonly base: string };
+  getFunctionInfo(func: Pointer): {
+    readonly name: string;
+    readonly module: string;
+    readonly base: string;
+    readonly params: number;
+    readonly results: number;
+  };
+  getElementSegmentInfo(segment: Pointer): {
+    readonly name: string;
+    readonly table: string;
+    readonly offset: Expression;
+    readonly data: readonly string[];
+  };
   getGlobalInfo(global: Pointer): {
     readonly name: string;
     readonly module: string;
@@ -86,6 +104,10 @@ export const valueOfI32 = raw<Getter>("ConstGetValueI32");
 export const typeOf = raw<Getter>("ExpressionGetType");
 export const valueOfI64 = raw<(expression: Expression) => bigint>("ConstGetValueI64");
 export const callTarget = raw<Getter>("CallGetTarget");
+export const callOperandCount = raw<Getter>("CallGetNumOperands");
+export const callOperand = raw<IndexedGetter>("CallGetOperandAt");
+export const localGetIndex = raw<Getter>("LocalGetGetIndex");
+export const returnValue = raw<Getter>("ReturnGetValue");
 export const loadOffset = raw<(expression: Expression) => number | bigint>("LoadGetOffset");
 export const storeOffset = raw<(expression: Expression) => number | bigint>("StoreGetOffset");
 export const functionCount = raw<(module: ModulePointer) => number>("GetNumFunctions");
@@ -159,6 +181,8 @@ for (const [name, how] of Object.entries(kinds)) accessById.set(raw<() => number
 
 export const constId = raw<() => number>("ConstId")();
 export const callId = raw<() => number>("CallId")();
+export const localGetId = raw<() => number>("LocalGetId")();
+export const returnId = raw<() => number>("ReturnId")();
 export const loadId = raw<() => number>("LoadId")();
 export const storeId = raw<() => number>("StoreId")();
 

@@ -472,6 +472,26 @@ describe("relocations", () => {
 });
 
 describe("optimiser", () => {
+  it("puts the methods themselves into the vtable of the first interface", async () => {
+    const module = await compileKernel(
+      `import { IEchoCallback } from "../interfaces/IEchoCallback";
+       import type { HRESULT, Out, u32 } from "../interfaces/types";
+       @unmanaged class Answer extends ComObject implements IEchoCallback {
+         called(value: u32, answer: Out<u32>): HRESULT {
+           const copy = stackAlloc(4); store<u32>(copy, value); store<u32>(answer, load<u32>(copy) + 1); return 0;
+         }
+       }
+       export function f(x: u32): u32 {
+         const out = stackAlloc(4);
+         return interfaceOf<IEchoCallback>(newObject<Answer>()).called(x, out) == 0 ? load<u32>(out) : 0;
+       }`,
+    );
+    const names = new TextDecoder("latin1").decode(module.wasm);
+    expect(names).toContain("Answer#called");
+    expect(names).not.toContain("Answer$called");
+    expect((await runGuest(module)).exports.f!(41)).toBe(42);
+  });
+
   it("never inlines a function that adjusts its stack into a loop", async () => {
     const module = await compileKernel(
       `function once(i: u32): u32 { const p = stackAlloc(4); store<u32>(p, i); return load<u32>(p); }
@@ -480,6 +500,16 @@ describe("optimiser", () => {
     const names = new TextDecoder("latin1").decode(module.wasm);
     expect(names).toContain("os/kernel/main/once");
     expect((await runGuest(module)).exports.loop!(5)).toBe(10);
+  });
+
+  it("keeps a function that only others call, whatever its type", async () => {
+    const module = await compileKernel(
+      `function handler(a: u32, b: u64, c: f64, d: u32): u32 { store<u32>(a, 0x12345678); return d; }
+       export function address(): usize { return functionAddress(handler); }`,
+    );
+    const magic = [0x41, 0xf8, 0xac, 0xd1, 0x91, 0x01]; // i32.const 0x12345678
+    const found = module.wasm.some((_, at) => magic.every((byte, i) => module.wasm[at + i] === byte));
+    expect(found).toBe(true);
   });
 
   it("keeps device accesses and fixed addresses in order", async () => {

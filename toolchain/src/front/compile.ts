@@ -30,6 +30,7 @@ import { isInterfaceFile, Program } from "./program.ts";
 import { type Bases, readReference, relocate } from "./relocate.ts";
 import { type ImageContext, rewriteUnit } from "./rewrite.ts";
 import { type DecodedMap, decodeSourceMap, findMapping } from "./source-map.ts";
+import { dropForwardingThunks } from "./thunks.ts";
 import { importUses, rewriteModule } from "./wasm-rewriter.ts";
 
 export interface ImageSource {
@@ -70,6 +71,7 @@ export async function compileImage(image: ImageSource): Promise<FrontModule> {
   const reference = withCompiledModule(sources, otherBases, (module) => readReference(module, otherBases));
   const { emitted, data } = withCompiledModule(sources, bases, (module) => {
     const relocated = relocate(module, bases, reference, (name) => functionPosition(program, name));
+    dropForwardingThunks(module);
     optimise(module, relocated.stackUsers);
     if (!module.validate())
       throw new BuildError("Binaryen finds the module invalid", { file: image.entries[0] });

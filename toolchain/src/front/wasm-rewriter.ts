@@ -1,8 +1,8 @@
 /**
  * Binaryen's output → the binary that the back end reads: imported globals that stand for addresses become `i32.const` with
  * a five-byte immediate (the recorded relocations), and disappear from imports, global indices and names; exported globals,
- * exports for functions whose address is taken and the source map's address go; static data is replaced by the relocated image of it. Code moves by that, so the
- * rewriter also keeps the way back from new to old offsets for the source map.
+ * exports for functions whose address is taken and the source map's address go; static data is replaced by its relocated
+ * image. Code moves by that, so the rewriter also keeps the way back from new to old offsets for the source map.
  */
 
 import { BuildError } from "../contract.ts";
