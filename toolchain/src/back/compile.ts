@@ -26,7 +26,7 @@ import { type ImageContext, selectInstructions } from "./i386/select.ts";
 import { splitCriticalEdges } from "./ir/flow.ts";
 import type { Routine } from "./ir/instructions.ts";
 import { legalise } from "./ir/legalise.ts";
-import { optimise } from "./ir/optimise.ts";
+import { optimise, optimiseLegal } from "./ir/optimise.ts";
 import { translateFunction } from "./wasm/function.ts";
 import { Naming } from "./wasm/link-names.ts";
 import { decodeModule, type WasmModule } from "./wasm/module.ts";
@@ -55,7 +55,7 @@ export function compileModule(front: FrontModule, options: CompileOptions = {}):
       optimise(routine);
       options.inspect?.(routine, "optimised");
       legalise(routine);
-      optimise(routine);
+      optimiseLegal(routine);
       splitCriticalEdges(routine);
       options.inspect?.(routine, "legal");
       const machine = selectInstructions(routine, image);

@@ -33,6 +33,8 @@ export class Builder {
   block: Block;
   /** Position given to new instructions. */
   position = -1;
+  /** Set by value numbering: an existing instruction that stands for a new one. */
+  find: ((i: Instruction) => Instruction | undefined) | undefined = undefined;
 
   constructor(routine: Routine, block: Block) {
     this.routine = routine;
@@ -44,6 +46,8 @@ export class Builder {
     const i = this.create(operation, type, operands, attributes);
     const simpler = fold(i, this);
     if (simpler !== undefined) return simpler;
+    const known = this.find?.(i);
+    if (known) return known;
     this.block.instructions.push(i);
     return i;
   }
@@ -75,6 +79,8 @@ export class Builder {
   constant(type: ValueType, value: number | bigint): Instruction {
     const i = this.create("constant", type, []);
     i.constant = normalise(type, value);
+    const known = this.find?.(i);
+    if (known) return known;
     this.block.instructions.push(i);
     return i;
   }
