@@ -29,6 +29,7 @@ import { createMemory, type Memory } from "./memory.ts";
 import { createOperands } from "./operands.ts";
 import { createPaging, type Paging } from "./paging.ts";
 import { createPorts } from "./ports.ts";
+import { assemblePriming, PRIMING_CODE, PRIMING_END } from "./priming.ts";
 import { createSegments, type Descriptor, type Segments } from "./segments.ts";
 import { Counter, describeCounters, type ProcessorStatistics } from "./statistics.ts";
 import { createStringHandlers } from "./strings.ts";
@@ -76,7 +77,8 @@ export class Pentium implements Processor {
 
   private readonly bus: Bus;
   private readonly s: Int32Array;
-  private readonly codeCache: CodeCache;
+  /** For tests of the decoder. */
+  readonly codeCache: CodeCache;
   private readonly flags: Flags;
   private readonly decoder: Decoder;
   private readonly interpreter: Interpreter;
@@ -151,7 +153,29 @@ export class Pentium implements Processor {
       },
       deadlineMoved: core.attention,
     });
+    this.prime();
+  }
+
+  /** See priming.ts. Leaves the processor reset, at cycle 0, and RAM as it was. */
+  private prime(): void {
+    const { s, core } = this;
+    const used = core.ram8.subarray(0, PRIMING_END);
+    if (used.length === PRIMING_END) {
+      const before = used.slice();
+      used.fill(0);
+      used.set(assemblePriming(), PRIMING_CODE);
+      this.enterFlat(PRIMING_CODE);
+      while (s[Slot.HALTED] === 0 && s[Slot.SHUTDOWN] === 0) this.execute(core.now(), LONGEST_SLICE);
+      const failed = s[Slot.SHUTDOWN] !== 0;
+      used.set(before);
+      if (failed) throw new Error("the priming program of the interpreter faulted");
+    }
     this.reset();
+    core.counters.fill(0);
+    core.time.fill(0);
+    s[Slot.BUDGET] = 0;
+    s[Slot.RETIRED] = 0;
+    this.retiredBefore = 0;
   }
 
   /** Registers as a multiboot loader leaves them; time, counters and memory are not touched. */
@@ -260,19 +284,19 @@ export class Pentium implements Processor {
       }
     }
     s[Slot.EFLAGS] = eflags & ~RF;
-    if ((eflags & TF) === 0) {
-      this.execute(now, until, slice);
-    } else {
+    const budget = Math.min(Math.ceil(Math.min(until, clock.nextCycle) - now), slice);
+    if ((eflags & TF) === 0) this.execute(now, budget);
+    else {
       const deliveries = s[Slot.DELIVERIES]!;
-      this.execute(now, until, 1);
+      this.execute(now, 1);
       if (deliveries === s[Slot.DELIVERIES]) s[Slot.DEBUG_PENDING] = s[Slot.DEBUG_PENDING]! | DebugStatus.BS;
     }
     return null;
   }
 
-  private execute(now: number, until: number, longest: number): void {
+  /** Instructions for `budget` cycles, or until something asks for the run loop. */
+  private execute(now: number, budget: number): void {
     const { s, core } = this;
-    const budget = Math.min(Math.ceil(Math.min(until, this.clock.nextCycle) - now), longest);
     s[Slot.BUDGET] = budget;
     core.time[0] = now + budget;
     let p: number;
