@@ -4,7 +4,7 @@
  * Sources have virtual paths for the compiler. Files of the repository: their path below its root. Files elsewhere
  * (somebody's own program): "own/" and their absolute path, so that relative imports work; an import of "rialto/lib/rt/heap"
  * or "rialto/interfaces/IEcho" is read as the relative path into the system's `os` folder. Messages and debug information
- * name files as a person sees them: below the root, or relative to the working directory.
+ * name files as a person sees them: below the root, below the working directory, or absolute.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -40,7 +40,9 @@ class VirtualPaths {
 
   /** As a person names it. */
   shown(path: string): string {
-    return this.isOwn(path) ? relative(process.cwd(), this.real(path)) : path;
+    if (!this.isOwn(path)) return path;
+    const below = relative(process.cwd(), this.real(path));
+    return below.startsWith("..") ? this.real(path) : below;
   }
 
   read(path: string): string | undefined {
@@ -66,9 +68,9 @@ class VirtualPaths {
       symbol,
     };
     const shown = new BuildError("", where, { cause: error.cause });
-    const paths = /\bown\/[^\s:"]+/g;
-    shown.message = error.message.replaceAll(paths, (path) => this.shown(path));
-    if (stack !== undefined) shown.stack = stack;
+    const named = (text: string) => text.replaceAll(/\bown\/[^\s:"]+/g, (path) => this.shown(path));
+    shown.message = named(error.message);
+    if (stack !== undefined) shown.stack = named(stack);
     return shown;
   }
 }

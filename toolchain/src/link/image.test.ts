@@ -87,6 +87,25 @@ describe("linkImage", () => {
     expect(symbols.get("image:end")).toBeGreaterThanOrEqual(symbols.get("data")! + 5000);
   });
 
+  it("takes static data without a byte of contents, or none at all", () => {
+    const sample = sampleProgram();
+    const textFixups = sample.textFixups.filter((fixup) => !fixup.symbol.startsWith("global:"));
+    const program = { ...sample, textFixups };
+    const empty = { bytes: new Uint8Array(), size: 0, fixups: [] };
+    const zero = { bytes: new Uint8Array(), size: 5000, fixups: [] };
+    for (const data of [empty, zero]) {
+      for (const globals of [[], program.globals]) {
+        const { bytes, symbols, memorySize } = linkImage(
+          sampleInput({ objects: [{ ...program, data, globals }] }),
+        );
+        expect(symbols.get("data")! - BASE + data.size).toBeLessThanOrEqual(Math.max(memorySize, 4112));
+        expect(bytes.length).toBeGreaterThan(4096);
+      }
+    }
+    const bare = { ...sampleAssembly("main", "image:end") };
+    expect(linkImage(sampleInput({ objects: [bare] })).dataSize).toBe(0);
+  });
+
   it("keeps a relocation for every field that moves, and moving gives what linking there gives", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0x40000, max: 0x7fe00 }), (page) => {

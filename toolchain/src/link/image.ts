@@ -136,7 +136,7 @@ function fillSegments(
   memory.fill(NO_OPERATION, layout.text, layout.textEnd);
   input.objects.forEach((object, index) => {
     memory.set(object.text, layout.objectText[index]!);
-    if (object.data) memory.set(object.data.bytes, layout.staticData);
+    if (object.data && object.data.bytes.length > 0) memory.set(object.data.bytes, layout.staticData);
     for (const global of object.globals) {
       const address = layout.globals.get(global.name)!;
       if (address < layout.dataEnd) memory.set(global.initial.subarray(0, global.size), address);
@@ -345,7 +345,8 @@ export function linkImage(input: LinkInput): LinkedImage {
 
   appendUnloaded(input, layout, imports, sections, sectionIndex);
 
-  const physical = (address: number) => (kernel ? address - (input.physicalOffset ?? KERNEL_OFFSET) : address);
+  const physical = (address: number) =>
+    kernel ? address - (input.physicalOffset ?? KERNEL_OFFSET) : address;
   const segment = (from: number, fileEnd: number, memoryEnd: number, flags: number): elf.Segment => ({
     type: elf.PT_LOAD,
     offset: from,
