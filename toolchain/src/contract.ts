@@ -51,7 +51,10 @@ export interface FrontModule {
    * offset immediate it is). "data": the value is an address of static data. "function": it is a table index.
    * `sign` is -1 where the compiler stored the negated address (x - (-address)).
    */
-  readonly codeRelocations: ReadonlyMap<number, { readonly kind: "data" | "function"; readonly sign: 1 | -1 }>;
+  readonly codeRelocations: ReadonlyMap<
+    number,
+    { readonly kind: "data" | "function"; readonly sign: 1 | -1 }
+  >;
   /** The same for 32-bit words of static data; offsets count from memoryBase. */
   readonly dataRelocations: ReadonlyArray<{ readonly offset: number; readonly kind: "data" | "function" }>;
   /** Position of the code at a byte offset of `wasm`, from the source map; undefined between mapped ranges. */
@@ -105,7 +108,12 @@ export interface CodeObject {
   /** Static data; the symbol "data" is its first byte. Absent in assembled objects. */
   readonly data?: DataSection;
   /** Storage of mutable wasm globals. */
-  readonly globals: ReadonlyArray<{ readonly name: string; readonly size: 4 | 8; readonly initial: Uint8Array; readonly fixup?: Fixup }>;
+  readonly globals: ReadonlyArray<{
+    readonly name: string;
+    readonly size: 4 | 8;
+    readonly initial: Uint8Array;
+    readonly fixup?: Fixup;
+  }>;
   readonly imports: readonly ImportedFunction[];
   /** Symbol of the function that initialises the module's globals (wasm start), if there is one. */
   readonly start?: string;
@@ -118,7 +126,11 @@ export class BuildError extends Error {
   readonly symbol: string | undefined;
   constructor(
     message: string,
-    where: { file?: string | undefined; position?: SourcePosition | undefined; symbol?: string | undefined } = {},
+    where: {
+      file?: string | undefined;
+      position?: SourcePosition | undefined;
+      symbol?: string | undefined;
+    } = {},
     options?: ErrorOptions,
   ) {
     const place = where.position

@@ -109,7 +109,8 @@ function trimStacks(): void {
     const thread: Thread = at;
     at = thread.allNext;
     const suspended = thread.kernelStack !== 0 && (thread.cs & 3) === 1 && thread.esp !== 0;
-    if (suspended && thread.state !== THREAD_STACK_FAULT) pagesTrimmed += trimStack(thread.esp - PROBE_MARGIN);
+    if (suspended && thread.state !== THREAD_STACK_FAULT)
+      pagesTrimmed += trimStack(thread.esp - PROBE_MARGIN);
   }
   leaveCritical(flags);
 }
