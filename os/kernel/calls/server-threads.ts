@@ -49,7 +49,8 @@ import { type CallRecord, completeCall } from "./records";
 import { importInterface, lendInterface, takeBack } from "./translation";
 
 const SERVER_LIMIT: u32 = 32;
-const IDLE_LIMIT: u32 = 4;
+/** One warm thread serves the usual caller, one at a time; what is held for it is the same before and after any burst of calls. */
+const IDLE_LIMIT: u32 = 1;
 /** Argument data up to this size goes on the server's stack. */
 const STACK_DATA: u32 = 0x4000;
 /** The error code of a user-mode read of a page that is not there. */

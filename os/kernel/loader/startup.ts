@@ -5,13 +5,12 @@
  */
 
 import { PLACE_KERNEL, PLACE_PROCESS } from "../../interfaces/ISystem";
-import type { IUnknown } from "../../interfaces/IUnknown";
 import { S_OK } from "../../interfaces/results";
 import { resolveDescriptors } from "../calls/descriptors";
 import { createProxyFrames } from "../calls/proxies";
 import { prepareRemoteCalls } from "../calls/remote";
 import { print, printHexadecimal } from "../console";
-import { createKernelProcess, kernelProcess } from "../objects/process";
+import { createKernelProcess, kernelProcess, type Process } from "../objects/process";
 import { startReaper } from "../objects/reaper";
 import { createServices } from "../objects/services";
 import { findOption, nextOption, powerOff, setCommandLine } from "../objects/system";
@@ -28,6 +27,8 @@ const BLANK: u32 = 32;
 const NEWLINE: u32 = 10;
 const COMMENT: u32 = 35;
 const PLACE_UNKNOWN: u32 = 0xffffffff;
+
+let lastStarted: Process | null = null;
 
 /** Runs on the first thread. `modules` is an array of { start, end, command line } (window addresses). */
 export function start(commandLine: usize, modules: usize, count: u32): void {
@@ -90,6 +91,20 @@ function startPrograms(): void {
   checkPlaces(contents, contents + file.size);
   let at = contents;
   while (at < contents + file.size) at = startLine(at, contents + file.size);
+  waitForLast();
+}
+
+/** The run ends at the latest with the last program of etc/system, the shell. */
+function waitForLast(): void {
+  const last = lastStarted;
+  if (!last) {
+    stop(text("etc/system starts no program"), text(""));
+    return;
+  }
+  const code = stackAlloc(4);
+  store<i32>(code, 1);
+  last.wait(code);
+  powerOff(load<i32>(code) === 0 ? 0 : 1);
 }
 
 /** Every `place.NAME` must name a program of etc/system. */
@@ -165,7 +180,9 @@ function startProgram(name: usize, args: usize, place: u32): void {
   store<usize>(out, 0);
   const result = launch(name, args, place, out);
   if (result === S_OK) {
-    changetype<IUnknown>(load<usize>(out)).release();
+    if (lastStarted) lastStarted!.release();
+    lastStarted = changetype<Process>(load<usize>(out));
+    lastStarted!.announced = 1;
     return;
   }
   print(text("boot: result "));

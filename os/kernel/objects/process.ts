@@ -51,6 +51,8 @@ export class Process extends ComObject implements IProcess {
   threadCount: u32 = 0;
   /** It has been queued for the reaper. */
   reaping: u32 = 0;
+  /** The boot script of the archive started it: an end without success is worth a message. */
+  announced: u32 = 0;
   /** A fault ended it, so its objects are not called any more. */
   faulted: u32 = 0;
   mainThread: ThreadObject | null = null;

@@ -9,6 +9,7 @@
 import type { IUnknown } from "../../interfaces/IUnknown";
 import type { HRESULT } from "../../interfaces/types";
 import { destroyHandleTable } from "../calls/handles";
+import { print, printHexadecimal } from "../console";
 import { enterCritical, leaveCritical } from "../i386/critical";
 import { revokeObjects, unloadImages } from "../loader/images";
 import { free } from "../memory/heap";
@@ -83,6 +84,12 @@ export function reap(process: Process): void {
   if (process.ownSpace) destroyHandleTable(process.handles);
   unloadImages(process);
   if (process.ownSpace) destroySpace(process.space);
+  if (process.announced && process.exitCode !== 0) {
+    print(process.name);
+    print(text(" ended with result "));
+    printHexadecimal(<u32>process.exitCode);
+    print(text("\n"));
+  }
   if (process.startBlock !== 0) free(process.startBlock);
   process.startBlock = 0;
   const word = changetype<usize>(process) + offsetof<Process>("state");
