@@ -145,11 +145,12 @@ function checkDiagnostics(input: CompilerInput, program: Handle): void {
       : undefined;
     problems.push({ message: explain(compiler.getDiagnosticMessage(next)), position });
   }
-  if (problems.length > 0) throw problemsError(problems);
+  if (problems.length > 0) throw problemsError(problems, input.entry);
 }
 
 function problemsError(
   problems: ReadonlyArray<{ message: string; position: SourcePosition | undefined }>,
+  entry: string,
 ): BuildError {
   const lines = [
     ...new Set(
@@ -161,7 +162,10 @@ function problemsError(
   const first = problems[0]!;
   const rest = lines.slice(1, mostReported);
   if (lines.length > mostReported) rest.push(`… and ${lines.length - mostReported} more`);
-  return new BuildError([first.message, ...rest].join("\n"), { position: first.position });
+  return new BuildError(
+    [first.message, ...rest].join("\n"),
+    first.position ? { position: first.position } : { file: entry },
+  );
 }
 
 /** The compiler speaks of what the rewriter made; this says it in terms of what was written. */

@@ -25,8 +25,8 @@ import {
 } from "./generated-modules.ts";
 import { positionOf } from "./interfaces.ts";
 import { optimise } from "./optimise.ts";
-import { libraryOf, relativeSpecifier, withoutExtension } from "./paths.ts";
-import { isInterfaceFile, Program } from "./program.ts";
+import { relativeSpecifier, withoutExtension } from "./paths.ts";
+import { Program } from "./program.ts";
 import { type Bases, readReference, relocate } from "./relocate.ts";
 import { type ImageContext, rewriteUnit } from "./rewrite.ts";
 import { type DecodedMap, decodeSourceMap, findMapping } from "./source-map.ts";
@@ -290,15 +290,4 @@ function functionPosition(program: Program, internalName: string): SourcePositio
     return positionOf(unit.source, declaration);
   }
   return undefined;
-}
-
-/** Names of the libraries whose files an image's sources import, itself excluded. */
-export function librariesOf(image: ImageSource): string[] {
-  const program = new Program(image.entries, [], image.readFile);
-  const names = new Set<string>();
-  for (const path of program.units.keys()) {
-    const library = libraryOf(path);
-    if (library !== undefined && !(image.kind === "library" && library === image.name)) names.add(library);
-  }
-  return [...names].filter((name) => !isInterfaceFile(name)).sort();
 }

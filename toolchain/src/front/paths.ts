@@ -30,9 +30,3 @@ export function withoutExtension(path: string): string {
 export function libraryOf(path: string): string | undefined {
   return /^os\/lib\/([^/]+)\//.exec(path)?.[1];
 }
-
-/** Folder of the image that holds `path`: "os/kernel", "os/lib/rt", "os/apps/hello". */
-export function imageFolderOf(path: string): string {
-  const parts = path.split("/");
-  return parts.slice(0, parts[1] === "kernel" ? 2 : 3).join("/");
-}

@@ -1,7 +1,7 @@
 /** What the front's tests share: sources in memory over the repository's own interfaces, and a run of the wasm in Node. */
 
 import { existsSync, readFileSync } from "node:fs";
-import type { FrontModule } from "../contract.ts";
+import { BuildError, type FrontModule } from "../contract.ts";
 import { compileImage, type ImageSource } from "./compile.ts";
 import { memoryExport } from "./optimise.ts";
 
@@ -104,4 +104,15 @@ export async function runGuest(
       return new TextDecoder().decode(bytes.subarray(address, bytes.indexOf(0, address)));
     },
   };
+}
+
+/** The message of the BuildError that `work` ends with. */
+export async function failure(work: Promise<unknown>): Promise<string> {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof BuildError) return error.message;
+    throw error;
+  }
+  throw new Error("it compiled");
 }
