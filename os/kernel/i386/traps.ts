@@ -42,6 +42,7 @@ import {
   EXIT_THREAD,
   FLUSH_ALL,
   FLUSH_PAGE,
+  HAND_OFF,
   HELPER_WAIT,
   LEAVE_DIRECTORY,
   PARK,
@@ -52,9 +53,10 @@ import {
   UNPARK,
   WAIT_ON,
   WAKE,
+  WAKE_AND_PARK,
   YIELD,
 } from "../threads/traps";
-import { WAIT_CANCELLED, WAIT_THROUGH, WAIT_WOKEN } from "../threads/wait";
+import { FOREVER, WAIT_CANCELLED, WAIT_THROUGH, WAIT_WOKEN } from "../threads/wait";
 import { beginSleep, beginWait, endWait, wakeWaiters } from "../threads/waiting";
 import { deviceInterrupt } from "./interrupts";
 import {
@@ -207,7 +209,13 @@ function kernelOperation(thread: Thread, operation: u32, first: u32, second: u32
   else if (operation === FLUSH_PAGE) invalidatePage(first - KERNEL_BASE);
   else if (operation === FLUSH_ALL) writeControl3(readControl3());
   else if (operation === LEAVE_DIRECTORY) leaveDirectory(first);
-  else if (operation === HELPER_WAIT) helperWait(thread, second);
+  else if (operation === HAND_OFF) {
+    unpark(other);
+    beginWait(thread, second, thread.ebx, FOREVER, false);
+  } else if (operation === WAKE_AND_PARK) {
+    wakeWaiters(first, 1, false);
+    park(thread, second);
+  } else if (operation === HELPER_WAIT) helperWait(thread, second);
   else thread.eax = REFUSED;
 }
 

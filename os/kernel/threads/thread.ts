@@ -12,7 +12,17 @@ import { allocate, free } from "../memory/heap";
 import { copyToSpace, kernelSpace, mapRegion, REGION_STACK, type Space, unmapRegion } from "../memory/space";
 import { threadEnded } from "../upper";
 import { current } from "./scheduler";
-import { CANCEL, PARK, privateTrap, SET_PRIORITY, START, TERMINATE, UNPARK } from "./traps";
+import {
+  CANCEL,
+  HAND_OFF,
+  PARK,
+  privateTrap,
+  SET_PRIORITY,
+  START,
+  TERMINATE,
+  UNPARK,
+  WAKE_AND_PARK,
+} from "./traps";
 
 export const THREAD_CREATED: u32 = 0;
 export const THREAD_READY: u32 = 1;
@@ -206,6 +216,16 @@ export function setPriority(thread: Thread, priority: u32): void {
 /** Gives the kernel stack back and waits; goes on at `entry` (no arguments, must not return) when unparked. */
 export function parkThread(entry: usize): void {
   privateTrap(PARK, <u32>entry, 0, 0);
+}
+
+/** Unparks `thread` and waits while the word at `address` is `expected`: one trap instead of two. Result as of `waitOn`. */
+export function handOff(thread: Thread, address: usize, expected: u32): u32 {
+  return privateTrap(HAND_OFF, changetype<u32>(thread), <u32>address, expected);
+}
+
+/** Wakes a waiter of the word at `address`, then parks as `parkThread` does: one trap instead of two. */
+export function wakeAndPark(address: usize, entry: usize): void {
+  privateTrap(WAKE_AND_PARK, <u32>address, <u32>entry, 0);
 }
 
 export function unparkThread(thread: Thread): void {

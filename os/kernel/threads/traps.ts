@@ -27,5 +27,9 @@ export const FLUSH_ALL: u32 = 0x107;
 export const HELPER_WAIT: u32 = 0x108;
 /** ecx = directory: if it is loaded, the kernel's own is loaded instead. */
 export const LEAVE_DIRECTORY: u32 = 0x109;
+/** ecx = parked thread record, edx = word, ebx = value: unparks it and waits on the word, in one trap. */
+export const HAND_OFF: u32 = 0x10a;
+/** ecx = word, edx = code address: wakes a waiter of the word and parks, in one trap. */
+export const WAKE_AND_PARK: u32 = 0x10b;
 
 export declare function privateTrap(operation: u32, a: u32, b: u32, c: u32): u32;
