@@ -21,8 +21,10 @@ import { allocateRegisters } from "./i386/allocate.ts";
 import { ConstantPool, constantsSymbol } from "./i386/constants.ts";
 import { type EmittedFunction, emitFunction } from "./i386/emit.ts";
 import { layOut } from "./i386/layout.ts";
+import { improve } from "./i386/peephole.ts";
 import { runtimeRoutines } from "./i386/routines.ts";
 import { type ImageContext, selectInstructions } from "./i386/select.ts";
+import { shareSlots } from "./i386/slots.ts";
 import { splitCriticalEdges } from "./ir/flow.ts";
 import type { Routine } from "./ir/instructions.ts";
 import { legalise } from "./ir/legalise.ts";
@@ -60,7 +62,9 @@ export function compileModule(front: FrontModule, options: CompileOptions = {}):
       options.inspect?.(routine, "legal");
       const machine = selectInstructions(routine, image);
       allocateRegisters(machine);
+      shareSlots(machine);
       layOut(machine);
+      improve(machine);
       emitted.push(emitFunction(assembler, machine, constants, (offset) => front.sourceAt(offset)));
     } catch (error) {
       if (error instanceof BuildError) throw error;

@@ -39,18 +39,18 @@ import type { Condition } from "@rialto/machine/i386/instruction.ts";
 import type { SourcePosition } from "../../contract.ts";
 import {
   calleeSaved,
+  ESP,
   finalSlot,
   type MachineBlock,
   type MachineFunction,
   type MachineInstruction,
   type MachineOperand,
   type MemoryReference,
-  readsFlags,
   rolesOf,
   type Slot,
-  writesFlags,
 } from "./code.ts";
 import { type ConstantPool, constantsSymbol } from "./constants.ts";
+import { liveFlags } from "./peephole.ts";
 
 export interface EmittedFunction {
   readonly framed: boolean;
@@ -108,6 +108,9 @@ class Emitter {
   private lastPosition: SourcePosition | undefined;
   private lastOffset = -1;
   private flagsLive = false;
+  /** ESP is not where the prologue left it: stackAlloc, or arguments of the last call still on the stack. */
+  private stackMoves = false;
+  private argumentsLeft = false;
 
   constructor(
     a: Assembler,
@@ -152,8 +155,10 @@ class Emitter {
         const letters = rolesOf(i.op);
         i.operands.forEach((operand, n) => {
           if (operand.kind === "register" && (letters[n] ?? "u") !== "u") used.add(operand.id);
+          if (operand.kind === "register" && operand.id === ESP && n === 0) this.stackMoves = true;
           if (operand.kind === "memory" && operand.slot) slots.add(finalSlot(operand.slot));
         });
+        if (i.op === "stackAllocate") this.stackMoves = true;
         for (let r = 0; r < 8; r++) if (i.writes & (1 << r)) used.add(r);
       }
     }
@@ -207,7 +212,8 @@ class Emitter {
     const { a } = this;
     if (this.framed) {
       if (this.saved.length > 0) {
-        a.emit("lea", esp, { kind: "memory", size: 0, base: ebp, displacement: -4 * this.saved.length });
+        if (this.stackMoves || this.frameSize > 0 || this.argumentsLeft)
+          a.emit("lea", esp, { kind: "memory", size: 0, base: ebp, displacement: -4 * this.saved.length });
         for (const r of this.saved.slice().reverse()) a.emit("pop", registers32[r]);
         a.emit("pop", ebp);
       } else a.emit("leave");
@@ -228,13 +234,7 @@ class Emitter {
 
   private block(block: MachineBlock, next: MachineBlock | undefined): void {
     const list = block.instructions;
-    const live = new Array<boolean>(list.length);
-    let flags = false;
-    for (let n = list.length - 1; n >= 0; n--) {
-      live[n] = flags;
-      if (writesFlags(list[n].op)) flags = false;
-      if (readsFlags(list[n].op)) flags = true;
-    }
+    const live = liveFlags(list);
     for (let n = 0; n < list.length; n++) {
       const i = list[n];
       this.flagsLive = live[n];
@@ -251,8 +251,22 @@ class Emitter {
         } else this.a.emit(`j${i.condition!}`, this.labels.get(target)!);
         continue;
       }
+      if (i.op === "dropArguments" && this.returnsNext(list, n + 1)) {
+        this.argumentsLeft = true;
+        continue;
+      }
       this.instruction(i);
     }
+    this.argumentsLeft = false;
+  }
+
+  /** Whether nothing but moves stands before the return, which restores ESP by itself. */
+  private returnsNext(list: readonly MachineInstruction[], from: number): boolean {
+    for (let n = from; n < list.length; n++) {
+      if (list[n].op === "return") return true;
+      if (list[n].op !== "mov" && list[n].op !== "fstp" && list[n].op !== "fld") return false;
+    }
+    return false;
   }
 
   private targetOf(i: MachineInstruction): MachineBlock {

@@ -1,11 +1,15 @@
 /**
- * Order of blocks in memory. Blocks that only jump disappear; each block is followed by the successor that belongs to the
+ * Order of blocks in memory. Loops are turned so that their test stands at the end. Blocks that only jump disappear; each block is followed by the successor that belongs to the
  * deepest loop, so that loops stay together and most jumps fall away.
  */
 import type { MachineBlock, MachineFunction } from "./code.ts";
 
+/** Longest loop test that is repeated at the loop's end instead of jumped back to. */
+const repeatedTest = 7;
+
 export function layOut(f: MachineFunction): void {
   threadJumps(f);
+  invertLoops(f);
   const placed = new Set<MachineBlock>();
   const order: MachineBlock[] = [];
   const waiting: MachineBlock[] = [f.blocks[0]];
@@ -25,6 +29,28 @@ export function layOut(f: MachineFunction): void {
     }
   }
   f.blocks = order;
+}
+
+/**
+ * A loop that tests at its start and jumps back from its end runs two jumps a turn; with the test repeated at the end,
+ * one. Copying machine code after allocation is always right.
+ */
+function invertLoops(f: MachineFunction): void {
+  const order = new Map(f.blocks.map((block, n) => [block, n]));
+  for (const block of f.blocks) {
+    const list = block.instructions;
+    const last = list[list.length - 1];
+    if (last?.op !== "jmp" || (list.length > 1 && list[list.length - 2].op === "jcc")) continue;
+    const [operand] = last.operands;
+    if (operand.kind !== "block") continue;
+    const header = operand.block;
+    if (header === block || order.get(header)! > order.get(block)! || header.loopDepth === 0) continue;
+    const test = header.instructions;
+    if (test.length > repeatedTest || test.length < 2 || test[test.length - 2].op !== "jcc") continue;
+    if (test.some((i) => i.op === "call")) continue;
+    block.instructions = [...list.slice(0, -1), ...test.map((i) => ({ ...i, operands: i.operands.slice() }))];
+    block.successors = header.successors.slice();
+  }
 }
 
 /** Targets in the order of the jumps; the last is the unconditional one. */
@@ -60,5 +86,4 @@ function threadJumps(f: MachineFunction): void {
     }
     block.successors = block.successors.map(final);
   }
-  // The entry stays even if it only jumps: a loop may come back to where it goes, but nothing to it.
 }

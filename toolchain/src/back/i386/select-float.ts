@@ -228,12 +228,12 @@ export class FloatSelector {
         s.emit("and", [t, immediate(0x7fffffff)]);
         s.emit("and", [sign, immediate(0x80000000)]);
         s.emit("or", [t, sign]);
-        s.emit("mov", [within(to, 4, top), t]);
         if (top > 0) {
           const low = s.temporary();
           s.emit("mov", [low, within(a, 4)]);
           s.emit("mov", [within(to, 4), low]);
         }
+        s.emit("mov", [within(to, 4, top), t]);
         return;
       }
       case "select": {
