@@ -1,6 +1,6 @@
 /**
- * The real compiler behind a build: one image in this thread, several in worker threads, so that a second core halves the
- * time of a first start. Workers load TypeScript through tsx, like the process that starts them.
+ * The real compiler behind a build: worker threads, so that a second core halves the time of a first start, and the guest
+ * compiler loads natively however the process itself was started (`worker-start.mjs`).
  */
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
@@ -8,8 +8,8 @@ import { BuildError, type CodeObject } from "../contract.ts";
 import type { CompileAnswer, CompileFailure, CompileRequest } from "./compile-worker.ts";
 import type { ImageCompiler } from "./system.ts";
 
-/** Loading the guest compiler costs a worker about as much as compiling a few images. */
-const IMAGES_WORTH_A_WORKER = 3;
+/** Loading the guest compiler costs a worker as much as compiling a few images. */
+const IMAGES_WORTH_A_WORKER = 4;
 const MOST_WORKERS = 4;
 
 interface Request {
@@ -82,8 +82,8 @@ class WorkerPool implements ImageCompiler {
 
 /** `images`: how many there are to compile. */
 export async function createCompiler(root: string, images: number): Promise<ImageCompiler> {
-  const size = Math.min(availableParallelism(), MOST_WORKERS, Math.floor(images / IMAGES_WORTH_A_WORKER));
-  if (size >= 2) return new WorkerPool(root, size);
-  const { compileObjects } = await import("./compile-image.ts");
-  return { compile: (image) => compileObjects(root, image) };
+  return new WorkerPool(
+    root,
+    Math.min(availableParallelism(), MOST_WORKERS, Math.ceil(images / IMAGES_WORTH_A_WORKER)),
+  );
 }
