@@ -5,6 +5,7 @@
  */
 
 import { IUnknown } from "../../interfaces/IUnknown";
+import { panic } from "../console";
 
 @unmanaged
 export class Interface {
@@ -52,8 +53,11 @@ export const ARGUMENT_INTERFACE_OUT: u8 = 9;
 /** Out, its interface being the one whose id is another argument. */
 export const ARGUMENT_INTERFACE_OUT_BY_ID: u8 = 10;
 
-/** Flag of a method: it has arguments of one of the last three kinds. */
-export const METHOD_CARRIES_INTERFACES: u32 = 1;
+/** Flags of a method: it has arguments of one of the last three kinds; its handle counts it. Dispatch treats both apart. */
+const METHOD_CARRIES_INTERFACES: u32 = 1;
+const METHOD_COUNTS: u32 = 2;
+/** Most stack words of a method, `this` included. */
+export const METHOD_WORDS: u32 = 32;
 
 export const METHOD_QUERY_INTERFACE: u32 = 0;
 export const METHOD_ADD_REF: u32 = 1;
@@ -96,10 +100,13 @@ export function resolveDescriptors(): void {
   for (let i: u32 = 0; i < count; i++) {
     const descriptor = changetype<Interface>(load<usize>(table, 4) + i * INTERFACE_SIZE);
     for (let m: u32 = 0; m < descriptor.methodCount; m++) resolveMethod(methodAt(descriptor, m));
+    methodAt(descriptor, METHOD_ADD_REF).flags = METHOD_COUNTS;
+    methodAt(descriptor, METHOD_RELEASE).flags = METHOD_COUNTS;
   }
 }
 
 function resolveMethod(method: Method): void {
+  if (method.words > METHOD_WORDS) panic(method.name);
   for (let i: u32 = 0; i < method.argumentCount; i++) {
     const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
     if (argument.kind < ARGUMENT_INTERFACE_IN) continue;

@@ -13,7 +13,15 @@
  */
 
 import type { IUnknown } from "../../interfaces/IUnknown";
-import { E_HANDLE, E_NOINTERFACE, E_NOTIMPL, E_OUTOFMEMORY, E_POINTER, S_OK } from "../../interfaces/results";
+import {
+  E_CANCELLED,
+  E_HANDLE,
+  E_NOINTERFACE,
+  E_NOTIMPL,
+  E_OUTOFMEMORY,
+  E_POINTER,
+  S_OK,
+} from "../../interfaces/results";
 import { KERNEL_BASE, USER_END } from "../i386/layout";
 import { raisePendingFault } from "../objects/faults";
 import { COUNT_SYSTEM_CALLS, countLive } from "../objects/live";
@@ -30,71 +38,107 @@ import {
   type Interface,
   interfaceWithId,
   METHOD_ADD_REF,
-  METHOD_CARRIES_INTERFACES,
   METHOD_RELEASE,
+  METHOD_WORDS,
   type Method,
   methodAt,
 } from "./descriptors";
-import { addHandleReference, type Handle, pinHandle, releaseHandle, unpinHandle } from "./handles";
+import { addHandleReference, closeHandle, type Handle, handleAt, releaseHandle } from "./handles";
 import { handleOf } from "./proxies";
 import { borrowInterface, exportInterface, giveBackInterface } from "./translation";
 
-declare function guardedInvoke(code: usize, words: usize, count: u32, guard: usize): i32;
+declare function guardedInvoke(code: usize, words: usize, guard: usize): i32;
 
 /** Room for return address and argument words above the user's stack pointer. */
 const STACK_MARGIN: usize = 512;
+/** Bytes for the argument words of any method (`resolveDescriptors` checks). */
+const WORDS: usize = METHOD_WORDS << 2;
+const NOTE_SIZE: u32 = 12;
 
-/** int 0x30 at ring 1: `method` of the object whose proxy is the first argument above the return address at `userStack`. */
-export function systemCall(method: u32, userStack: usize): i32 {
+/** int 0x30 at ring 1: method `index` of the object whose proxy is the first argument above the return address at `userStack`. */
+export function systemCall(index: u32, userStack: usize): i32 {
   const thread = currentThread();
   const process = changetype<Process>(thread.process);
-  let result: i32 = E_POINTER;
-  if (userStack < USER_END - STACK_MARGIN) {
-    // Word 0 of the arguments is `this`.
-    const frame = userStack + 4 - KERNEL_BASE;
-    const handle = pinHandle(process.handles, handleOf(load<u32>(frame)));
-    if (handle) {
-      if (method - METHOD_ADD_REF <= METHOD_RELEASE - METHOD_ADD_REF) {
-        result = countReference(process, handle, method);
-      } else {
-        result = callMethod(changetype<ThreadObject>(thread.call), process, handle, method, frame);
-      }
-      unpinHandle(process.handles, handle);
-    } else result = E_HANDLE;
-  }
   countLive(COUNT_SYSTEM_CALLS, 1);
-  if ((thread.pendingFault | thread.cancelled) !== 0) leaveCall(thread);
+  if (userStack >= USER_END - STACK_MARGIN) return leaveCall(thread, E_POINTER);
+  // Word 0 of the arguments is `this`.
+  const frame = userStack + 4 - KERNEL_BASE;
+  const handle = handleAt(process.handles, handleOf(load<u32>(frame)));
+  if (!handle) return leaveCall(thread, E_HANDLE);
+  disableInterrupts();
+  if (handle.count === 0) {
+    enableInterrupts();
+    return leaveCall(thread, E_HANDLE);
+  }
+  handle.busy++;
+  enableInterrupts();
+  let result: i32 = E_NOTIMPL;
+  const descriptor = changetype<Interface>(handle.descriptor);
+  if (index < descriptor.methodCount) {
+    const method = methodAt(descriptor, index);
+    if (method.flags !== 0) result = specialCall(thread, process, handle, index, method, frame);
+    else result = plainCall(changetype<ThreadObject>(thread.call), handle.object, index, method, frame);
+  }
+  disableInterrupts();
+  handle.busy--;
+  const unused = (handle.busy | handle.count) === 0;
+  enableInterrupts();
+  if (unused) closeHandle(process.handles, handle);
+  if ((thread.pendingFault | thread.cancelled) !== 0) return leaveCall(thread, result);
   return result;
 }
 
-/** References through a proxy are counted in its handle alone. */
-function countReference(process: Process, handle: Handle, method: u32): i32 {
-  return method === METHOD_ADD_REF ? <i32>addHandleReference(handle) : releaseHandle(process.handles, handle);
+/** The end of a call that is not the usual one: the caller may have met the scratch page, or be about to end. */
+function leaveCall(thread: Thread, result: i32): i32 {
+  if (thread.cancelled) exitThread(<u32>E_CANCELLED);
+  if (thread.pendingFault !== 0) raisePendingFault(thread);
+  return result;
 }
 
-/** The caller does not go on: it met the scratch page, or is to end. */
-function leaveCall(thread: Thread): void {
-  if (thread.pendingFault !== 0 && !thread.cancelled) raisePendingFault(thread);
-  exitThread(<u32>E_POINTER);
+function specialCall(
+  thread: Thread,
+  process: Process,
+  handle: Handle,
+  index: u32,
+  method: Method,
+  frame: usize,
+): i32 {
+  // References through a proxy are counted in its handle alone.
+  if (index === METHOD_ADD_REF) return <i32>addHandleReference(handle);
+  if (index === METHOD_RELEASE) return releaseHandle(process.handles, handle);
+  return callWithInterfaces(
+    changetype<ThreadObject>(thread.call),
+    process,
+    handle.object,
+    index,
+    method,
+    frame,
+  );
 }
 
-function callMethod(object: ThreadObject, process: Process, handle: Handle, index: u32, frame: usize): i32 {
-  const descriptor = changetype<Interface>(handle.descriptor);
-  if (index >= descriptor.methodCount) return E_NOTIMPL;
-  const method = methodAt(descriptor, index);
-  const count: u32 = method.words;
-  const words = stackAlloc(count << 2);
-  store<usize>(words, handle.object);
-  for (let offset: usize = 4; offset < count << 2; offset += 4)
+/**
+ * Copies the argument words, checks and biases the pointers among them, and calls the method with the copy. The object's guard
+ * lets a fault in the object's module end the call instead of the caller's program; a thread has one, because it is in one
+ * system call at a time.
+ */
+function plainCall(object: ThreadObject, target: usize, index: u32, method: Method, frame: usize): i32 {
+  const words = stackAlloc(WORDS);
+  const end = (<u32>method.words) << 2;
+  store<usize>(words, target);
+  for (let offset: usize = 4; offset < end; offset += 4)
     store<u32>(words + offset, load<u32>(frame + offset));
-  if (method.flags & METHOD_CARRIES_INTERFACES)
-    return callWithInterfaces(object, process, handle, index, method, words);
-  let argument = method.arguments;
-  const end = argument + method.argumentCount * ARGUMENT_SIZE;
-  for (; argument < end; argument += ARGUMENT_SIZE) {
+  let left: u32 = method.argumentCount;
+  for (let argument = method.arguments; left !== 0; argument += ARGUMENT_SIZE) {
     if (!checkPointer(changetype<Argument>(argument), words)) return E_POINTER;
+    left--;
   }
-  return callObject(object, handle.object, index, words, count);
+  const vtable = load<usize>(target);
+  object.guardVtable = vtable;
+  return guardedInvoke(load<usize>(vtable + (index << 2)), words, guardOf(object));
+}
+
+function guardOf(object: ThreadObject): usize {
+  return changetype<usize>(object) + offsetof<ThreadObject>("guard");
 }
 
 /** Range-checks and biases the pointer of an argument that is no interface. */
@@ -112,37 +156,27 @@ function checkPointer(argument: Argument, words: usize): bool {
 }
 
 /**
- * Calls method `index` with the words. `guard` lets a fault in the object's module end the call instead of the caller's
- * program; one word is enough, because a thread of a process is in one system call at a time.
- */
-function callObject(object: ThreadObject, target: usize, index: u32, words: usize, count: u32): i32 {
-  const guard = changetype<usize>(object) + offsetof<ThreadObject>("guard");
-  const vtable = load<usize>(target);
-  object.guardVtable = vtable;
-  const result = guardedInvoke(load<usize>(vtable + (index << 2)), words, count, guard);
-  store<u32>(guard, 0);
-  return result;
-}
-
-/**
- * The same for methods with interface arguments. A note of two words belongs to each argument: for one that goes in, what
- * to give back afterwards; for one that comes out, the kernel's word and the caller's address for it.
+ * The same for methods with interface arguments. A note of three words belongs to each argument: for one that goes in, what to
+ * give back afterwards; for one that comes out, the kernel's word, the caller's address for it, and the interface.
  */
 function callWithInterfaces(
   object: ThreadObject,
   process: Process,
-  handle: Handle,
+  target: usize,
   index: u32,
   method: Method,
-  words: usize,
+  frame: usize,
 ): i32 {
   const count: u32 = method.argumentCount;
-  const notes = stackAlloc(count << 3);
-  memory.fill(notes, 0, count << 3);
+  const notes = stackAlloc(count * NOTE_SIZE);
+  memory.fill(notes, 0, count * NOTE_SIZE);
+  const words = stackAlloc(WORDS);
+  store<usize>(words, target);
+  memory.copy(words + 4, frame + 4, ((<u32>method.words) << 2) - 4);
   let result: i32 = S_OK;
   for (let i: u32 = 0; i < count; i++) {
     const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
-    const note = notes + (i << 3);
+    const note = notes + i * NOTE_SIZE;
     const slot = words + ((<usize>argument.word) << 2);
     // After a bad argument only the pointers that come out matter: they are to hold null.
     if (argument.kind <= ARGUMENT_INTERFACE_IN && result < 0) continue;
@@ -152,21 +186,27 @@ function callWithInterfaces(
       result = borrowInterface(process, load<u32>(slot), argument.detail, slot, note);
     } else {
       const pointer: usize = load<u32>(slot);
+      const descriptor = outInterface(argument, words);
       if (pointer === 0 || pointer >= USER_END) result = E_POINTER;
       else {
         store<u32>(note, <u32>(pointer - KERNEL_BASE), 4);
+        store<usize>(note, descriptor, 8);
         store<u32>(slot, <u32>note);
-        if (outInterface(argument, words) === 0) result = E_NOINTERFACE;
+        if (descriptor === 0) result = E_NOINTERFACE;
       }
     }
   }
-  if (result >= 0) result = callObject(object, handle.object, index, words, method.words);
+  if (result >= 0) {
+    const vtable = load<usize>(target);
+    object.guardVtable = vtable;
+    result = guardedInvoke(load<usize>(vtable + (index << 2)), words, guardOf(object));
+  }
   for (let i: u32 = 0; i < count; i++) {
     const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
-    const note = notes + (i << 3);
+    const note = notes + i * NOTE_SIZE;
     if (argument.kind === ARGUMENT_INTERFACE_IN) giveBackInterface(process, note);
     else if (argument.kind > ARGUMENT_INTERFACE_IN && load<u32>(note, 4) !== 0) {
-      result = returnInterface(process, note, outInterface(argument, words), result);
+      result = returnInterface(process, note, result);
     }
   }
   return result;
@@ -179,13 +219,13 @@ function outInterface(argument: Argument, words: usize): usize {
 }
 
 /** Gives the caller the interface pointer that a method stored in a note: null when the call failed. */
-function returnInterface(process: Process, note: usize, descriptor: usize, result: i32): i32 {
+function returnInterface(process: Process, note: usize, result: i32): i32 {
   const pointer = load<usize>(note);
   let given: u32 = 0;
   if (pointer !== 0) {
     if (result < 0) changetype<IUnknown>(pointer).release();
     else {
-      given = exportInterface(process, pointer, descriptor);
+      given = exportInterface(process, pointer, load<usize>(note, 8));
       if (given === 0) result = E_OUTOFMEMORY;
     }
   }

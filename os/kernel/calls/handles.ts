@@ -215,7 +215,7 @@ function growBuckets(table: HandleTable): void {
 }
 
 /** Frees an entry that nobody uses, unless it was revived meanwhile, and gives its object's reference back. */
-function closeHandle(table: HandleTable, handle: Handle): void {
+export function closeHandle(table: HandleTable, handle: Handle): void {
   acquire(table);
   if (handle.object === 0 || (handle.count | handle.busy) !== 0) {
     release(table);

@@ -110,11 +110,23 @@ export function dropRecord(record: CallRecord): void {
   free(changetype<usize>(record));
 }
 
-/** The server's side: stores the result, lets the caller go on and drops the record. */
-export function completeCall(record: CallRecord, result: i32): void {
-  const word = changetype<usize>(record) + offsetof<CallRecord>("state");
+/** Address of the word on which a record's caller waits. */
+export function answerWord(record: CallRecord): usize {
+  return changetype<usize>(record) + offsetof<CallRecord>("state");
+}
+
+/**
+ * The server's side: stores the result and drops the record. The caller goes on once the word returned is woken; the record may be gone by
+ * then, and waking the word just does nothing.
+ */
+export function answerCall(record: CallRecord, result: i32): usize {
+  const word = answerWord(record);
   record.result = result;
   volatileStore32(word, CALL_DONE);
-  wake(word, 1);
   dropRecord(record);
+  return word;
+}
+
+export function completeCall(record: CallRecord, result: i32): void {
+  wake(answerCall(record, result), 1);
 }

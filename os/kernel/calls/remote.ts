@@ -43,7 +43,7 @@ import {
   unknownInterface,
 } from "./descriptors";
 import { MAX_METHODS } from "./proxies";
-import { CALL_PENDING, type CallRecord, createRecord, dropRecord } from "./records";
+import { answerWord, CALL_PENDING, type CallRecord, createRecord, dropRecord } from "./records";
 import { queueCall } from "./server-threads";
 
 declare function remoteStubAddress(): usize;
@@ -180,7 +180,7 @@ function queueRelease(process: Process, address: u32): void {
   if (!record) return;
   record.address = address;
   record.index = METHOD_RELEASE;
-  queueCall(process, record);
+  queueCall(process, record, false);
 }
 
 /** The object's own addRef, in its process, waited for. */
@@ -275,8 +275,8 @@ function callRemote(process: Process, proxy: RemoteProxy, method: Method, index:
 
 /** Queues a record and waits until it is done; the caller keeps its reference. E_CANCELLED leaves it pending. */
 function finishWaiting(process: Process, record: CallRecord): i32 {
-  const word = changetype<usize>(record) + offsetof<CallRecord>("state");
-  queueCall(process, record);
+  const word = answerWord(record);
+  queueCall(process, record, true);
   while (volatileLoad32(word) === CALL_PENDING) {
     if (waitOn(word, CALL_PENDING, FOREVER) === WAIT_CANCELLED && volatileLoad32(word) === CALL_PENDING)
       return E_CANCELLED;

@@ -17,6 +17,7 @@
 
 import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
 import { E_DISCONNECTED, E_OUTOFMEMORY } from "../../interfaces/results";
+import { enterCritical, leaveCritical } from "../i386/critical";
 import { KERNEL_BASE, USER_END, VECTOR_PAGE_FAULT } from "../i386/layout";
 import { mapRegion, REGION_ANONYMOUS, unmapRegion } from "../memory/space";
 import { raiseFault, raisePendingFault } from "../objects/faults";
@@ -27,12 +28,15 @@ import {
   currentThread,
   enterUser,
   exitThread,
+  handOff,
   PRIORITY_DEFAULT,
   parkThread,
   type Thread,
   USER_STACK_SIZE,
   unparkThread,
+  wakeAndPark,
 } from "../threads/thread";
+import { wake } from "../threads/wait";
 import {
   ARGUMENT_IN_OUT,
   ARGUMENT_IN_OUT_BYTES,
@@ -45,7 +49,7 @@ import {
   interfaceWithId,
 } from "./descriptors";
 import { MAX_METHODS, SERVER_RETURN_STUB } from "./proxies";
-import { type CallRecord, completeCall } from "./records";
+import { answerCall, answerWord, CALL_PENDING, type CallRecord, completeCall } from "./records";
 import { importInterface, lendInterface, takeBack } from "./translation";
 
 const SERVER_LIMIT: u32 = 32;
@@ -55,13 +59,18 @@ const IDLE_LIMIT: u32 = 1;
 const STACK_DATA: u32 = 0x4000;
 /** The error code of a user-mode read of a page that is not there. */
 const READ_FAULT: u32 = 4;
+/** State of a mutex that is held and that nobody waits for. */
+const MUTEX_HELD: u32 = 1;
 
 function portMutex(process: Process): Mutex {
   return changetype<Mutex>(changetype<usize>(process) + offsetof<Process>("portLock"));
 }
 
-/** Hands a record to a server thread of `process`. It is completed in any case, at once if the process is ending. */
-export function queueCall(process: Process, record: CallRecord): void {
+/**
+ * Hands a record to a server thread of `process`. It is completed in any case, at once if the process is ending. A caller that
+ * `waits` may come back as soon as it is done, or before.
+ */
+export function queueCall(process: Process, record: CallRecord, waits: bool): void {
   const mutex = portMutex(process);
   mutex.acquire();
   if (process.state !== PROCESS_RUNNING) {
@@ -74,9 +83,7 @@ export function queueCall(process: Process, record: CallRecord): void {
     process.idleServers = idle.nextIdle;
     process.idleCount--;
     idle.record = changetype<usize>(record);
-    // Inside the lock, without which the thread cannot come to its end.
-    unparkThread(changetype<Thread>(idle.thread));
-    mutex.release();
+    wakeServer(mutex, changetype<Thread>(idle.thread), record, waits);
     return;
   }
   if (process.lastCall !== 0) changetype<CallRecord>(process.lastCall).next = record;
@@ -89,6 +96,25 @@ export function queueCall(process: Process, record: CallRecord): void {
   if (startProcessThread(process, SERVER_RETURN_STUB, 0, PRIORITY_DEFAULT, true, 0) === E_OUTOFMEMORY) {
     serverThreadMissing(process);
   }
+}
+
+/**
+ * Unparks a server thread before the port's lock is free, without which the thread cannot come to its end. If nobody else wants the lock,
+ * giving it back and the hand-over can be one step: no other thread runs while interrupts are off.
+ */
+function wakeServer(mutex: Mutex, server: Thread, record: CallRecord, waits: bool): void {
+  if (waits) {
+    const flags = enterCritical();
+    if (mutex.state === MUTEX_HELD) {
+      mutex.state = 0;
+      handOff(server, answerWord(record), CALL_PENDING);
+      leaveCritical(flags);
+      return;
+    }
+    leaveCritical(flags);
+  }
+  unparkThread(server);
+  mutex.release();
 }
 
 /** A server thread could not be made. If there is no other one, nobody would ever come to the queued calls. */
@@ -158,12 +184,11 @@ export function serverReturned(result: i32): void {
     raiseFault(currentThread(), 13, 0, 0, 0);
     return;
   }
-  if (record) finishService(object, record, result);
-  serveNext(object);
+  serveNext(object, record ? finishService(object, record, result) : 0);
 }
 
-/** Serves until there is nothing to do; does not return. */
-function serveNext(object: ThreadObject): void {
+/** Wakes the word of the call that was just answered (0 for none) and serves until there is nothing to do; does not return. */
+function serveNext(object: ThreadObject, answered: usize): void {
   const process = object.process;
   const mutex = portMutex(process);
   for (;;) {
@@ -174,6 +199,8 @@ function serveNext(object: ThreadObject): void {
       if (!record.next) process.lastCall = 0;
       object.record = changetype<usize>(record);
       mutex.release();
+      if (answered !== 0) wake(answered, 1);
+      answered = 0;
       serve(object, record);
       continue;
     }
@@ -183,13 +210,16 @@ function serveNext(object: ThreadObject): void {
       process.idleCount >= IDLE_LIMIT
     ) {
       mutex.release();
+      if (answered !== 0) wake(answered, 1);
       exitThread(0);
     }
     object.nextIdle = process.idleServers;
     process.idleServers = object;
     process.idleCount++;
     mutex.release();
-    parkThread(functionAddress(serverUnparked));
+    // Idle already, so that the caller, once awake, finds this thread for its next call.
+    if (answered !== 0) wakeAndPark(answered, functionAddress(serverUnparked));
+    else parkThread(functionAddress(serverUnparked));
   }
 }
 
@@ -198,7 +228,7 @@ function serverUnparked(): void {
   const object = currentThreadObject();
   const record = changetype<CallRecord | null>(object.record);
   if (record) serve(object, record);
-  serveNext(object);
+  serveNext(object, 0);
 }
 
 /** Runs a call at ring 3. Returns only if it could not be delivered; it is completed then. */
@@ -222,7 +252,7 @@ function serve(object: ThreadObject, record: CallRecord): void {
   const base = record.dataSize > STACK_DATA ? top : block;
   const stack = (base - ((words + 1) << 2)) & ~15;
   if (!placeArguments(process, record, block, stack + 4 - KERNEL_BASE)) {
-    finishService(object, record, E_OUTOFMEMORY);
+    wake(finishService(object, record, E_OUTOFMEMORY), 1);
     return;
   }
   store<u32>(stack - KERNEL_BASE, <u32>SERVER_RETURN_STUB);
@@ -275,8 +305,8 @@ function methodAddress(object: u32, index: u32): usize {
   return load<u32>(vtable + ((<usize>index) << 2) - KERNEL_BASE);
 }
 
-/** Takes the results of a call out of the process's memory and completes it. */
-function finishService(object: ThreadObject, record: CallRecord, result: i32): void {
+/** Takes the results of a call out of the process's memory and answers it; returns the word to wake. */
+function finishService(object: ThreadObject, record: CallRecord, result: i32): usize {
   const thread = currentThread();
   const process = object.process;
   const method = record.method;
@@ -310,7 +340,7 @@ function finishService(object: ThreadObject, record: CallRecord, result: i32): v
   if (thread.pendingFault !== 0) raisePendingFault(thread);
   takeBackLent(process, record);
   object.record = 0;
-  completeCall(record, result);
+  return answerCall(record, result);
 }
 
 /** What the server was lent for the call, and the region for large data. */

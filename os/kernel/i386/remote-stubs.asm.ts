@@ -4,13 +4,30 @@
  * Stub n of a `RemoteProxy`'s vtable: remoteInvoke(proxy, n, address of the caller's argument words), cdecl. All stubs have
  * the same size, so that the kernel makes the vtable from the address of the first.
  *
- * `guardedInvoke` calls a method as `invoke` does and leaves in `guard` where its frame is. `abandonInvoke` makes that call
- * return at once with a result of its own, dropping every frame in between: the way out of a module that faulted while it
- * served another program's thread. Only the thread that made the call may abandon it.
+ * `guardedInvoke` calls a method whose argument words are already in place, at the lowest address of the caller's stack in use
+ * but for what the call of guardedInvoke itself pushed. What it needs afterwards it keeps in `guard`, not on the stack:
+ *
+ *   +0 ebp  +4 return address  +8 esp, 0 outside of a call  +12 ebx  +16 esi  +20 edi
+ *
+ * EBP points at `guard` during the call, so that to a debugger it looks like a frame. `abandonInvoke` makes the call return at
+ * once with a result of its own, dropping every frame in between: the way out of a module that faulted while it served another
+ * program's thread. Only the thread that made the call may abandon it.
  */
 
 import type { Assembler } from "@rialto/machine/i386/assembler.ts";
-import { dword, eax, ebp, ebx, ecx, edi, esi, esp, memory, symbol } from "@rialto/machine/i386/assembly.ts";
+import {
+  dword,
+  eax,
+  ebp,
+  ebx,
+  ecx,
+  edi,
+  edx,
+  esi,
+  esp,
+  memory,
+  symbol,
+} from "@rialto/machine/i386/assembly.ts";
 
 const METHODS = 64;
 const STUB_SIZE = 16;
@@ -38,34 +55,36 @@ export function assemble(a: Assembler): void {
   a.emit("mov", eax, symbol("remoteStubs"));
   a.emit("ret");
 
-  // guardedInvoke(code, words, count, guard)
+  // guardedInvoke(code, words, guard)
   a.label("guardedInvoke");
-  a.emit("push", ebp);
-  a.emit("mov", ebp, esp);
-  a.emit("push", ebx);
-  a.emit("push", esi);
-  a.emit("push", edi);
-  a.emit("mov", eax, dword({ base: ebp, displacement: 20 }));
-  a.emit("mov", ecx, dword({ base: ebp, displacement: 16 }));
-  a.emit("mov", esi, dword({ base: ebp, displacement: 12 }));
-  a.emit("mov", dword({ base: eax }), ebp);
-  a.emit("lea", eax, memory({ index: ecx, scale: 4, displacement: 0 }));
-  a.emit("sub", esp, eax);
-  a.emit("mov", edi, esp);
-  a.emitPrefixed("rep", "movsd");
-  a.emit("call", dword({ base: ebp, displacement: 8 }));
+  a.emit("mov", ecx, dword({ base: esp, displacement: 12 }));
+  a.emit("mov", edx, dword({ base: esp }));
+  a.emit("mov", eax, dword({ base: esp, displacement: 4 }));
+  a.emit("mov", dword({ base: ecx }), ebp);
+  a.emit("mov", dword({ base: ecx, displacement: 4 }), edx);
+  a.emit("mov", edx, dword({ base: esp, displacement: 8 }));
+  a.emit("mov", dword({ base: ecx, displacement: 8 }), esp);
+  a.emit("mov", dword({ base: ecx, displacement: 12 }), ebx);
+  a.emit("mov", dword({ base: ecx, displacement: 16 }), esi);
+  a.emit("mov", dword({ base: ecx, displacement: 20 }), edi);
+  a.emit("mov", ebp, ecx);
+  a.emit("mov", esp, edx);
+  a.emit("call", eax);
   a.label("leaveInvoke");
-  a.emit("lea", esp, memory({ base: ebp, displacement: -12 }));
-  a.emit("pop", edi);
-  a.emit("pop", esi);
-  a.emit("pop", ebx);
-  a.emit("pop", ebp);
-  a.emit("ret");
+  // The method's frames have overwritten the return address below its arguments.
+  a.emit("mov", ecx, dword({ base: ebp, displacement: 4 }));
+  a.emit("mov", esp, dword({ base: ebp, displacement: 8 }));
+  a.emit("mov", dword({ base: ebp, displacement: 8 }), 0);
+  a.emit("mov", ebp, dword({ base: ebp }));
+  a.emit("add", esp, 4);
+  a.emit("jmp", ecx);
 
   // abandonInvoke(guard, result): does not return to its caller.
   a.label("abandonInvoke");
-  a.emit("mov", ecx, dword({ base: esp, displacement: 4 }));
+  a.emit("mov", ebp, dword({ base: esp, displacement: 4 }));
   a.emit("mov", eax, dword({ base: esp, displacement: 8 }));
-  a.emit("mov", ebp, dword({ base: ecx }));
+  a.emit("mov", ebx, dword({ base: ebp, displacement: 12 }));
+  a.emit("mov", esi, dword({ base: ebp, displacement: 16 }));
+  a.emit("mov", edi, dword({ base: ebp, displacement: 20 }));
   a.emit("jmp", symbol("leaveInvoke"));
 }

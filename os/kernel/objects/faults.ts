@@ -78,7 +78,7 @@ export function raiseFault(
   const object = changetype<ThreadObject | null>(thread.call);
   if (!object) panic(text("fault on a thread without a program"));
   const process = object!.process;
-  const inModule = process.ownSpace !== 0 && object!.guard !== 0;
+  const inModule = process.ownSpace !== 0 && object!.guardStack !== 0;
   const image = imageAt(inModule ? kernelSpace() : process.space, instruction);
   const culprit = inModule || !process.ownSpace ? culpritInKernel(object!, image) : process;
   report(culprit, thread, process);

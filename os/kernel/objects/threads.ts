@@ -47,8 +47,14 @@ export class ThreadObject extends ComObject implements IThread {
   /** Address, in its space, of the block of argument data on its stack. */
   block: usize = 0;
   nextIdle: ThreadObject | null = null;
-  /** Frame of the call into a module that it makes on behalf of its process (calls/dispatch.ts), 0 outside of one. */
+  // What the way back from the object that its system call is in needs (i386/remote-stubs.asm.ts).
   guard: usize = 0;
+  guardReturn: usize = 0;
+  /** Its stack pointer; 0 outside of a call. */
+  guardStack: usize = 0;
+  guardBase: usize = 0;
+  guardSource: usize = 0;
+  guardDestination: usize = 0;
   /** Vtable of the object that call went to. */
   guardVtable: usize = 0;
 
