@@ -140,7 +140,7 @@ describe("information structure", () => {
   it("tells memory sizes, command line and loader", () => {
     expect(word(0)).toBe(0x24f);
     expect(word(4)).toBe(639);
-    expect(word(8)).toBe(15 * 1024);
+    expect(word(8)).toBe(15 * 1024 - 128);
     expect(textAt(memory, word(16))).toBe("kernel quiet");
     expect(textAt(memory, word(64))).toBe("Rialto");
   });
@@ -151,11 +151,11 @@ describe("information structure", () => {
       [0, 4, 8].map((field) => memory.getUint32(word(24) + 16 * i + field, true)),
     );
     expect(entries.map(([start, end]) => [start, end! - start!])).toEqual([
-      [0x101000, 5000],
-      [0x103000, 3],
+      [0x102000, 5000],
+      [0x104000, 3],
     ]);
     expect(entries.map(([, , text]) => textAt(memory, text!))).toEqual(["archive", "script"]);
-    expect(memory.getUint8(0x103002)).toBe(9);
+    expect(memory.getUint8(0x104002)).toBe(9);
   });
 
   it("maps memory without gaps in what is available", () => {
@@ -170,7 +170,7 @@ describe("information structure", () => {
     }
     expect(ranges.filter(([, , type]) => type === 1)).toEqual([
       [0, 0x9fc00, 1],
-      [0x100000, 15 * MB, 1],
+      [0x100000, 15 * MB - 0x20000, 1],
     ]);
   });
 });

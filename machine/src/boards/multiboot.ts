@@ -5,9 +5,9 @@
  * As `qemu-system-i386 -kernel` does: ELF segments go to their physical addresses; an entry point that lies in a segment by
  * its virtual address is translated to the physical one; the header's address fields win over ELF when its flag 16 is set.
  *
- *   kernel … │ page boundary │ module 0 │ page boundary │ module 1 … │ page boundary │ information, map, strings
+ *   kernel … │ page boundary │ information, map, strings │ page boundary │ module 0 │ page boundary │ module 1 …
  *
- * The last block is in memory that the map calls available, as the specification allows: a kernel keeps it until read.
+ * The information is in memory that the map calls available, as the specification allows: a kernel keeps it until read.
  */
 
 const HEADER_MAGIC = 0x1badb002;
@@ -33,6 +33,8 @@ const LOW_MEMORY_END = 0x9fc00;
 const HOLE_START = 0xa0000;
 const VIDEO_END = 0xc0000;
 const HOLE_END = 0x100000;
+/** At the end of RAM, where a PC's firmware keeps its tables; as much as QEMU's takes, so that a kernel finds the same memory. */
+const FIRMWARE_SIZE = 0x20000;
 const PAGE = 4096;
 
 export class MultibootError extends Error {
@@ -219,7 +221,8 @@ function buildInformation(
     [0, LOW_MEMORY_END, AVAILABLE],
     [LOW_MEMORY_END, HOLE_START, RESERVED],
     [0xf0000, HOLE_END, RESERVED],
-    [HOLE_END, options.memory, AVAILABLE],
+    [HOLE_END, options.memory - FIRMWARE_SIZE, AVAILABLE],
+    [options.memory - FIRMWARE_SIZE, options.memory, RESERVED],
     [0xfffc0000, 2 ** 32, RESERVED],
   ];
   const encoder = new TextEncoder();
@@ -244,7 +247,7 @@ function buildInformation(
     INFO_MEMORY | INFO_BOOT_DEVICE | INFO_COMMAND_LINE | INFO_MODULES | INFO_MEMORY_MAP | INFO_LOADER_NAME;
   word(0, flags);
   word(4, 640 - 1);
-  word(8, (options.memory - HOLE_END) / 1024);
+  word(8, (options.memory - FIRMWARE_SIZE - HOLE_END) / 1024);
   word(12, 0x8000ffff); // first hard disk, no partition
   word(16, stringAddresses[0]!);
   word(20, placed.length);
@@ -290,19 +293,23 @@ export function layOutMultiboot(kernelBytes: Uint8Array, options: MultibootOptio
   const zeroed = kernel.segments
     .map(({ address, bytes, size }) => ({ address: address + bytes.length, size: size - bytes.length }))
     .filter(({ size }) => size > 0);
-  let free = pageUp(Math.max(HOLE_END, ...kernel.segments.map(({ address, size }) => address + size)));
+  const information = pageUp(
+    Math.max(HOLE_END, ...kernel.segments.map(({ address, size }) => address + size)),
+  );
+  // The block's size does not depend on the addresses in it.
+  const unplaced = options.modules.map(({ commandLine }) => ({ start: 0, end: 0, commandLine }));
+  let end = information + buildInformation(information, options, unplaced).length;
   const placed = options.modules.map(({ commandLine, bytes }) => {
-    const start = free;
+    const start = pageUp(end);
     pieces.push({ address: start, bytes });
-    free = pageUp(start + bytes.length);
-    return { start, end: start + bytes.length, commandLine };
+    end = start + bytes.length;
+    return { start, end, commandLine };
   });
-  const block = buildInformation(free, options, placed);
-  pieces.push({ address: free, bytes: block });
-  if (free + block.length > options.memory) {
+  pieces.push({ address: information, bytes: buildInformation(information, options, placed) });
+  if (end > options.memory - FIRMWARE_SIZE) {
     throw new MultibootError(
-      `kernel and modules need memory up to ${hex(free + block.length)}, but the machine has ${options.memory / 2 ** 20} MB: use more`,
+      `kernel and modules need memory up to ${hex(end)}, but the machine has ${options.memory / 2 ** 20} MB: use more`,
     );
   }
-  return { pieces, zeroed, entry: kernel.entry, information: free };
+  return { pieces, zeroed, entry: kernel.entry, information };
 }
