@@ -12,49 +12,28 @@
 
 import type { EventClock } from "../clock.ts";
 import type { Bus, Processor, StopReason } from "../contract.ts";
-import { type CodeCache, createCodeCache } from "./code-cache.ts";
-import { createControlHandlers } from "./control.ts";
-import { createCore, type ProcessorCore, type ProcessorObserver } from "./core.ts";
+import type { CodeCache } from "./code-cache.ts";
+import type { ProcessorCore, ProcessorObserver } from "./core.ts";
 import { type CycleModel, type CycleModelName, cycleModels } from "./cycles.ts";
-import { createDebugging, type Debugging, DebugStatus } from "./debugging.ts";
-import { coldNumbers, createDecoder, type Decoder } from "./decoder.ts";
+import { type Debugging, DebugStatus } from "./debugging.ts";
 import { NO_ERROR_CODE, pendingFault } from "./fault.ts";
-import { createFlags, type Flags } from "./flags.ts";
-import { createFloatHandlers } from "./float.ts";
 import { IF, RF, TF } from "./instruction.ts";
-import { createIntegerHandlers } from "./integer.ts";
-import { createInterpreter, FAULTED, type Handler, type Interpreter } from "./interpreter.ts";
-import { Access, ControlBit, Field, Segment, Slot, Vector } from "./layout.ts";
-import { createMemory, type Memory } from "./memory.ts";
-import { createOperands } from "./operands.ts";
-import { createPaging, type Paging } from "./paging.ts";
-import { createPorts } from "./ports.ts";
+
+import { FAULTED } from "./interpreter.ts";
+import { ControlBit, Field, Segment, Slot, Vector } from "./layout.ts";
+import type { Memory } from "./memory.ts";
+import type { Paging } from "./paging.ts";
+import { createParts } from "./parts.ts";
 import { assemblePriming, PRIMING_CODE, PRIMING_END } from "./priming.ts";
-import { createSegments, type Descriptor, type Segments } from "./segments.ts";
+import { RegisterView } from "./register-view.ts";
+import type { Segments } from "./segments.ts";
 import { Counter, describeCounters, type ProcessorStatistics } from "./statistics.ts";
-import { createStringHandlers } from "./strings.ts";
-import { createSystemHandlers } from "./system.ts";
-import { instructions } from "./table.ts";
-import { createTasks } from "./tasks.ts";
-import { createTransfers } from "./transfers.ts";
-import { createTraps, TrapKind, type Traps } from "./traps.ts";
+import { TrapKind } from "./traps.ts";
 import type { FloatingPointUnit } from "./x87/contract.ts";
-import { createFloatingPointUnit } from "./x87/unit.ts";
 
 export interface PentiumOptions {
   /** Name of a cycle model; `fast` when absent. */
   readonly cycleModel?: CycleModelName;
-}
-
-/** A segment register with its descriptor cache. */
-export interface SegmentState {
-  readonly selector: number;
-  readonly base: number;
-  /** Effective limit: last valid offset (expand-up). */
-  readonly limit: number;
-  /** High word of the descriptor without base bits (type, S, DPL, P, AVL, B, G). */
-  readonly access: number;
-  readonly usable: boolean;
 }
 
 const FLAT_CODE = 0x00cf_9b00;
@@ -65,11 +44,9 @@ const FLAT_DATA = 0x00cf_9300;
  */
 const LONGEST_SLICE = 0x4000;
 
-export class Pentium implements Processor {
+export class Pentium extends RegisterView implements Processor {
   readonly clock: EventClock;
   readonly cycleModel: CycleModel;
-  /** EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI. */
-  readonly registers: Int32Array;
   readonly floatingPoint: FloatingPointUnit;
   /** For the debugger and tests: descriptor caches, translations, memory as the processor sees it. */
   readonly core: ProcessorCore;
@@ -77,15 +54,9 @@ export class Pentium implements Processor {
   readonly paging: Paging;
   readonly segments: Segments;
   readonly debugging: Debugging;
+  readonly codeCache: CodeCache;
 
   private readonly bus: Bus;
-  private readonly s: Int32Array;
-  /** For tests of the decoder. */
-  readonly codeCache: CodeCache;
-  private readonly flags: Flags;
-  private readonly decoder: Decoder;
-  private readonly interpreter: Interpreter;
-  private readonly traps: Traps;
   private retiredBefore = 0;
   private stopReason: StopReason | null = null;
   /** Linear address whose host breakpoint is passed over once, so that a run can start on it. */
@@ -95,60 +66,20 @@ export class Pentium implements Processor {
   private cycleOrigin = 0;
 
   constructor(bus: Bus, clock: EventClock, options: PentiumOptions = {}) {
+    const cycleModel = cycleModels[options.cycleModel ?? "fast"];
+    const parts = createParts(bus, cycleModel, (p) => this.atHostBreakpoint(p));
+    super(parts);
     this.bus = bus;
     this.clock = clock;
-    this.cycleModel = cycleModels[options.cycleModel ?? "fast"];
-    const core = createCore(bus);
+    this.cycleModel = cycleModel;
+    const { core, codeCache, paging, memory, segments, debugging, floatingPoint } = parts;
     this.core = core;
-    this.s = core.s;
-    this.registers = core.s.subarray(0, 8);
-    const codeCache = createCodeCache(core);
-    const paging = createPaging(core, codeCache, this.cycleModel);
-    codeCache.onPagesChanged = paging.forgetWrites;
-    const memory = createMemory(core, codeCache, paging);
-    const segments = createSegments(core, memory);
-    const flags = createFlags(core);
-    const tasks = createTasks(core, memory, paging, segments, flags);
-    const traps = createTraps(core, memory, segments, tasks, flags);
-    const transfers = createTransfers(core, memory, segments, tasks, flags);
-    const decoder = createDecoder(core, codeCache, paging, memory);
-    const operands = createOperands(core, codeCache, memory);
-    const ports = createPorts(core, memory);
-    const debugging = createDebugging(core, memory, paging);
-    this.floatingPoint = createFloatingPointUnit();
-    const float = createFloatHandlers(core, codeCache, memory, operands, this.floatingPoint);
-    const named: Record<string, Handler> = {
-      ...createIntegerHandlers(core, codeCache, memory, flags, operands),
-      ...createControlHandlers(
-        ...([core, codeCache, memory, flags, operands, decoder, segments, transfers, traps] as const),
-      ),
-      ...createStringHandlers(core, codeCache, memory, paging, flags, operands, ports),
-      ...createSystemHandlers(
-        ...([core, codeCache, memory, paging, flags, operands, decoder, segments, ports, debugging] as const),
-      ),
-      fwait: float.wait,
-      hostBreakpoint: (p) => this.atHostBreakpoint(p),
-    };
-    for (const row of instructions) {
-      if (!row.twoByte && row.opcode >= 0xd8 && row.opcode <= 0xdf) named[row.operation] = float.escape;
-    }
-    const handlers: Handler[] = [];
-    for (const [name, number] of coldNumbers) {
-      const handler = named[name];
-      if (handler === undefined)
-        throw new Error(`operation "${name}" of the instruction table has no handler`);
-      handlers[number] = handler;
-    }
     this.codeCache = codeCache;
     this.paging = paging;
     this.memory = memory;
     this.segments = segments;
-    this.flags = flags;
-    this.traps = traps;
-    this.decoder = decoder;
     this.debugging = debugging;
-    this.interpreter = createInterpreter(core, codeCache, memory, flags, decoder, handlers);
-    core.onDebugRegistersChanged = debugging.refresh;
+    this.floatingPoint = floatingPoint;
     debugging.onWatchpoint = () => this.stopFor("breakpoint");
     clock.drivenBy({
       get now() {
@@ -304,23 +235,23 @@ export class Pentium implements Processor {
     core.time[0] = now + budget;
     let p: number;
     try {
-      p = this.decoder.locate(s[Slot.EIP]!);
+      p = this.parts.decoder.locate(s[Slot.EIP]!);
     } catch (error) {
       if (error !== pendingFault) throw error;
       s[Slot.FETCHING] = 0;
-      this.traps.deliverFault(s[Slot.EIP]!);
+      this.parts.traps.deliverFault(s[Slot.EIP]!);
       return;
     }
-    p = this.interpreter.execute(p);
+    p = this.parts.interpreter.execute(p);
     if (p === FAULTED) {
       let eip = s[Slot.EIP]!;
       if (s[Slot.FETCHING] !== 0) s[Slot.FETCHING] = 0;
       else {
-        eip = this.decoder.eipOf(s[Slot.FAULT_RECORD]!);
+        eip = this.parts.decoder.eipOf(s[Slot.FAULT_RECORD]!);
         s[Slot.RETIRED] = s[Slot.RETIRED]! - 1;
       }
-      this.traps.deliverFault(eip);
-    } else s[Slot.EIP] = this.decoder.eipOf(p);
+      this.parts.traps.deliverFault(eip);
+    } else s[Slot.EIP] = this.parts.decoder.eipOf(p);
     this.retiredBefore += s[Slot.RETIRED]!;
     s[Slot.RETIRED] = 0;
   }
@@ -328,12 +259,12 @@ export class Pentium implements Processor {
   private deliver(vector: number, kind: TrapKind): void {
     const { s } = this;
     try {
-      this.traps.interrupt(vector, kind, NO_ERROR_CODE, s[Slot.EIP]!);
+      this.parts.traps.interrupt(vector, kind, NO_ERROR_CODE, s[Slot.EIP]!);
     } catch (error) {
       if (error !== pendingFault) throw error;
       s[Slot.EXTERNAL] = 0;
       s[Slot.FETCHING] = 0;
-      this.traps.deliverFault(s[Slot.EIP]!);
+      this.parts.traps.deliverFault(s[Slot.EIP]!);
     }
   }
 
@@ -360,8 +291,8 @@ export class Pentium implements Processor {
   private atHostBreakpoint(p: number): number {
     const { s } = this;
     s[Slot.RETIRED] = s[Slot.RETIRED]! - 1;
-    const linear = (this.decoder.eipOf(p) + s[Slot.BASE + Segment.CS]!) >>> 0;
-    if (!this.decoder.breakpoints.has(linear) || linear === this.passBreakpoint) {
+    const linear = (this.parts.decoder.eipOf(p) + s[Slot.BASE + Segment.CS]!) >>> 0;
+    if (!this.parts.decoder.breakpoints.has(linear) || linear === this.passBreakpoint) {
       this.passBreakpoint = -1;
       return p + Field.WORDS;
     }
@@ -373,148 +304,13 @@ export class Pentium implements Processor {
 
   /** Stops in front of the instruction at a linear address. */
   addBreakpoint(linear: number): void {
-    this.decoder.breakpoints.add(linear >>> 0);
+    this.parts.decoder.breakpoints.add(linear >>> 0);
     this.codeCache.dropAll();
   }
 
   removeBreakpoint(linear: number): void {
-    this.decoder.breakpoints.delete(linear >>> 0);
+    this.parts.decoder.breakpoints.delete(linear >>> 0);
     this.codeCache.dropAll();
-  }
-
-  // Registers.
-
-  get eip(): number {
-    return this.s[Slot.EIP]! >>> 0;
-  }
-
-  set eip(value: number) {
-    this.s[Slot.EIP] = value;
-  }
-
-  get eflags(): number {
-    return this.flags.read() >>> 0;
-  }
-
-  set eflags(value: number) {
-    this.flags.write(value | 2);
-    this.memory.updateAlignmentCheck();
-  }
-
-  get interruptsEnabled(): boolean {
-    return (this.s[Slot.EFLAGS]! & IF) !== 0;
-  }
-
-  get cpl(): number {
-    return this.s[Slot.CPL]!;
-  }
-
-  get cr0(): number {
-    return this.s[Slot.CR0]! >>> 0;
-  }
-
-  set cr0(value: number) {
-    this.s[Slot.CR0] = value | ControlBit.CR0_PE | ControlBit.CR0_ET;
-    this.paging.flush();
-    this.memory.updateAlignmentCheck();
-  }
-
-  get cr2(): number {
-    return this.s[Slot.CR2]! >>> 0;
-  }
-
-  set cr2(value: number) {
-    this.s[Slot.CR2] = value;
-  }
-
-  get cr3(): number {
-    return this.s[Slot.CR3]! >>> 0;
-  }
-
-  set cr3(value: number) {
-    this.s[Slot.CR3] = value;
-    this.paging.flush();
-  }
-
-  get cr4(): number {
-    return this.s[Slot.CR4]! >>> 0;
-  }
-
-  set cr4(value: number) {
-    this.s[Slot.CR4] = value;
-    this.paging.flush();
-  }
-
-  debugRegister(number: number): number {
-    return this.s[Slot.DR0 + number]! >>> 0;
-  }
-
-  setDebugRegister(number: number, value: number): void {
-    this.s[Slot.DR0 + number] = value;
-    this.debugging.refresh();
-  }
-
-  get gdtr(): { base: number; limit: number } {
-    return { base: this.s[Slot.GDT_BASE]! >>> 0, limit: this.s[Slot.GDT_LIMIT]! };
-  }
-
-  set gdtr(value: { base: number; limit: number }) {
-    this.s[Slot.GDT_BASE] = value.base;
-    this.s[Slot.GDT_LIMIT] = value.limit;
-  }
-
-  get idtr(): { base: number; limit: number } {
-    return { base: this.s[Slot.IDT_BASE]! >>> 0, limit: this.s[Slot.IDT_LIMIT]! };
-  }
-
-  set idtr(value: { base: number; limit: number }) {
-    this.s[Slot.IDT_BASE] = value.base;
-    this.s[Slot.IDT_LIMIT] = value.limit;
-  }
-
-  /** Segment register `number` (see `Segment`; 6 is LDTR, 7 is TR) with its cache. */
-  segment(number: number): SegmentState {
-    const { s } = this;
-    const access = s[Slot.ACCESS + number]!;
-    return {
-      selector: s[Slot.SELECTOR + number]!,
-      base: s[Slot.BASE + number]! >>> 0,
-      limit: s[Slot.LIMIT + number]! >>> 0,
-      access: access & ~Access.USABLE,
-      usable: (access & Access.USABLE) !== 0,
-    };
-  }
-
-  /** Loads a selector and its cache from the descriptor tables, without checks of privilege; CS sets CPL to its RPL. */
-  loadSegment(number: number, selector: number): void {
-    const descriptor: Descriptor = { low: 0, high: 0 };
-    if ((selector & 0xfffc) === 0) this.segments.setNull(number, selector);
-    else if (!this.segments.fetch(selector, descriptor)) {
-      throw new RangeError(`selector ${selector.toString(16)} lies outside its descriptor table`);
-    } else this.segments.set(number, selector, descriptor.low, descriptor.high);
-    if (number === Segment.CS) this.core.setCpl(selector & 3);
-    this.memory.updateAlignmentCheck();
-  }
-
-  /** Everything that the future of a run depends on, lazy flags resolved: equal for equal machines. */
-  stateWords(): Int32Array {
-    const { s } = this;
-    const { data, large, code } = this.paging.banks;
-    const unit = this.floatingPoint.save();
-    const unitWords = new Int32Array(Math.ceil(unit.length / 4));
-    new Uint8Array(unitWords.buffer).set(unit);
-    return Int32Array.of(
-      ...this.registers,
-      this.eip,
-      this.eflags,
-      ...s.subarray(Slot.BASE, Slot.DR0 + 8),
-      ...[Slot.CPL, Slot.SHADOW, Slot.DEBUG_PENDING, Slot.HALTED, Slot.SHUTDOWN].map((slot) => s[slot]!),
-      ...[Slot.INTERRUPT_LINE, Slot.REPEATING].map((slot) => s[slot]!),
-      ...unitWords,
-      ...data.save(),
-      ...large.save(),
-      ...code.save(),
-    );
   }
 
   // Observation.

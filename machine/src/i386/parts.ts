@@ -1,0 +1,98 @@
+import type { Bus } from "../contract.ts";
+import { createArithmeticHandlers } from "./arithmetic.ts";
+import { createBitHandlers } from "./bits.ts";
+import { type CodeCache, createCodeCache } from "./code-cache.ts";
+import { createControlHandlers } from "./control.ts";
+import { createCore, type ProcessorCore } from "./core.ts";
+import type { CycleModel } from "./cycles.ts";
+import { createDebugging, type Debugging } from "./debugging.ts";
+import { coldNumbers, createDecoder, type Decoder } from "./decoder.ts";
+import { createFlags, type Flags } from "./flags.ts";
+import { createFloatHandlers } from "./float.ts";
+import { createInterpreter, type Handler, type Interpreter } from "./interpreter.ts";
+import { createMemory, type Memory } from "./memory.ts";
+import { createMoveHandlers } from "./moves.ts";
+import { createOperands } from "./operands.ts";
+import { createPaging, type Paging } from "./paging.ts";
+import { createPorts } from "./ports.ts";
+import { createSegments, type Segments } from "./segments.ts";
+import { createStringHandlers } from "./strings.ts";
+import { createSystemHandlers } from "./system.ts";
+import { instructions } from "./table.ts";
+import { createTasks } from "./tasks.ts";
+import { createTransfers } from "./transfers.ts";
+import { createTraps, type Traps } from "./traps.ts";
+import type { FloatingPointUnit } from "./x87/contract.ts";
+import { createFloatingPointUnit } from "./x87/unit.ts";
+
+export interface ProcessorParts {
+  readonly core: ProcessorCore;
+  readonly codeCache: CodeCache;
+  readonly paging: Paging;
+  readonly memory: Memory;
+  readonly segments: Segments;
+  readonly flags: Flags;
+  readonly traps: Traps;
+  readonly decoder: Decoder;
+  readonly debugging: Debugging;
+  readonly floatingPoint: FloatingPointUnit;
+  readonly interpreter: Interpreter;
+}
+
+/** `hostBreakpoint` runs in front of an instruction that may have one. */
+export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Handler): ProcessorParts {
+  const core = createCore(bus);
+  const codeCache = createCodeCache(core);
+  const paging = createPaging(core, codeCache, cycleModel);
+  codeCache.onPagesChanged = paging.forgetWrites;
+  const memory = createMemory(core, codeCache, paging);
+  const segments = createSegments(core, memory);
+  const flags = createFlags(core);
+  const tasks = createTasks(core, memory, paging, segments, flags);
+  const traps = createTraps(core, memory, segments, tasks, flags);
+  const transfers = createTransfers(core, memory, segments, tasks, flags);
+  const decoder = createDecoder(core, codeCache, paging, memory);
+  const operands = createOperands(core, codeCache, memory);
+  const ports = createPorts(core, memory);
+  const debugging = createDebugging(core, memory, paging);
+  const floatingPoint = createFloatingPointUnit();
+  const float = createFloatHandlers(core, codeCache, memory, operands, floatingPoint);
+  const named: Record<string, Handler> = {
+    ...createArithmeticHandlers(core, codeCache, flags, operands),
+    ...createBitHandlers(core, codeCache, memory, flags, operands),
+    ...createMoveHandlers(core, codeCache, memory, flags, operands),
+    ...createControlHandlers(
+      ...([core, codeCache, memory, flags, operands, decoder, segments, transfers, traps] as const),
+    ),
+    ...createStringHandlers(core, codeCache, memory, paging, flags, operands, ports),
+    ...createSystemHandlers(
+      ...([core, codeCache, memory, paging, flags, operands, decoder, segments, ports, debugging] as const),
+    ),
+    fwait: float.wait,
+    hostBreakpoint,
+  };
+  for (const row of instructions) {
+    if (!row.twoByte && row.opcode >= 0xd8 && row.opcode <= 0xdf) named[row.operation] = float.escape;
+  }
+  const handlers: Handler[] = [];
+  for (const [name, number] of coldNumbers) {
+    const handler = named[name];
+    if (handler === undefined) throw new Error(`operation "${name}" of the instruction table has no handler`);
+    handlers[number] = handler;
+  }
+  const interpreter = createInterpreter(core, codeCache, memory, flags, decoder, handlers);
+  core.onDebugRegistersChanged = debugging.refresh;
+  return {
+    core,
+    codeCache,
+    paging,
+    memory,
+    segments,
+    flags,
+    traps,
+    decoder,
+    debugging,
+    floatingPoint,
+    interpreter,
+  };
+}
