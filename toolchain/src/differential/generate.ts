@@ -167,7 +167,8 @@ function compound(type: ValueType, depth: number): fc.Arbitrary<string> {
     );
   const address = of("i32").map((index) => `(scratch + (${index} & 0x78))`);
   const offset = fc.constantFrom(0, 1, 4, 8, 64);
-  const loading = fc.tuple(address, offset).map(([place, by]) => `load<${type}>(${place}, ${by})`);
+  // AssemblyScript widens a load to the type that its context wants; the cast says which that is.
+  const loading = fc.tuple(address, offset).map(([place, by]) => `(<${type}>load<${type}>(${place}, ${by}))`);
   const choices: fc.Arbitrary<string>[] = [leaf(type), conditional];
   if (isFloat(type)) {
     const other: ValueType = type === "f32" ? "f64" : "f32";
