@@ -43,8 +43,8 @@ import {
   type Method,
   methodAt,
 } from "./descriptors";
-import { addHandleReference, closeHandle, type Handle, handleAt, releaseHandle } from "./handles";
-import { handleOf } from "./proxies";
+import { addHandleReference, chunkOf, closeHandle, type Handle, handleIn, releaseHandle } from "./handles";
+import { PROXY_ENTRIES, PROXY_OFFSETS, PROXY_SIZE } from "./proxies";
 import { borrowInterface, exportInterface, giveBackInterface } from "./translation";
 
 declare function guardedInvoke(code: usize, words: usize, guard: usize): i32;
@@ -63,8 +63,11 @@ export function systemCall(index: u32, userStack: usize): i32 {
   if (userStack >= USER_END - STACK_MARGIN) return leaveCall(thread, E_POINTER);
   // Word 0 of the arguments is `this`.
   const frame = userStack + 4 - KERNEL_BASE;
-  const handle = handleAt(process.handles, handleOf(load<u32>(frame)));
-  if (!handle) return leaveCall(thread, E_HANDLE);
+  const offset = load<u32>(frame) - <u32>PROXY_ENTRIES;
+  if ((offset & ~PROXY_OFFSETS) !== 0) return leaveCall(thread, E_HANDLE);
+  const chunk = chunkOf(process.handles, offset / PROXY_SIZE);
+  if (chunk === 0) return leaveCall(thread, E_HANDLE);
+  const handle = handleIn(chunk, offset / PROXY_SIZE);
   disableInterrupts();
   if (handle.count === 0) {
     enableInterrupts();

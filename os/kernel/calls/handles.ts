@@ -76,12 +76,20 @@ export function createHandleTable(): HandleTable | null {
   return table;
 }
 
+/** Address of the chunk that an index below MAX_HANDLES falls in, 0 if there is none. */
+export function chunkOf(table: HandleTable, index: u32): usize {
+  return load<usize>(changetype<usize>(table) + ((index / CHUNK_ENTRIES) << 2), CHUNKS);
+}
+
+export function handleIn(chunk: usize, index: u32): Handle {
+  return changetype<Handle>(chunk + (index % CHUNK_ENTRIES) * ENTRY_SIZE);
+}
+
 /** The entry with this index, null if there never was one. */
 export function handleAt(table: HandleTable, index: u32): Handle | null {
   if (index >= MAX_HANDLES) return null;
-  const chunk = load<usize>(changetype<usize>(table) + ((index / CHUNK_ENTRIES) << 2), CHUNKS);
-  if (chunk === 0) return null;
-  return changetype<Handle>(chunk + (index % CHUNK_ENTRIES) * ENTRY_SIZE);
+  const chunk = chunkOf(table, index);
+  return chunk === 0 ? null : handleIn(chunk, index);
 }
 
 /** Keeps the entry's object alive until `unpinHandle`; null if the process has no such handle. */

@@ -20,12 +20,14 @@ export const PROXY_ENTRIES: usize = 0x3f001000;
 /** Code address at which a method that a server thread runs returns: int 0x32. */
 export const SERVER_RETURN_STUB: usize = 0x3f000810;
 export const MAX_HANDLES: u32 = 8192;
+export const PROXY_SIZE: u32 = 8;
+/** Bits that the distance of an entry from the first may have. */
+export const PROXY_OFFSETS: u32 = (MAX_HANDLES - 1) * PROXY_SIZE;
 /** Methods that an interface may have: stubs of a proxy. */
 export const MAX_METHODS: u32 = 64;
 
 const PROXY_VTABLE: u32 = 0x3f000200;
 const PAGE_CONTENTS: usize = 2080;
-const ENTRY_SIZE: u32 = 8;
 
 let stubFrame: u32 = 0;
 let entryFrame: u32 = 0;
@@ -37,7 +39,7 @@ export function createProxyFrames(): bool {
   if (stubFrame === 0 || entryFrame === 0) return false;
   memory.copy(window(stubFrame), proxyPageSource(), PAGE_CONTENTS);
   const entries = window(entryFrame);
-  for (let offset: usize = 0; offset < 4096; offset += ENTRY_SIZE) store<u32>(entries + offset, PROXY_VTABLE);
+  for (let offset: usize = 0; offset < 4096; offset += PROXY_SIZE) store<u32>(entries + offset, PROXY_VTABLE);
   return true;
 }
 
@@ -51,7 +53,7 @@ export function mapProxies(space: Space): HRESULT {
   return mapRegion(
     space,
     address,
-    MAX_HANDLES * ENTRY_SIZE,
+    MAX_HANDLES * PROXY_SIZE,
     PROTECT_READ,
     REGION_ONE_FRAME,
     window(entryFrame),
@@ -61,11 +63,11 @@ export function mapProxies(space: Space): HRESULT {
 
 /** The interface pointer that stands for a handle, in its process. */
 export function proxyAddress(handle: u32): u32 {
-  return <u32>PROXY_ENTRIES + handle * ENTRY_SIZE;
+  return <u32>PROXY_ENTRIES + handle * PROXY_SIZE;
 }
 
 /** The handle that an interface pointer of a process stands for; MAX_HANDLES or more if it is no proxy. */
 export function handleOf(pointer: u32): u32 {
   const offset = pointer - <u32>PROXY_ENTRIES;
-  return offset & (ENTRY_SIZE - 1) ? 0xffffffff : offset / ENTRY_SIZE;
+  return offset & (PROXY_SIZE - 1) ? 0xffffffff : offset / PROXY_SIZE;
 }
