@@ -22,6 +22,7 @@ import { ConstantPool, constantsSymbol } from "./i386/constants.ts";
 import { type EmittedFunction, emitFunction } from "./i386/emit.ts";
 import { layOut } from "./i386/layout.ts";
 import { improve } from "./i386/peephole.ts";
+import { forwardSlots } from "./i386/reloads.ts";
 import { runtimeRoutines } from "./i386/routines.ts";
 import { type ImageContext, selectInstructions } from "./i386/select.ts";
 import { shareSlots } from "./i386/slots.ts";
@@ -62,6 +63,7 @@ export function compileModule(front: FrontModule, options: CompileOptions = {}):
       options.inspect?.(routine, "legal");
       const machine = selectInstructions(routine, image);
       allocateRegisters(machine);
+      forwardSlots(machine);
       shareSlots(machine);
       layOut(machine);
       improve(machine);

@@ -78,9 +78,67 @@ function spill(
   }
   for (const block of f.blocks) {
     const out: MachineInstruction[] = [];
-    for (const i of block.instructions) rewrite(f, i, homes, unspillable, out);
+    const list = block.instructions;
+    for (let n = 0; n < list.length; n++) {
+      const group = computation(list, n, homes);
+      if (group === 0) rewrite(f, list[n], homes, unspillable, out);
+      else {
+        computeInRegister(f, list.slice(n, n + group), homes, unspillable, out);
+        n += group - 1;
+      }
+    }
     block.instructions = out;
   }
+}
+
+/** Longest computation that passes through a register on its way to a slot. */
+const groupLimit = 4;
+
+/**
+ * Length of a group `mov d, …; op d, …; op d, …` with d spilled to a slot: computed in a register and stored once, it is
+ * cheaper than operations on memory. 0 when nothing but the first instruction writes d.
+ */
+function computation(
+  list: readonly MachineInstruction[],
+  from: number,
+  homes: ReadonlyMap<number, Home>,
+): number {
+  const [d] = list[from].operands;
+  if (d?.kind !== "register" || d.size !== 4 || rolesOf(list[from].op)[0] !== "d") return 0;
+  const home = homes.get(d.id);
+  if (!home || "constant" in home) return 0;
+  let n = from + 1;
+  for (; n < list.length && n - from < groupLimit; n++) {
+    const [target] = list[n].operands;
+    if (target?.kind !== "register" || target.id !== d.id || target.size !== 4) break;
+    if (rolesOf(list[n].op)[0] !== "m" || rolesOf(list[n].op)[1] === "m") break;
+  }
+  return n - from > 1 ? n - from : 0;
+}
+
+function computeInRegister(
+  f: MachineFunction,
+  group: readonly MachineInstruction[],
+  homes: ReadonlyMap<number, Home>,
+  unspillable: Set<number>,
+  out: MachineInstruction[],
+): void {
+  const d = (group[0].operands[0] as { readonly id: number }).id;
+  const home = homes.get(d) as { readonly slot: Slot };
+  const t = f.registerCount++;
+  unspillable.add(t);
+  for (const [n, i] of group.entries()) {
+    const operands = i.operands.map((o): MachineOperand => {
+      if (o.kind === "register" && o.id === d) return register(t, o.size);
+      // An address in the first instruction still needs the value that the slot has.
+      if (o.kind !== "memory" || n === 0) return o;
+      return { ...o, base: o.base === d ? t : o.base, index: o.index === d ? t : o.index };
+    });
+    rewrite(f, { ...i, operands }, homes, unspillable, out);
+  }
+  const last = group[group.length - 1];
+  const store = { ...last, op: "mov", operands: [slotMemory(home.slot, 4), register(t)] };
+  out.push({ ...store, condition: undefined, reads: 0, writes: 0 });
 }
 
 function newSlot(f: MachineFunction): Slot {

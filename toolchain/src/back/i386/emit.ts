@@ -332,6 +332,9 @@ class Emitter {
         if (y === 0 && isRegister32(x) && !this.flagsLive) a.emit("xor", x, x);
         else a.emit("mov", x, y);
         return;
+      case "movzx":
+        this.moveByte(i, x, y);
+        return;
       case "zero":
         if (isRegister32(x) && !this.flagsLive) a.emit("xor", x, x);
         else a.emit("mov", x, 0);
@@ -439,6 +442,17 @@ class Emitter {
       default:
         a.emit(i.op as Mnemonic, ...operands);
     }
+  }
+
+  /** On a Pentium, clearing a register and loading its low byte is faster than MOVZX. */
+  private moveByte(i: MachineInstruction, x: Operand, y: Operand): void {
+    const { a } = this;
+    const [to, from] = i.operands;
+    const fits = to.kind === "register" && to.id < 4 && from.kind === "memory" && from.size === 1;
+    if (fits && !this.flagsLive && from.base !== to.id && from.index !== to.id) {
+      a.emit("xor", x, x);
+      a.emit("mov", registers8[to.id], y);
+    } else a.emit("movzx", x, y);
   }
 
   /** A tiny or zero f64 product or quotient is computed again, out of line, with scaled operands (`select-float.ts`). */

@@ -10,6 +10,7 @@ const repeatedTest = 7;
 export function layOut(f: MachineFunction): void {
   threadJumps(f);
   invertLoops(f);
+  joinChains(f);
   const placed = new Set<MachineBlock>();
   const order: MachineBlock[] = [];
   const waiting: MachineBlock[] = [f.blocks[0]];
@@ -51,6 +52,35 @@ function invertLoops(f: MachineFunction): void {
     block.instructions = [...list.slice(0, -1), ...test.map((i) => ({ ...i, operands: i.operands.slice() }))];
     block.successors = header.successors.slice();
   }
+}
+
+/** A block that is reached from one place only, by a plain jump, becomes part of that place. */
+function joinChains(f: MachineFunction): void {
+  const entries = new Map<MachineBlock, number>([[f.blocks[0], 1]]);
+  const reached = new Set<MachineBlock>();
+  const work = [f.blocks[0]];
+  for (let block = work.pop(); block; block = work.pop()) {
+    if (reached.has(block)) continue;
+    reached.add(block);
+    for (const target of jumpTargets(block)) {
+      entries.set(target, (entries.get(target) ?? 0) + 1);
+      work.push(target);
+    }
+  }
+  for (const block of f.blocks) {
+    if (!reached.has(block)) continue;
+    for (;;) {
+      const last = block.instructions[block.instructions.length - 1];
+      if (last?.op !== "jmp" || last.operands[0].kind !== "block") break;
+      const next = last.operands[0].block;
+      if (next === block || entries.get(next) !== 1) break;
+      block.instructions = [...block.instructions.slice(0, -1), ...next.instructions];
+      block.successors = next.successors;
+      next.instructions = [];
+      reached.delete(next);
+    }
+  }
+  f.blocks = f.blocks.filter((block) => reached.has(block));
 }
 
 /** Targets in the order of the jumps; the last is the unconditional one. */

@@ -11,11 +11,15 @@ import {
   type MemoryReference,
   type RegisterOperand,
   readsFlags,
+  rolesOf,
   writesFlags,
 } from "./code.ts";
 
 export function improve(f: MachineFunction): void {
-  for (const block of f.blocks) improveBlock(block);
+  for (const block of f.blocks) {
+    improveBlock(block);
+    decideBranches(block);
+  }
 }
 
 function improveBlock(block: MachineBlock): void {
@@ -32,6 +36,64 @@ function improveBlock(block: MachineBlock): void {
     else out.push(i);
   }
   block.instructions = out;
+}
+
+/** Branches on registers whose constant value is known, as at the first test of a counted loop, are jumps or nothing. */
+function decideBranches(block: MachineBlock): void {
+  const known = new Map<number, number>();
+  const out: MachineInstruction[] = [];
+  const list = block.instructions;
+  for (let n = 0; n < list.length; n++) {
+    const i = list[n];
+    const [x, y] = i.operands;
+    const next = list[n + 1];
+    const constant = isRegister(x) ? known.get(x.id) : undefined;
+    if (constant !== undefined && next?.op === "jcc" && list[n + 2]?.op === "jmp") {
+      const other = i.op === "cmp" && y.kind === "immediate" ? y.value : undefined;
+      const zero = i.op === "test" && isRegister(y) && y.id === (x as RegisterOperand).id ? 0 : undefined;
+      const holds = decide(next.condition!, constant, other ?? zero);
+      if (holds !== undefined) {
+        out.push(holds ? { ...list[n + 2], operands: next.operands } : list[n + 2]);
+        break;
+      }
+    }
+    out.push(i);
+    const letters = rolesOf(i.op);
+    i.operands.forEach((operand, k) => {
+      if (operand.kind === "register" && (letters[k] ?? "u") !== "u") known.delete(operand.id);
+    });
+    for (let r = 0; r < 8; r++) if (i.writes & (1 << r)) known.delete(r);
+    if (i.op === "mov" && isRegister(x) && y.kind === "immediate") known.set(x.id, y.value);
+  }
+  block.instructions = out;
+}
+
+function decide(condition: Condition, a: number, b: number | undefined): boolean | undefined {
+  if (b === undefined) return undefined;
+  switch (condition) {
+    case "e":
+      return a === b;
+    case "ne":
+      return a !== b;
+    case "l":
+      return a < b;
+    case "le":
+      return a <= b;
+    case "g":
+      return a > b;
+    case "ge":
+      return a >= b;
+    case "b":
+      return a >>> 0 < b >>> 0;
+    case "be":
+      return a >>> 0 <= b >>> 0;
+    case "a":
+      return a >>> 0 > b >>> 0;
+    case "ae":
+      return a >>> 0 >= b >>> 0;
+    default:
+      return undefined;
+  }
 }
 
 /** For each instruction, whether somebody needs the flags as they are after it. */

@@ -21,7 +21,7 @@ function slotOperand(i: MachineInstruction, n: number): MemoryReference | undefi
 }
 
 /** The slot that the instruction overwrites without looking at it. */
-function written(i: MachineInstruction): Slot | undefined {
+export function writtenSlot(i: MachineInstruction): Slot | undefined {
   if (i.op === "zero" || stores.has(i.op)) {
     const m = slotOperand(i, 0);
     if (m && m.displacement === 0 && m.size >= 4) return finalSlot(m.slot!);
@@ -35,19 +35,24 @@ interface Copy {
   readonly to: Slot;
 }
 
-export function shareSlots(f: MachineFunction): void {
-  const used = new Set<Slot>();
+/** The slots that instructions name, numbered. */
+export function slotsOf(f: MachineFunction): Map<Slot, number> {
+  const index = new Map<Slot, number>();
   for (const block of f.blocks) {
     for (const i of block.instructions) {
       for (let n = 0; n < i.operands.length; n++) {
-        const m = slotOperand(i, n);
-        if (m) used.add(finalSlot(m.slot!));
+        const slot = slotOperand(i, n)?.slot;
+        if (slot && !index.has(finalSlot(slot))) index.set(finalSlot(slot), index.size);
       }
     }
   }
-  if (used.size === 0) return;
-  const slots = [...used];
-  const index = new Map(slots.map((slot, n) => [slot, n]));
+  return index;
+}
+
+export function shareSlots(f: MachineFunction): void {
+  const index = slotsOf(f);
+  if (index.size === 0) return;
+  const slots = [...index.keys()];
   const neighbours = slots.map(() => new Set<number>());
   const copies: Copy[] = [];
   const ends = liveSlots(f, index);
@@ -56,7 +61,7 @@ export function shareSlots(f: MachineFunction): void {
     const list = block.instructions;
     for (let n = list.length - 1; n >= 0; n--) {
       const i = list[n];
-      const to = written(i);
+      const to = writtenSlot(i);
       if (to) {
         const id = index.get(to)!;
         const from = n > 0 ? copied(list[n - 1], i) : undefined;
@@ -123,7 +128,7 @@ function copied(load: MachineInstruction, store: MachineInstruction): Slot | und
 }
 
 function forEachRead(i: MachineInstruction, action: (slot: Slot) => void): void {
-  const whole = written(i) !== undefined;
+  const whole = writtenSlot(i) !== undefined;
   for (let n = whole ? 1 : 0; n < i.operands.length; n++) {
     const m = slotOperand(i, n);
     if (m) action(finalSlot(m.slot!));
@@ -133,14 +138,17 @@ function forEachRead(i: MachineInstruction, action: (slot: Slot) => void): void 
 function transfer(block: MachineBlock, live: Set<number>, index: ReadonlyMap<Slot, number>): Set<number> {
   for (let n = block.instructions.length - 1; n >= 0; n--) {
     const i = block.instructions[n];
-    const to = written(i);
+    const to = writtenSlot(i);
     if (to) live.delete(index.get(to)!);
     forEachRead(i, (slot) => live.add(index.get(slot)!));
   }
   return live;
 }
 
-function liveSlots(f: MachineFunction, index: ReadonlyMap<Slot, number>): Map<MachineBlock, Set<number>> {
+export function liveSlots(
+  f: MachineFunction,
+  index: ReadonlyMap<Slot, number>,
+): Map<MachineBlock, Set<number>> {
   const ends = new Map(f.blocks.map((block) => [block, new Set<number>()]));
   const starts = new Map(f.blocks.map((block) => [block, new Set<number>()]));
   for (let changed = true; changed; ) {

@@ -74,6 +74,7 @@ export function fold(i: Instruction, b: Builder): Instruction | undefined {
   switch (i.operation) {
     case "load":
     case "store":
+      if (i.operation === "store" && i.width < 4) i.operands[i.operands.length - 1] = lowBits(i);
       return foldAddress(i);
     case "select":
       return foldSelect(i, b);
@@ -100,6 +101,19 @@ export function fold(i: Instruction, b: Builder): Instruction | undefined {
   if (x.type === "i32" && (i.type === "i32" || i.type === "void")) return foldInteger(i, b);
   if (x.type === "i64") return foldLong(i, b);
   return undefined;
+}
+
+/** The stored value without what only changes bits that a narrow store drops. */
+function lowBits(i: Instruction): Instruction {
+  let value = i.operands[i.operands.length - 1];
+  const bits = i.width * 8;
+  for (;;) {
+    const [x, y] = value.operands;
+    const masks = value.operation === "and" && isConstant(y) && (int(y) | (-1 << bits)) === -1;
+    const extends_ = value.operation === "extend16S" || (value.operation === "extend8S" && bits === 8);
+    if (value.type !== "i32" || !(masks || extends_)) return value;
+    value = x;
+  }
 }
 
 /** Moves constants and symbols of the address operand into the instruction. */
@@ -307,6 +321,11 @@ function foldInteger(i: Instruction, b: Builder): Instruction | undefined {
       }
       if (x.operation === "address") {
         return b.make("address", "i32", [], { symbol: x.symbol, offset: (x.offset + c) | 0 });
+      }
+      if (x.operation === "add" && x.operands[1].operation === "address") {
+        const { symbol, offset } = x.operands[1];
+        const sum = b.make("address", "i32", [], { symbol, offset: (offset + c) | 0 });
+        return b.make("add", "i32", [x.operands[0], sum]);
       }
       return undefined;
     case "sub":

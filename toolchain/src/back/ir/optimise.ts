@@ -3,6 +3,7 @@ import { removeDeadCode } from "./dead-code.ts";
 import type { Routine } from "./instructions.ts";
 import { numberValues } from "./number-values.ts";
 import { simplifyFlow } from "./simplify-flow.ts";
+import { splitConditions } from "./split-conditions.ts";
 import { reduceStrength } from "./strength.ts";
 
 export function optimise(routine: Routine): void {
@@ -18,4 +19,5 @@ export function optimiseLegal(routine: Routine): void {
   numberValues(routine);
   simplifyFlow(routine);
   removeDeadCode(routine);
+  splitConditions(routine);
 }
