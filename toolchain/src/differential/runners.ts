@@ -99,7 +99,7 @@ function hostRuns32Bit(): boolean {
 }
 
 function finished(results: Uint8Array, wanted: number, ending: string): Outcome {
-  if (results.length === wanted) return { results };
+  if (results.length === wanted) return { results: new Uint8Array(results) };
   return { failure: `${ending} after ${results.length} of ${wanted} bytes of results` };
 }
 
