@@ -28,13 +28,15 @@ function sampleInput(changes: Partial<LinkInput> = {}): LinkInput {
 }
 
 function kernelInput(): LinkInput {
+  const sample = sampleProgram();
+  const { start: _, ...withoutStart } = sample;
   return {
     name: "kernel",
     kind: "kernel",
     base: KERNEL_BASE,
     limit: 0x90000000,
     objects: [
-      { ...sampleProgram(), textFixups: sampleProgram().textFixups.slice(1), imports: [] },
+      { ...withoutStart, textFixups: sample.textFixups.slice(1), imports: [] },
       sampleAssembly("start", "kernelEnd"),
     ],
     libraries: new Map(),
@@ -161,6 +163,14 @@ describe("linkImage", () => {
     const none = [sampleAssembly("stub", "image:end")];
     expect(() => linkImage(sampleInput({ objects: none }))).toThrow(/exports no function "main"/);
     expect(() => linkImage({ ...kernelInput(), objects: none })).toThrow(/no symbol "start"/);
+  });
+
+  it("refuses a kernel whose initialiser nobody calls", () => {
+    const [program, ...rest] = kernelInput().objects;
+    const objects = [{ ...program!, start: "os/apps/sample/main/main" }, ...rest];
+    expect(() => linkImage({ ...kernelInput(), objects })).toThrow(/initial value/);
+    const called = [{ ...program!, start: "os/apps/sample/main/helper" }, ...rest];
+    expect(() => linkImage({ ...kernelInput(), objects: called })).not.toThrow();
   });
 
   it("finds every exported name through the hash table", () => {

@@ -216,6 +216,17 @@ function checkInput(input: LinkInput): void {
     throw new BuildError(`image "${input.name}" has more than one start function`, where);
 }
 
+/** Nobody runs a kernel's initialiser but its own code: an initialiser that is never called would be lost silently. */
+function checkInitialiser(objects: readonly CodeObject[]): void {
+  const start = objects.find((object) => object.start)?.start;
+  if (start === undefined) return;
+  if (objects.some((object) => object.textFixups.some((fixup) => fixup.symbol === start))) return;
+  throw new BuildError(
+    "a global variable of the kernel has an initial value that must be computed at run time; give it a constant, and compute it where the kernel starts",
+    { symbol: start, file: objects[0]?.name },
+  );
+}
+
 function entryPoint(input: LinkInput, symbols: ReadonlyMap<string, number>): number {
   if (input.kind === "library") return 0;
   const name = input.kind === "kernel" ? "start" : "main";
@@ -240,6 +251,7 @@ export function linkImage(input: LinkInput): LinkedImage {
       symbol: imports.names[0],
     });
   }
+  if (kernel) checkInitialiser(objects);
   const exported = input.kind === "library" ? exportedNames(objects) : kernel ? [] : ["main"];
   const dynamic = kernel ? undefined : new DynamicPart(input, imports, exported);
 
