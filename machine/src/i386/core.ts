@@ -82,9 +82,11 @@ export function createCore(bus: Bus): ProcessorCore {
       s[Slot.BUDGET] = 0;
     },
     setCpl(ring) {
+      const mode = ring === 3 ? SOFT_TLB_SETS : 0;
       s[Slot.CPL] = ring;
-      s[Slot.MODE] = ring === 3 ? SOFT_TLB_SETS : 0;
-      // The code page in use was allowed for another ring.
+      if (s[Slot.MODE] === mode) return;
+      s[Slot.MODE] = mode;
+      // The code page in use was allowed for the other mode.
       s[Slot.CODE_PAGE] = -1;
     },
     countTransition(from, to) {

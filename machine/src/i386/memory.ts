@@ -263,14 +263,34 @@ export function createMemory(core: ProcessorCore, codeCache: CodeCache, paging: 
     const usable = (access & Access.USABLE) !== 0 && !expandDown;
     const readable = usable && (!isCode || (access & Access.WRITABLE) !== 0);
     const writable = usable && !isCode && (access & Access.WRITABLE) !== 0;
-    for (let log = 0; log < 4; log++) {
-      const size = 1 << log;
-      // With alignment checks on, only bytes may take the fast path: it does not look at alignment of words.
-      const allowed = s[ALIGNMENT_CHECK] === 0 || log === 0;
-      const count = limit === 0xffff_ffff ? limit : limit >= size - 1 ? limit - size + 2 : 0;
-      readLimits[segment * 4 + log] = readable && allowed ? count : 0;
-      writeLimits[segment * 4 + log] = writable && allowed ? count : 0;
+    const index = segment << 2;
+    // With alignment checks on, only bytes may take the fast path: it does not look at alignment of words.
+    const words = s[ALIGNMENT_CHECK] === 0;
+    const whole = limit === 0xffff_ffff;
+    const bytes = whole ? limit : limit + 1;
+    const count2 = !words ? 0 : limit;
+    const count4 = !words || limit < 3 ? 0 : whole ? limit : limit - 2;
+    readLimits[index] = readable ? bytes : 0;
+    readLimits[index + 1] = readable ? count2 : 0;
+    readLimits[index + 2] = readable ? count4 : 0;
+    writeLimits[index] = writable ? bytes : 0;
+    writeLimits[index + 1] = writable ? count2 : 0;
+    writeLimits[index + 2] = writable ? count4 : 0;
+  }
+
+  function readSystem32(linear: number): number {
+    const soft = (linear >>> 12) & SETS;
+    if (readTags[soft] === linear >>> 12 && (linear & 3) === 0) {
+      return ram32[(frames[soft]! + (linear & 0xfff)) >> 2]!;
     }
+    return readLinear(linear, 4, 0);
+  }
+
+  function writeSystem32(linear: number, value: number): void {
+    const soft = (linear >>> 12) & SETS;
+    if (writeTags[soft] === linear >>> 12 && (linear & 3) === 0) {
+      ram32[(frames[soft]! + (linear & 0xfff)) >> 2] = value;
+    } else writeLinear(linear, 4, value, 0);
   }
 
   const memory: Memory = {
@@ -288,9 +308,9 @@ export function createMemory(core: ProcessorCore, codeCache: CodeCache, paging: 
     readLinear,
     writeLinear,
     readSystem16: (linear) => readLinear(linear, 2, 0),
-    readSystem32: (linear) => readLinear(linear, 4, 0),
+    readSystem32,
     writeSystem16: (linear, value) => writeLinear(linear, 2, value, 0),
-    writeSystem32: (linear, value) => writeLinear(linear, 4, value, 0),
+    writeSystem32,
     readPhysical,
     writePhysical,
     refreshLimits,

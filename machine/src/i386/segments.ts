@@ -96,11 +96,16 @@ export function createSegments(core: ProcessorCore, memory: Memory): Segments {
   }
 
   function set(segment: number, selector: number, low: number, high: number): void {
+    const base = descriptorBase(low, high);
+    const limit = descriptorLimit(low, high);
+    const access = (high & ACCESS_BITS) | Access.USABLE;
     s[SELECTOR + segment] = selector;
-    s[BASE + segment] = descriptorBase(low, high);
-    s[LIMIT + segment] = descriptorLimit(low, high);
-    s[ACCESS + segment] = (high & ACCESS_BITS) | Access.USABLE;
     counters[Counter.SEGMENT_LOADS]!++;
+    // Gates and returns mostly load what is there already: then nothing that hangs on the cache changes.
+    if (s[BASE + segment] === base && s[LIMIT + segment] === limit && s[ACCESS + segment] === access) return;
+    s[BASE + segment] = base;
+    s[LIMIT + segment] = limit;
+    s[ACCESS + segment] = access;
     if (segment === Segment.CS) s[Slot.CODE_PAGE] = -1;
     if (segment < 6) memory.refreshLimits(segment);
   }
@@ -144,7 +149,8 @@ export function createSegments(core: ProcessorCore, memory: Memory): Segments {
 
   function dropPrivileged(): void {
     const ring = s[CPL]!;
-    for (const segment of [Segment.ES, Segment.DS, Segment.FS, Segment.GS]) {
+    for (let segment = 0; segment < 6; segment++) {
+      if (segment === Segment.CS || segment === Segment.SS) continue;
       const access = s[ACCESS + segment]!;
       if ((access & Access.USABLE) === 0 || isConformingCode(access)) continue;
       if (descriptorDpl(access) < ring) setNull(segment, 0);

@@ -131,6 +131,12 @@ export function createTraps(
     if (core.observer !== null) core.observer.trap?.(vector, kindNames[kind], errorCode, from);
   }
 
+  /** A push of the current ring. */
+  function pushAt(linear: number, value: number): void {
+    if (s[CPL] === 3) memory.writeLinear(linear, 4, value, SOFT_TLB_SETS);
+    else memory.writeSystem32(linear, value);
+  }
+
   function interrupt(vector: number, kind: TrapKind, errorCode: number, eip: number): void {
     const external = kind === TrapKind.software ? 0 : 1;
     s[EXTERNAL] = external;
@@ -205,11 +211,10 @@ export function createTraps(
       if (target >>> 0 > codeLimit) raise(Vector.GP, external);
       codeHigh = segments.markAccessed(selector, codeHigh);
       const top = (s[BASE + SS]! + s[ESP]!) | 0;
-      const mode = from === 3 ? SOFT_TLB_SETS : 0;
-      memory.writeLinear((top - 4) | 0, 4, image, mode);
-      memory.writeLinear((top - 8) | 0, 4, s[SELECTOR + CS]!, mode);
-      memory.writeLinear((top - 12) | 0, 4, eip, mode);
-      if (errorCode !== NO_ERROR_CODE) memory.writeLinear((top - 16) | 0, 4, errorCode, mode);
+      pushAt((top - 4) | 0, image);
+      pushAt((top - 8) | 0, s[SELECTOR + CS]!);
+      pushAt((top - 12) | 0, eip);
+      if (errorCode !== NO_ERROR_CODE) pushAt((top - 16) | 0, errorCode);
       core.countTransition(from, to);
       s[ESP] = s[ESP]! - pushed;
       if (kind !== TrapKind.software) s[Slot.BUDGET] = s[Slot.BUDGET]! - gateClocks.breakpointSamePrivilege;
