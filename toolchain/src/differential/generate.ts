@@ -2,7 +2,8 @@
  * Random guest functions for the differential suite: fast-check arbitraries of AssemblyScript source text.
  *
  * Every function has the same parameters, locals and globals, so that any expression fits anywhere. What WebAssembly
- * leaves open is avoided: NaN payloads never become integers (`bits32`, `bits64` make them canonical). What traps is
+ * leaves open is avoided: payloads and signs of NaN never become anything else
+ * (`bits32`, `quiet64` and their like make them canonical). What traps is
  * avoided as well: integer division goes through helpers that refuse only what WebAssembly refuses, so that the
  * most negative value modulo -1, which is 0 there and a fault on the processor, stays in.
  */
@@ -175,7 +176,8 @@ function compound(type: ValueType, depth: number): fc.Arbitrary<string> {
     choices.push(
       binary(type, ["+", "-", "*", "/"], same),
       binary(type, ["+", "-", "*", "/"], same),
-      calling([`min<${type}>`, `max<${type}>`, `copysign<${type}>`], same, same),
+      calling([`min<${type}>`, `max<${type}>`], same, same),
+      calling([`copysign<${type}>`], same, calling([`quiet${type.slice(1)}`], same)),
       calling(
         ["abs", "sqrt", "ceil", "floor", "trunc", "nearest"].map((name) => `${name}<${type}>`),
         same,
