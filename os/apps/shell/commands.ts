@@ -1,6 +1,7 @@
 /** The table of commands, and finding one. Every command takes its words and returns a status, 0 for success. */
 
-import { makePrinter, PRINTER_SIZE, print } from "../../lib/rt/print";
+import type { HRESULT } from "../../interfaces/types";
+import { flushConsole, makePrinter, PRINTER_SIZE, print } from "../../lib/rt/print";
 import { systemObject } from "../../lib/rt/program";
 import { describeResult } from "../../lib/rt/results";
 import { editDistance, parseNumber, stringEquals } from "../../lib/rt/strings";
@@ -180,6 +181,12 @@ function markCommand(_count: u32, words: usize): i32 {
   return systemObject().markPhase(load<u32>(phase)) === 0 ? 0 : 1;
 }
 
+/** Ends the run when the console has shown everything. */
+export function shutDown(status: u32): HRESULT {
+  flushConsole();
+  return systemObject().powerOff(status);
+}
+
 function powerOffCommand(count: u32, words: usize): i32 {
   const status = stackAlloc(4);
   store<u32>(status, 0);
@@ -187,7 +194,7 @@ function powerOffCommand(count: u32, words: usize): i32 {
     print(text("the status must be a number\n"));
     return USAGE;
   }
-  const result = systemObject().powerOff(load<u32>(status));
+  const result = shutDown(load<u32>(status));
   print(describeResult(result));
   return 1;
 }

@@ -11,7 +11,7 @@ import { allocate } from "../../lib/rt/heap";
 import { print } from "../../lib/rt/print";
 import { bindWaiting, systemObject } from "../../lib/rt/program";
 import { PRIORITY_DEFAULT } from "../../lib/rt/threads";
-import { runLine } from "./commands";
+import { runLine, shutDown } from "./commands";
 import { foreground } from "./programs";
 
 const LINE: u32 = 512;
@@ -27,7 +27,7 @@ export function main(_argc: i32, _argv: usize): i32 {
   const console = changetype<IConsole>(load<usize>(word));
   watchInterrupts(console);
   if (systemObject().bind(text("boot.script"), IFile.IID, word) === S_OK) {
-    systemObject().powerOff(<u32>runScript(changetype<IFile>(load<usize>(word))));
+    shutDown(<u32>runScript(changetype<IFile>(load<usize>(word))));
   }
   print(text("Rialto. Type help for the commands.\n"));
   const line = stackAlloc(LINE);
@@ -36,7 +36,7 @@ export function main(_argc: i32, _argv: usize): i32 {
     if (console.readLine(line, LINE, word) !== S_OK) break;
     runLine(line);
   }
-  systemObject().powerOff(0);
+  shutDown(0);
   return 0;
 }
 

@@ -9,7 +9,7 @@ import type { IDriver } from "../../interfaces/IDriver";
 import type { ISerial } from "../../interfaces/ISerial";
 import { E_CANCELLED, S_OK } from "../../interfaces/results";
 import type { HRESULT, InBytes, Out, OutBytes } from "../../interfaces/types";
-import { FOREVER, WAIT_CANCELLED, waitOn, wake } from "../../lib/rt/wait";
+import { FOREVER, WAIT_CANCELLED, waitOn, wake, yieldProcessor } from "../../lib/rt/wait";
 
 const BASE: u32 = 0x3f8;
 const INTERRUPT_ENABLE: u32 = BASE + 1;
@@ -21,6 +21,7 @@ const RECEIVED_INTERRUPT: u32 = 1;
 const TRANSMIT_INTERRUPT: u32 = 2;
 const DATA_READY: u32 = 1;
 const TRANSMITTER_EMPTY: u32 = 0x20;
+const TRANSMITTER_IDLE: u32 = 0x40;
 /** DTR, RTS, and OUT2, which lets the interrupt out on a PC. */
 const MODEM_LINES: u32 = 0x0b;
 const FIFO_DEPTH: u32 = 16;
@@ -140,8 +141,11 @@ export class SerialPort extends ComObject implements ISerial {
     const address = this.sending.countAddress();
     while (true) {
       const left = volatileLoad32(address);
-      if (left === 0) return S_OK;
+      if (left === 0) break;
       if (waitOn(address, left, FOREVER) === WAIT_CANCELLED) return E_CANCELLED;
     }
+    // The last bytes are in the port's FIFO; no interrupt tells when they have left.
+    while ((portIn8(LINE_STATUS) & TRANSMITTER_IDLE) === 0) yieldProcessor();
+    return S_OK;
   }
 }

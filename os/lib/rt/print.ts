@@ -100,6 +100,16 @@ export function writeConsole(bytes: usize, size: u32): void {
   console.release();
 }
 
+/** Waits until everything written to the console has left the machine. */
+export function flushConsole(): void {
+  const word = stackAlloc(4);
+  store<u32>(word, 0);
+  if (systemObject().bind(text("console"), IConsole.IID, word) !== S_OK) return;
+  const console = changetype<IConsole>(load<usize>(word));
+  console.flush();
+  console.release();
+}
+
 /** Sends one string as it is. */
 export function print(string: usize): void {
   writeConsole(string, stringLength(string));

@@ -73,6 +73,10 @@ export class Terminal extends ComObject implements IConsole {
     return result;
   }
 
+  flush(): HRESULT {
+    return this.serial.flush();
+  }
+
   readLine(buffer: OutBytes, size: u32, length: Out<u32>): HRESULT {
     store<u32>(length, 0);
     if (size === 0) return E_BUFFER;
