@@ -12,6 +12,7 @@ import { PROTECT_READ } from "../../interfaces/IMemory";
 import type { HRESULT } from "../../interfaces/types";
 import { allocateFrame, OWNER_KERNEL_HEAP, window } from "../memory/frames";
 import { mapRegion, REGION_ONE_FRAME, type Space } from "../memory/space";
+import { setCurrentIdInProcesses } from "../threads/scheduler";
 
 declare function proxyPageSource(): usize;
 
@@ -19,6 +20,8 @@ export const PROXY_PAGE: usize = 0x3f000000;
 export const PROXY_ENTRIES: usize = 0x3f001000;
 /** Code address at which a method that a server thread runs returns: int 0x32. */
 export const SERVER_RETURN_STUB: usize = 0x3f000810;
+/** Word of that page that holds the running thread's id. */
+export const THREAD_ID_WORD: usize = 0x3f000ff0;
 export const MAX_HANDLES: u32 = 8192;
 export const PROXY_SIZE: u32 = 8;
 /** Bits that the distance of an entry from the first may have. */
@@ -38,6 +41,7 @@ export function createProxyFrames(): bool {
   entryFrame = allocateFrame(OWNER_KERNEL_HEAP);
   if (stubFrame === 0 || entryFrame === 0) return false;
   memory.copy(window(stubFrame), proxyPageSource(), PAGE_CONTENTS);
+  setCurrentIdInProcesses(window(stubFrame) + (THREAD_ID_WORD - PROXY_PAGE));
   const entries = window(entryFrame);
   for (let offset: usize = 0; offset < 4096; offset += PROXY_SIZE) store<u32>(entries + offset, PROXY_VTABLE);
   return true;

@@ -59,8 +59,6 @@ const IDLE_LIMIT: u32 = 1;
 const STACK_DATA: u32 = 0x4000;
 /** The error code of a user-mode read of a page that is not there. */
 const READ_FAULT: u32 = 4;
-/** State of a mutex that is held and that nobody waits for. */
-const MUTEX_HELD: u32 = 1;
 
 function portMutex(process: Process): Mutex {
   return changetype<Mutex>(changetype<usize>(process) + offsetof<Process>("portLock"));
@@ -105,8 +103,7 @@ export function queueCall(process: Process, record: CallRecord, waits: bool): vo
 function wakeServer(mutex: Mutex, server: Thread, record: CallRecord, waits: bool): void {
   if (waits) {
     const flags = enterCritical();
-    if (mutex.state === MUTEX_HELD) {
-      mutex.state = 0;
+    if (mutex.releaseUncontended()) {
       handOff(server, answerWord(record), CALL_PENDING);
       leaveCritical(flags);
       return;

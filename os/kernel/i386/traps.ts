@@ -13,12 +13,12 @@
 
 import { describeFrame, panic, print, printHexadecimal } from "../console";
 import { helperHasWork, helperThread, queueForHelper } from "../threads/helper";
+import { beginLock, endLock, forgetLockOwner, giveLentBack } from "../threads/locks";
 import {
   dispatch,
   forgetFloatingPoint,
   leaveDirectory,
   makeReady,
-  removeReady,
   requestDispatch,
   switchFloatingPoint,
 } from "../threads/scheduler";
@@ -30,7 +30,6 @@ import {
   THREAD_CREATED,
   THREAD_DEAD,
   THREAD_PARKED,
-  THREAD_READY,
   THREAD_SLEEPING,
   THREAD_STACK_FAULT,
   THREAD_WAITING,
@@ -45,11 +44,13 @@ import {
   HAND_OFF,
   HELPER_WAIT,
   LEAVE_DIRECTORY,
+  LOCK,
   PARK,
   SET_PRIORITY,
   SLEEP,
   START,
   TERMINATE,
+  UNLOCK,
   UNPARK,
   WAIT_ON,
   WAKE,
@@ -184,6 +185,8 @@ function privateOperation(thread: Thread): void {
   else if (operation === YIELD) yieldTurn(thread);
   else if (operation === SLEEP) beginSleep(thread, first);
   else if (operation === CURRENT_THREAD) thread.eax = thread.id;
+  else if (operation === LOCK) beginLock(thread, first, false);
+  else if (operation === UNLOCK) endLock(thread, first);
   else if (operation === EXIT_THREAD) continueAt(thread, exitEntry());
   else if (fromUser) thread.eax = REFUSED;
   else kernelOperation(thread, operation, first, second);
@@ -200,6 +203,7 @@ function kernelOperation(thread: Thread, operation: u32, first: u32, second: u32
   const other = changetype<Thread>(<usize>first);
   thread.eax = 0;
   if (operation === (WAIT_ON | WAIT_THROUGH)) beginWait(thread, first, second, thread.ebx, true);
+  else if (operation === (LOCK | WAIT_THROUGH)) beginLock(thread, first, true);
   else if (operation === START) enterThread(other);
   else if (operation === UNPARK) unpark(other);
   else if (operation === PARK) park(thread, first);
@@ -244,20 +248,15 @@ function park(thread: Thread, entry: u32): void {
 function terminate(thread: Thread): void {
   thread.state = THREAD_DEAD;
   forgetFloatingPoint(thread);
+  forgetLockOwner(thread);
   leaveThread(thread);
   queueForHelper(thread);
   wakeHelper();
 }
 
 function changePriority(thread: Thread, priority: u32): void {
-  if (thread.state === THREAD_READY) {
-    removeReady(thread);
-    thread.priority = priority;
-    makeReady(thread);
-  } else {
-    thread.priority = priority;
-  }
-  requestDispatch();
+  thread.basePriority = priority;
+  giveLentBack(thread);
 }
 
 function cancel(thread: Thread): void {

@@ -9,6 +9,7 @@ import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
 import { PLACE_KERNEL, PLACE_PROCESS } from "../../interfaces/ISystem";
 import { E_BADIMAGE, E_INVALIDARG, E_NOSYMBOL, E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
+import { THREAD_ID_WORD } from "../calls/proxies";
 import { allocate, free } from "../memory/heap";
 import { copyToSpace, mapRegion, REGION_ANONYMOUS } from "../memory/space";
 import { createProcess, enterProcess, NAME_LIMIT, type Process } from "../objects/process";
@@ -17,6 +18,7 @@ import { servicesPointer } from "../objects/services";
 import { copyText, textLength } from "../objects/texts";
 import { startProcessThread } from "../objects/threads";
 import type { Mutex } from "../threads/mutex";
+import { currentIdAddress } from "../threads/scheduler";
 import { PRIORITY_DEFAULT } from "../threads/thread";
 import { waitOn, wake } from "../threads/wait";
 import {
@@ -34,7 +36,7 @@ import {
 } from "./images";
 
 const ARGUMENT_LIMIT: u32 = 2047;
-const BLOCK_HEADER: u32 = 16;
+const BLOCK_HEADER: u32 = 20;
 /** Longest time that one program's libraries may take to initialise before the next is started anyway. */
 const INITIALISE_TIMEOUT: u32 = 1000;
 
@@ -146,7 +148,7 @@ function loadImages(process: Process, name: usize, bytes: usize, size: u32): HRE
 }
 
 /**
- *  StartBlock: +0 ISystem  +4 main  +8 argument string  +12 number of initialisers  +16 their addresses …, then the string.
+ *  StartBlock: +0 ISystem  +4 main  +8 argument string  +12 number of initialisers  +16 word of the running thread's id  +20 their addresses …, then the string.
  */
 function prepareStart(process: Process, name: usize, args: usize, first: Start): HRESULT {
   const system = servicesPointer(process);
@@ -168,6 +170,7 @@ function prepareStart(process: Process, name: usize, args: usize, first: Start):
   if (block === 0) return E_OUTOFMEMORY;
   store<u32>(block, system);
   store<u32>(block, count, 12);
+  store<u32>(block, <u32>(process.ownSpace ? THREAD_ID_WORD : currentIdAddress()), 16);
   memory.copy(block + header, name, nameLength);
   if (argumentsLength !== 0) {
     store<u8>(block + header + nameLength, 32);

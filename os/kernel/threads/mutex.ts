@@ -1,22 +1,43 @@
 /**
- * The mutex of thread-level kernel code: one word, no trap while uncontended. 0 free, 1 held, 2 held and perhaps waited for.
- * Before threads run (boot, ring 0) nothing is contended, so the same code serves.
+ * The mutex of thread-level kernel code: one word (drawn in locks.ts), no trap while uncontended. Before threads run (boot, ring 0)
+ * nothing is contended and the owner's id is 0, so a mark stands for it.
  */
 
-import { waitUninterruptibly, wake } from "./wait";
+import { panic } from "../console";
+import { currentThread } from "./thread";
+import { LOCK, privateTrap, UNLOCK } from "./traps";
+import { WAIT_CHANGED, WAIT_THROUGH } from "./wait";
+
+/** Owner during boot: no thread has this id. */
+const BOOT_OWNER: u32 = 0x7fffffff;
 
 @unmanaged
 export class Mutex {
-  state: u32 = 0;
+  word: u32 = 0;
 
   acquire(): void {
     const address = changetype<usize>(this);
-    if (atomicCompareExchange(address, 0, 1) === 0) return;
-    while (atomicExchange(address, 2) !== 0) waitUninterruptibly(address, 2);
+    if (atomicCompareExchange(address, 0, ownerMark()) === 0) return;
+    // Cancelling a thread does not end this wait: holders always go on, and the caller has things to put in order.
+    if (privateTrap(LOCK | WAIT_THROUGH, <u32>address, 0, 0) === WAIT_CHANGED)
+      panic(text("a thread takes a mutex that it has"));
+  }
+
+  /** Gives it back if nobody waits for it; false, and nothing done, otherwise. */
+  releaseUncontended(): bool {
+    const mark = ownerMark();
+    return atomicCompareExchange(changetype<usize>(this), mark, 0) === mark;
   }
 
   release(): void {
+    if (this.releaseUncontended()) return;
     const address = changetype<usize>(this);
-    if (atomicExchange(address, 0) === 2) wake(address, 1);
+    if (privateTrap(UNLOCK, <u32>address, 0, 0) !== 0)
+      panic(text("a thread gives back a mutex that it does not have"));
   }
+}
+
+function ownerMark(): u32 {
+  const id = currentThread().id;
+  return (id !== 0 ? id : BOOT_OWNER) << 1;
 }

@@ -83,6 +83,18 @@ function highestReady(): u32 {
   return 31 - <u32>clz<u32>(readyMask);
 }
 
+/** Gives a thread another priority to run with, wherever it stands. */
+export function changeEffectivePriority(thread: Thread, priority: u32): void {
+  if (thread.state === THREAD_READY) {
+    removeReady(thread);
+    thread.priority = priority;
+    makeReady(thread);
+  } else {
+    thread.priority = priority;
+  }
+  reschedule = true;
+}
+
 export function requestDispatch(): void {
   reschedule = true;
 }
@@ -141,7 +153,28 @@ function switchTo(next: Thread): void {
     if (absent) setTaskSwitched();
     else clearTaskSwitched();
   }
-  current = changetype<usize>(next);
+  setCurrent(next);
+}
+
+/** The id of the running thread, where programs in the kernel and, through the window, those in processes can read it. */
+const currentId: usize = memory.data(4, 16);
+let currentIdInProcesses: usize = 0;
+
+function setCurrent(thread: Thread): void {
+  current = changetype<usize>(thread);
+  store<u32>(currentId, thread.id);
+  store<u32>(currentIdInProcesses, thread.id);
+}
+
+/** Kernel address of the word that holds the running thread's id. */
+export function currentIdAddress(): usize {
+  return currentId;
+}
+
+/** Window address of the word that processes see at their fixed address. */
+export function setCurrentIdInProcesses(address: usize): void {
+  currentIdInProcesses = address;
+  store<u32>(address, load<u32>(currentId));
 }
 
 /** A thread that leaves the processor at ring 1 keeps the stack that it is on; at ring 3 it needs none. */
@@ -218,6 +251,7 @@ export function forgetFloatingPoint(thread: Thread): void {
 /** Before the first thread is made. */
 export function initialiseScheduler(): void {
   current = bootRecord;
+  currentIdInProcesses = currentId;
 }
 
 /** Makes `thread` the first one, at boot. */
@@ -232,5 +266,5 @@ export function startWith(thread: Thread): void {
   setFirstLevelFrame(changetype<usize>(thread) + CONTEXT_SIZE);
   taskSwitched = true;
   setTaskSwitched();
-  current = changetype<usize>(thread);
+  setCurrent(thread);
 }

@@ -67,7 +67,14 @@ export class Thread {
   // The saved context ends here.
   id: u32 = 0;
   state: u32 = 0;
+  /** What it runs with: its own, or more while a more urgent thread waits for a mutex of its (locks.ts). */
   priority: u32 = 0;
+  basePriority: u32 = 0;
+  /** Who has the mutex that it waits for, and the other threads that wait for mutexes of that one. */
+  lockOwner: Thread | null = null;
+  nextLockWaiter: Thread | null = null;
+  /** First thread that waits for a mutex of this one. */
+  lockWaiters: Thread | null = null;
   quantum: u32 = 0;
   /** Queue it stands in: ready, or waiters of a word. */
   next: Thread | null = null;
@@ -100,11 +107,16 @@ export class Thread {
   floatingPoint: usize = 0;
   cycles: u64 = 0;
   result: u32 = 0;
+  /** Threads whose ids fall into one bucket. */
+  sameBucket: Thread | null = null;
   /** All threads. */
   allNext: Thread | null = null;
   allPrevious: Thread | null = null;
 }
 
+const BUCKETS: u32 = 64;
+/** Threads by id: first one of each bucket. */
+const buckets: usize = memory.data(256, 16);
 let lastId: u32 = 0;
 let liveThreads: u32 = 0;
 /** Head of the list of all threads; changed with interrupts off. */
@@ -134,7 +146,8 @@ export function createThread(
   thread.floatingPoint = allocate(FLOATING_POINT_SIZE);
   thread.space = space;
   thread.process = process;
-  thread.priority = priority < PRIORITIES ? priority : PRIORITIES - 1;
+  thread.basePriority = priority < PRIORITIES ? priority : PRIORITIES - 1;
+  thread.priority = thread.basePriority;
   if (
     thread.floatingPoint === 0 ||
     !(space === kernelSpace()
@@ -237,6 +250,9 @@ export function enterThread(thread: Thread): void {
   thread.allNext = allThreads;
   if (allThreads) allThreads!.allPrevious = thread;
   allThreads = thread;
+  const bucket = buckets + (thread.id & (BUCKETS - 1)) * 4;
+  thread.sameBucket = changetype<Thread | null>(load<usize>(bucket));
+  store<usize>(bucket, changetype<usize>(thread));
   liveThreads++;
 }
 
@@ -246,4 +262,20 @@ export function leaveThread(thread: Thread): void {
   else allThreads = thread.allNext;
   if (thread.allNext) thread.allNext!.allPrevious = thread.allPrevious;
   liveThreads--;
+  const bucket = buckets + (thread.id & (BUCKETS - 1)) * 4;
+  let before: Thread | null = null;
+  let at = changetype<Thread | null>(load<usize>(bucket));
+  while (at && at !== thread) {
+    before = at;
+    at = at.sameBucket;
+  }
+  if (before) before.sameBucket = thread.sameBucket;
+  else store<usize>(bucket, changetype<usize>(thread.sameBucket));
+}
+
+/** At ring 0: the thread with an id, or null. */
+export function threadWithId(id: u32): Thread | null {
+  let at = changetype<Thread | null>(load<usize>(buckets + (id & (BUCKETS - 1)) * 4));
+  while (at && at.id !== id) at = at.sameBucket;
+  return at;
 }

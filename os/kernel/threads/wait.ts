@@ -20,11 +20,6 @@ export function waitOn(address: usize, expected: u32, timeout: u32): u32 {
   return privateTrap(WAIT_ON, <u32>address, expected, timeout);
 }
 
-/** A wait that cancelling does not end: for mutexes, whose holders always go on. */
-export function waitUninterruptibly(address: usize, expected: u32): void {
-  privateTrap(WAIT_ON | WAIT_THROUGH, <u32>address, expected, FOREVER);
-}
-
 /** Wakes up to `count` waiters; returns how many. */
 export function wake(address: usize, count: u32): u32 {
   return privateTrap(WAKE, <u32>address, count, 0);

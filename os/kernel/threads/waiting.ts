@@ -7,6 +7,7 @@ import { ticks } from "../i386/clock";
 import { KERNEL_BASE, USER_END, WINDOW_START } from "../i386/layout";
 import { translate } from "../i386/paging";
 import { kernelSpace } from "../memory/space";
+import { leaveLockQueue } from "./locks";
 import { currentDirectory, makeReady, requestDispatch } from "./scheduler";
 import { THREAD_SLEEPING, THREAD_WAITING, type Thread } from "./thread";
 import { FOREVER, WAIT_CANCELLED, WAIT_CHANGED, WAIT_NOT_PRESENT, WAIT_TIMED_OUT, WAIT_WOKEN } from "./wait";
@@ -21,7 +22,7 @@ function queueOf(key: u32): usize {
 }
 
 /** Physical address of a word, seen from ring 3 or from the kernel; 0 when it is not there (yet). */
-function keyOf(address: usize, fromUser: bool): u32 {
+export function keyOf(address: usize, fromUser: bool): u32 {
   if (address & 3) return 0;
   if (!fromUser) return translate(kernelSpace().physical, address + KERNEL_BASE);
   if (address >= USER_END) return 0;
@@ -48,6 +49,12 @@ export function beginWait(thread: Thread, address: usize, expected: u32, timeout
     return;
   }
   thread.eax = WAIT_WOKEN;
+  enqueueWaiter(thread, key, through);
+  if (timeout !== FOREVER) beginTimed(thread, timeout);
+}
+
+/** Has the thread wait, last in the queue of the word `key`. */
+export function enqueueWaiter(thread: Thread, key: u32, through: bool): void {
   thread.state = THREAD_WAITING;
   thread.waitKey = key;
   thread.waitThrough = through ? 1 : 0;
@@ -58,8 +65,14 @@ export function beginWait(thread: Thread, address: usize, expected: u32, timeout
   if (last) last.next = thread;
   else store<usize>(queue, changetype<usize>(thread));
   store<usize>(queue, changetype<usize>(thread), 4);
-  if (timeout !== FOREVER) beginTimed(thread, timeout);
   requestDispatch();
+}
+
+/** The waiter of the word `key` that stands after `before` (null: the first), or null. */
+export function nextWaiter(key: u32, before: Thread | null): Thread | null {
+  let at = before ? before.next : changetype<Thread | null>(load<usize>(queueOf(key)));
+  while (at && at.waitKey !== key) at = at.next;
+  return at;
 }
 
 export function beginSleep(thread: Thread, milliseconds: u32): void {
@@ -105,6 +118,7 @@ export function endWait(thread: Thread, result: u32): void {
     thread.eax = result;
   }
   if (thread.timed) endTimed(thread);
+  if (thread.lockOwner) leaveLockQueue(thread);
   makeReady(thread);
 }
 

@@ -7,7 +7,7 @@ import { IMemory } from "../../interfaces/IMemory";
 import type { ISystem } from "../../interfaces/ISystem";
 import { S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
-import { exitThread, FOREVER, sleep, waitOn } from "./wait";
+import { exitThread, FOREVER, setThreadWord, sleep, waitOn } from "./wait";
 
 const MOST_ARGUMENTS: u32 = 32;
 
@@ -27,9 +27,10 @@ export function memoryObject(): IMemory {
 export function startProgram(block: usize): void {
   const initialisers = load<u32>(block, 12);
   for (let index: u32 = 0; index < initialisers; index++)
-    call_indirect<void>(load<u32>(block + 16 + index * 4));
+    call_indirect<void>(load<u32>(block + 20 + index * 4));
   if (system === 0) {
     system = load<u32>(block);
+    setThreadWord(load<u32>(block, 16));
     const word = stackAlloc(4);
     store<u32>(word, 0);
     if (systemObject().queryInterface(IMemory.IID, word) !== S_OK) exitThread(<u32>E_NO_MEMORY_OBJECT);

@@ -10,7 +10,8 @@ const WAKE: u32 = 1;
 const YIELD: u32 = 2;
 const EXIT_THREAD: u32 = 3;
 const SLEEP: u32 = 4;
-const CURRENT_THREAD: u32 = 5;
+const LOCK: u32 = 6;
+const UNLOCK: u32 = 7;
 
 export const WAIT_WOKEN: u32 = 0;
 export const WAIT_CHANGED: u32 = 1;
@@ -47,27 +48,59 @@ export function sleep(milliseconds: u32): u32 {
   return privateTrap(SLEEP, milliseconds, 0, 0);
 }
 
-export function currentThread(): u32 {
-  return privateTrap(CURRENT_THREAD, 0, 0, 0);
+/** The word in which this space sees the running thread's id. */
+let threadWord: usize = 0;
+
+export function setThreadWord(address: usize): void {
+  threadWord = address;
 }
 
-/** Zeroed memory is a free mutex: 0 free, 1 held, 2 held and perhaps waited for. Not recursive. */
+/** Id of the calling thread. */
+export function currentThread(): u32 {
+  return volatileLoad32(threadWord);
+}
+
+/** Takes a mutex that another thread has, waiting for it. */
+export function waitForMutex(address: usize): void {
+  while (true) {
+    const result = privateTrap(LOCK, <u32>address, 0, 0);
+    if (result === WAIT_WOKEN) return;
+    // Taking a mutex twice can never end: a program error.
+    if (result === WAIT_CHANGED) unreachable();
+    // A cancelled thread may not wait, but what the mutex guards must stay whole: it takes its turn by yielding.
+    if (result === WAIT_CANCELLED) yieldProcessor();
+    else volatileLoad32(address);
+  }
+}
+
+/** Gives a mutex to whom waits for it; it must be the caller's. */
+export function passMutex(address: usize): void {
+  while (true) {
+    const result = privateTrap(UNLOCK, <u32>address, 0, 0);
+    if (result === WAIT_WOKEN) return;
+    if (result === WAIT_CHANGED) unreachable();
+    volatileLoad32(address);
+  }
+}
+
+/**
+ * Zeroed memory is a free mutex. A thread that waits for one lends its priority to the thread that has it. Not recursive.
+ *
+ *   word:  0 free;  otherwise bits 31-1 the owner's thread id, bit 0 set when somebody waits
+ */
 @unmanaged
 export class Mutex {
-  state: u32 = 0;
+  word: u32 = 0;
 
   acquire(): void {
     const address = changetype<usize>(this);
-    if (atomicCompareExchange(address, 0, 1) === 0) return;
-    while (atomicExchange(address, 2) !== 0) {
-      // A cancelled thread may not wait, but what the mutex guards must stay whole: it takes its turn by yielding.
-      if (waitOn(address, 2, FOREVER) === WAIT_CANCELLED) yieldProcessor();
-    }
+    if (atomicCompareExchange(address, 0, currentThread() << 1) !== 0) waitForMutex(address);
   }
 
   release(): void {
     const address = changetype<usize>(this);
-    if (atomicExchange(address, 0) === 2) wake(address, 1);
+    const mark = currentThread() << 1;
+    if (atomicCompareExchange(address, mark, 0) !== mark) passMutex(address);
   }
 }
 

@@ -140,6 +140,51 @@ function mutualExclusion(): void {
   expectEqual(volatileLoad32(shared), WORKERS * ROUNDS, text("count"));
 }
 
+/** Holds the mutex until the stop word is set, without ever waiting. */
+function holdMutex(_argument: usize): u32 {
+  const mutex = changetype<Mutex>(shared + 32);
+  mutex.acquire();
+  volatileStore32(shared + 4, 1);
+  while (volatileLoad32(shared) === 0) {}
+  mutex.release();
+  return 0;
+}
+
+/** Takes the mutex and notes that it had it. */
+function wantMutex(_argument: usize): u32 {
+  const mutex = changetype<Mutex>(shared + 32);
+  mutex.acquire();
+  volatileStore32(shared + 8, 1);
+  mutex.release();
+  return 0;
+}
+
+/**
+ * A thread of low priority holds a mutex that a more urgent one wants, while one in between never stops: without inheritance
+ * the holder would not run again.
+ */
+function inheritance(): void {
+  clearShared();
+  const low = startThread(functionAddress(holdMutex), 0, PRIORITY_DEFAULT - 6);
+  if (changetype<usize>(low) === 0) return;
+  sleep(10);
+  expectEqual(volatileLoad32(shared + 4), 1, text("mutex held"));
+  const middle = startThread(functionAddress(spin), 3, PRIORITY_DEFAULT - 4);
+  const high = startThread(functionAddress(wantMutex), 0, PRIORITY_DEFAULT - 2);
+  if (changetype<usize>(middle) === 0 || changetype<usize>(high) === 0) return;
+  sleep(20);
+  const counted = volatileLoad32(shared + 16);
+  sleep(20);
+  // The holder runs with the waiter's priority now, so the one in between does not.
+  expectEqual(volatileLoad32(shared + 16), counted, text("count of the thread in between"));
+  expectEqual(volatileLoad32(shared + 8), 0, text("mutex had by the waiter too early"));
+  volatileStore32(shared, 1);
+  joinThread(high);
+  expectEqual(volatileLoad32(shared + 8), 1, text("mutex had by the waiter"));
+  joinThread(low);
+  joinThread(middle);
+}
+
 /** Waits until the shared word is 1, then sets the second one. */
 function waitForSignal(_argument: usize): u32 {
   const mutex = changetype<Mutex>(shared + 32);
@@ -212,6 +257,7 @@ export function threadCases(): void {
   runCase(text("thread-preemption"), functionAddress(preemption));
   runCase(text("thread-priorities"), functionAddress(priorities));
   runCase(text("mutual-exclusion"), functionAddress(mutualExclusion));
+  runCase(text("priority-inheritance"), functionAddress(inheritance));
   runCase(text("conditions"), functionAddress(conditions));
   runCase(text("timed-waits"), functionAddress(timedWaits));
   runCase(text("kill-a-waiting-thread"), functionAddress(killWaiting));
