@@ -221,9 +221,10 @@ function checkInitialiser(objects: readonly CodeObject[]): void {
   const start = objects.find((object) => object.start)?.start;
   if (start === undefined) return;
   if (objects.some((object) => object.textFixups.some((fixup) => fixup.symbol === start))) return;
+  const initialiser = objects.flatMap((object) => object.functions).find((info) => info.name === start);
   throw new BuildError(
     "a global variable of the kernel has an initial value that must be computed at run time; give it a constant, and compute it where the kernel starts",
-    { symbol: start, file: objects[0]?.name },
+    { symbol: start, position: initialiser?.lines[0]?.position, file: objects[0]?.name },
   );
 }
 
