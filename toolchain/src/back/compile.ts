@@ -16,8 +16,10 @@ import {
   type Fixup,
   type FrontModule,
   type FunctionInfo,
+  type VariableInfo,
 } from "../contract.ts";
 import { allocateRegisters } from "./i386/allocate.ts";
+import type { MachineFunction } from "./i386/code.ts";
 import { ConstantPool, constantsSymbol } from "./i386/constants.ts";
 import { type EmittedFunction, emitFunction } from "./i386/emit.ts";
 import { layOut } from "./i386/layout.ts";
@@ -32,9 +34,11 @@ import { legalise } from "./ir/legalise.ts";
 import { optimise, optimiseLegal } from "./ir/optimise.ts";
 import { translateFunction } from "./wasm/function.ts";
 import { Naming } from "./wasm/link-names.ts";
-import { decodeModule, type WasmModule } from "./wasm/module.ts";
+import { decodeModule, type WasmFunction, type WasmModule } from "./wasm/module.ts";
 
 export interface CompileOptions {
+  /** Keeps every named local variable in the frame, where a debugger finds it, at the price of a store an assignment. */
+  readonly debugVariables?: boolean;
   /** Sees every routine before instructions are selected: for dumps and for the verifier. */
   readonly inspect?: (routine: Routine, stage: "translated" | "optimised" | "legal") => void;
 }
@@ -50,10 +54,10 @@ export function compileModule(front: FrontModule, options: CompileOptions = {}):
       new BuildError(message, { file: module.fileName, position: front.sourceAt(wasmOffset), symbol }),
   };
   const assembler = new Assembler();
-  const emitted: EmittedFunction[] = [];
+  const emitted: Array<EmittedFunction & Pick<FunctionInfo, "variables">> = [];
   for (const f of module.functions) {
     try {
-      const routine = translateFunction(f, naming);
+      const routine = translateFunction(f, naming, options.debugVariables);
       options.inspect?.(routine, "translated");
       optimise(routine);
       options.inspect?.(routine, "optimised");
@@ -67,7 +71,8 @@ export function compileModule(front: FrontModule, options: CompileOptions = {}):
       shareSlots(machine);
       layOut(machine);
       improve(machine);
-      emitted.push(emitFunction(assembler, machine, constants, (offset) => front.sourceAt(offset)));
+      const result = emitFunction(assembler, machine, constants, (offset) => front.sourceAt(offset));
+      emitted.push({ ...result, variables: variablesOf(f, routine, machine, result) });
     } catch (error) {
       if (error instanceof BuildError) throw error;
       const message = `function ${f.name} cannot be compiled: ${error instanceof Error ? error.message : error}`;
@@ -80,7 +85,7 @@ export function compileModule(front: FrontModule, options: CompileOptions = {}):
   const code = assembler.finish();
 
   const functions: FunctionInfo[] = module.functions.map((f, n) => {
-    const { framed, start, end, lines } = emitted[n];
+    const { framed, start, end, lines, variables } = emitted[n];
     const offset = code.symbols.get(f.name)!;
     return {
       name: f.name,
@@ -88,7 +93,7 @@ export function compileModule(front: FrontModule, options: CompileOptions = {}):
       offset,
       size: code.labels[end.id] - code.labels[start.id],
       lines: lines.map((line) => ({ offset: code.labels[line.label.id] - offset, position: line.position })),
-      variables: [],
+      variables,
       framed,
     };
   });
@@ -112,6 +117,28 @@ export function compileModule(front: FrontModule, options: CompileOptions = {}):
   if (start.kind !== "direct")
     throw new BuildError("the start function is imported", { file: module.fileName });
   return { ...result, start: start.symbol };
+}
+
+/** Variables with a home: all named ones in debug builds, else arguments that keep their place. */
+function variablesOf(f: WasmFunction, routine: Routine, machine: MachineFunction, emitted: EmittedFunction) {
+  const types = [...f.type.parameters, ...f.locals];
+  const variables: VariableInfo[] = [];
+  let word = 0;
+  for (const [n, type] of types.entries()) {
+    const parameter = n < f.type.parameters.length;
+    const name = f.localNames.get(n);
+    const home = machine.variables.get(n);
+    const words = type === "i64" || type === "f64" ? 2 : 1;
+    const first = word;
+    if (parameter) word += words;
+    if (name === undefined || !emitted.framed) continue;
+    if (home) variables.push({ name, type, parameter, frameOffset: home.offset });
+    else if (parameter && !routine.assignedParameters.has(n)) {
+      const reused = emitted.reusedArguments.has(first) || emitted.reusedArguments.has(first + words - 1);
+      if (!reused) variables.push({ name, type, parameter, frameOffset: 8 + 4 * first });
+    }
+  }
+  return variables;
 }
 
 interface EmittedRange {

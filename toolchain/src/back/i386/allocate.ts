@@ -142,7 +142,14 @@ function computeInRegister(
 }
 
 function newSlot(f: MachineFunction): Slot {
-  const slot: Slot = { id: f.slots.length, size: 4, argument: undefined, merged: undefined, offset: 0 };
+  const slot: Slot = {
+    id: f.slots.length,
+    size: 4,
+    argument: undefined,
+    pinned: false,
+    merged: undefined,
+    offset: 0,
+  };
   f.slots.push(slot);
   return slot;
 }

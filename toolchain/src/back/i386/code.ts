@@ -29,6 +29,8 @@ export interface Slot {
   readonly size: 4 | 8;
   /** Index of the first argument word when the caller made the slot. */
   readonly argument: number | undefined;
+  /** A debugger reads it: it is shared with nothing. */
+  readonly pinned: boolean;
   /** Set to another slot when both share one place. */
   merged: Slot | undefined;
   /** Distance from EBP, set when the frame is laid out. */
@@ -117,6 +119,8 @@ export interface MachineFunction {
   needsFrame: boolean;
   /** Virtual registers that hold an argument word, and its slot: they are spilled there without a store. */
   readonly argumentHomes: Map<number, Slot>;
+  /** Debug builds: slots of local variables, by number. */
+  readonly variables: Map<number, Slot>;
 }
 
 /** Roles of operands by operation; operations not named here only use their operands. */

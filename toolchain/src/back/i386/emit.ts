@@ -57,6 +57,8 @@ export interface EmittedFunction {
   readonly start: Label;
   readonly end: Label;
   readonly lines: ReadonlyArray<{ readonly label: Label; readonly position: SourcePosition }>;
+  /** Argument words whose place no longer holds the argument throughout. */
+  readonly reusedArguments: ReadonlySet<number>;
 }
 
 const named: Readonly<Record<string, Register>> = {
@@ -102,6 +104,7 @@ class Emitter {
   private readonly lines: Array<{ label: Label; position: SourcePosition }> = [];
   private readonly cold: Array<() => void> = [];
   private readonly tables: Array<{ label: Label; targets: Label[] }> = [];
+  private readonly reusedArguments = new Set<number>();
   private saved: number[] = [];
   private framed = true;
   private frameSize = 0;
@@ -144,7 +147,13 @@ class Emitter {
       a.place(table.label);
       for (const target of table.targets) a.dword(target);
     }
-    return { framed: this.framed, start, end: a.mark(), lines: this.lines };
+    return {
+      framed: this.framed,
+      start,
+      end: a.mark(),
+      lines: this.lines,
+      reusedArguments: this.reusedArguments,
+    };
   }
 
   private layOutFrame(): void {
@@ -156,7 +165,13 @@ class Emitter {
         i.operands.forEach((operand, n) => {
           if (operand.kind === "register" && (letters[n] ?? "u") !== "u") used.add(operand.id);
           if (operand.kind === "register" && operand.id === ESP && n === 0) this.stackMoves = true;
-          if (operand.kind === "memory" && operand.slot) slots.add(finalSlot(operand.slot));
+          if (operand.kind !== "memory" || !operand.slot) return;
+          const slot = finalSlot(operand.slot);
+          slots.add(slot);
+          const written = (letters[n] ?? "u") !== "u" || i.op === "fstp" || i.op.startsWith("fixTiny");
+          if (slot.argument !== undefined && written) {
+            for (let word = 0; word < slot.size / 4; word++) this.reusedArguments.add(slot.argument + word);
+          }
         });
         if (i.op === "stackAllocate") this.stackMoves = true;
         for (let r = 0; r < 8; r++) if (i.writes & (1 << r)) used.add(r);

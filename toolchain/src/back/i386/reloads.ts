@@ -5,6 +5,7 @@
 import {
   callerSaved,
   EAX,
+  ESP,
   finalSlot,
   type MachineBlock,
   type MachineFunction,
@@ -82,7 +83,8 @@ function forwardBlock(block: MachineBlock): void {
     if (current.op !== "mov") continue;
     const [to, from] = current.operands;
     const stored = word(to);
-    if (stored && from.kind === "register" && from.size === 4) held.set(stored, from.id);
+    // The stack pointer changes with every push, without being an operand.
+    if (stored && from.kind === "register" && from.size === 4 && from.id !== ESP) held.set(stored, from.id);
     const loaded = word(from);
     if (loaded && to.kind === "register" && to.size === 4) held.set(loaded, to.id);
   }
@@ -100,6 +102,7 @@ function removeDeadStores(f: MachineFunction): void {
       const to = writtenSlot(i);
       if (
         to &&
+        !to.pinned &&
         i.op !== "fstp" &&
         (i.operands[0] as MemoryReference).size === to.size &&
         !live.has(index.get(to)!)

@@ -335,9 +335,11 @@ export class FloatSelector {
   }
 
   store(i: Instruction, value: Instruction): void {
+    this.storeAt(this.s.memoryOf(i, sizeOf(value.type)), value);
+  }
+
+  storeAt(to: MemoryReference, value: Instruction): void {
     const { s } = this;
-    const size = sizeOf(value.type);
-    const to = s.memoryOf(i, size);
     if (value.operation === "constant") {
       for (const [n, word] of this.bits(value).entries())
         s.emit("mov", [within(to, 4, 4 * n), immediate(word)]);

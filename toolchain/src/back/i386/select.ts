@@ -147,6 +147,7 @@ export class Selector {
       slots: [],
       needsFrame: false,
       argumentHomes: new Map(),
+      variables: new Map(),
     };
     this.floats = new FloatSelector(this);
   }
@@ -226,8 +227,8 @@ export class Selector {
     return register(this.newRegister(), size);
   }
 
-  newSlot(size: 4 | 8, argument?: number): Slot {
-    const slot: Slot = { id: this.out.slots.length, size, argument, merged: undefined, offset: 0 };
+  newSlot(size: 4 | 8, argument?: number, pinned = false): Slot {
+    const slot: Slot = { id: this.out.slots.length, size, argument, pinned, merged: undefined, offset: 0 };
     this.out.slots.push(slot);
     return slot;
   }
@@ -592,6 +593,9 @@ export class Selector {
         else this.emit("mov", [register(id), register(existing)]);
         return;
       }
+      case "home":
+        this.home(i);
+        return;
       case "store":
         this.store(i);
         return;
@@ -916,6 +920,19 @@ export class Selector {
     } else if (other.operation === "address" && i.width === 4) this.emit(op, [memory, this.use(other)]);
     else this.emit(op, [memory, register(this.useRegister(other).id, i.width as 1 | 2 | 4)]);
     return true;
+  }
+
+  private home(i: Instruction): void {
+    const [value] = i.operands;
+    const size = i.wide || value.type === "f64" ? 8 : 4;
+    let slot = this.out.variables.get(i.offset);
+    // The high word of an i64 comes first in this walk from the end.
+    if (!slot) {
+      slot = this.newSlot(size, undefined, true);
+      this.out.variables.set(i.offset, slot);
+    }
+    if (isFloat(value.type)) this.floats.storeAt(slotMemory(slot, size), value);
+    else this.emit("mov", [slotMemory(slot, 4, i.wide ? 4 : 0), this.use(value)]);
   }
 
   // Calls.

@@ -104,6 +104,7 @@ export function shareSlots(f: MachineFunction): void {
     const [a, b] = [finalSlot(copy.from), finalSlot(copy.to)];
     if (a === b || a.size !== b.size || neighbours[index.get(a)!].has(index.get(b)!)) continue;
     if (a.argument !== undefined && b.argument !== undefined) continue;
+    if (a.pinned || b.pinned) continue;
     if (b.argument !== undefined) merge(b, a);
     else merge(a, b);
   }
@@ -111,7 +112,8 @@ export function shareSlots(f: MachineFunction): void {
   for (const slot of slots) {
     if (slot.merged || slot.argument !== undefined) continue;
     const place = places.find(
-      (p) => p.size === slot.size && !neighbours[index.get(p)!].has(index.get(slot)!),
+      (p) =>
+        !p.pinned && !slot.pinned && p.size === slot.size && !neighbours[index.get(p)!].has(index.get(slot)!),
     );
     if (place) merge(place, slot);
     else places.push(slot);

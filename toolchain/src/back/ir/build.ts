@@ -21,7 +21,8 @@ export interface Attributes {
 }
 
 export function newRoutine(name: string, parameters: readonly ValueType[], result: Type): Routine {
-  return { name, parameters, result, blocks: [], nextValue: 0, nextBlock: 0 };
+  const assignedParameters = new Set<number>();
+  return { name, parameters, result, assignedParameters, blocks: [], nextValue: 0, nextBlock: 0 };
 }
 
 export function newBlock(routine: Routine): Block {

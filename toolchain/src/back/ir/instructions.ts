@@ -96,6 +96,7 @@ export type Operation =
   | "callIndirect" // operand 0 is the code address
   | "callImport" // symbol is the slot
   | "intrinsic" // symbol is its name
+  | "home" // debug builds: the local variable numbered `offset` now has this value
   // after legalisation: two words in, two words out
   | "high"
   | "addWide" // low a, high a, low b, high b
@@ -130,7 +131,7 @@ export class Instruction {
   offset = 0;
   width: 1 | 2 | 4 | 8 = 4;
   signed = false;
-  /** Calls after legalisation: the result has a high word. */
+  /** Calls after legalisation: the result has a high word. `home`: this is a high word. */
   wide = false;
   /** Byte offset in the wasm module, or -1. */
   position = -1;
@@ -173,6 +174,8 @@ export interface Routine {
   readonly name: string;
   readonly parameters: readonly ValueType[];
   readonly result: Type;
+  /** Parameters that the function assigns to: their argument is not their value throughout. */
+  readonly assignedParameters: Set<number>;
   blocks: Block[];
   nextValue: number;
   nextBlock: number;
@@ -290,5 +293,5 @@ export function mayTrap(i: Instruction): boolean {
 
 /** Whether the instruction must stay even when nobody uses its value. */
 export function hasEffect(i: Instruction): boolean {
-  return writesMemory(i) || mayTrap(i);
+  return writesMemory(i) || mayTrap(i) || i.operation === "home";
 }

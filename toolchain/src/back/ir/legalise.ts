@@ -175,6 +175,10 @@ class Legaliser {
         } else b.make("store", "void", [...address, this.lowOf(value)], { symbol, offset, width: i.width });
         return;
       }
+      case "home":
+        b.make("home", "void", [this.lowOf(x)], { offset: i.offset });
+        b.make("home", "void", [this.highOf(x)], { offset: i.offset, wide: true });
+        return;
       case "convertS":
         this.replace(i, b.make("convertWideS", i.type, [this.lowOf(x), this.highOf(x)]));
         return;

@@ -131,7 +131,8 @@ class Numbering {
 
   /** The dominating instruction with the same value; else remembers this one. */
   private findOrAdd(i: Instruction): Instruction | undefined {
-    if (i.operation === "load" || i.operation === "phi" || writesMemory(i)) return undefined;
+    if (i.operation === "load" || i.operation === "phi" || i.operation === "home" || writesMemory(i))
+      return undefined;
     const key = valueKey(i);
     const known = this.values.get(key);
     if (known) return known;

@@ -31,13 +31,15 @@ interface Frame {
 /** Size of wasm's stack of locals and open blocks that one function may have before we call it malformed. */
 const nestingLimit = 2000;
 
-export function translateFunction(f: WasmFunction, naming: Naming): Routine {
-  return new Translator(f, naming).translate();
+/** `homes`: tell where local variables change (debug builds). */
+export function translateFunction(f: WasmFunction, naming: Naming, homes = false): Routine {
+  return new Translator(f, naming, homes).translate();
 }
 
 class Translator {
   private readonly f: WasmFunction;
   private readonly naming: Naming;
+  private readonly homes: boolean;
   private readonly reader: ByteReader;
   private readonly routine: Routine;
   private readonly b: Builder;
@@ -51,8 +53,9 @@ class Translator {
   private reachable = true;
   private offset: number;
 
-  constructor(f: WasmFunction, naming: Naming) {
+  constructor(f: WasmFunction, naming: Naming, homes: boolean) {
     this.f = f;
+    this.homes = homes;
     this.naming = naming;
     this.reader = new ByteReader(naming.module.bytes, naming.module.fileName, f.bodyStart, f.bodyEnd);
     this.routine = newRoutine(f.name, f.type.parameters, f.type.results[0] ?? "void");
@@ -66,7 +69,7 @@ class Translator {
     this.definitions.set(this.entry, new Map());
     this.b.position = this.f.bodyStart;
     for (const [n, type] of this.f.type.parameters.entries()) {
-      this.write(n, this.b.make("parameter", type, [], { offset: n }));
+      this.assign(n, this.b.make("parameter", type, [], { offset: n }));
     }
     const end = newBlock(this.routine);
     this.pushFrame("function", end, end, this.routine.result);
@@ -102,6 +105,12 @@ class Translator {
       this.definitions.set(block, map);
     }
     map.set(variable, value);
+  }
+
+  /** A new value of one of the function's own variables. */
+  private assign(local: number, value: Instruction): void {
+    this.write(local, value);
+    if (this.homes && this.f.localNames.has(local)) this.b.make("home", "void", [value], { offset: local });
   }
 
   private read(variable: number, from: Block = this.b.block): Instruction {
@@ -433,13 +442,15 @@ class Translator {
         return;
       case 0x21: {
         const local = this.local();
-        this.write(local, this.pop(this.variables[local]));
+        this.routine.assignedParameters.add(local);
+        this.assign(local, this.pop(this.variables[local]));
         return;
       }
       case 0x22: {
         const local = this.local();
         const value = this.pop(this.variables[local]);
-        this.write(local, value);
+        this.routine.assignedParameters.add(local);
+        this.assign(local, value);
         this.push(value);
         return;
       }
