@@ -34,6 +34,8 @@ export interface CodeCache {
   /** RAM was written: drops what was decoded from these bytes. */
   written(address: number, bytes: number): void;
   dropAll(): void;
+  /** By frame number: changes when the page's decoded code is dropped. */
+  readonly versions: Uint32Array;
   /** Changes when all records were dropped: links must not be written across a change. */
   generation(): number;
   /** Called when a page gets its first decoded code or loses it: fast write paths to it must go. */
@@ -46,6 +48,7 @@ export function createCodeCache(core: ProcessorCore): CodeCache {
   const maps: (Int32Array | null)[] = new Array(frameCount).fill(null);
   const freeMaps: Int32Array[] = [];
   const codeFrames = new Uint8Array(frameCount + 1);
+  const versions = new Uint32Array(frameCount + 1);
   const coverage: (Uint8Array | null)[] = new Array(frameCount).fill(null);
   let top = FIRST_RECORD;
   let generation = 0;
@@ -59,6 +62,7 @@ export function createCodeCache(core: ProcessorCore): CodeCache {
     maps[frameNumber] = null;
     coverage[frameNumber] = null;
     codeFrames[frameNumber] = 0;
+    versions[frameNumber] = versions[frameNumber]! + 1;
     generation++;
     // The page may be the one that runs: look its code up again after this instruction.
     core.s[Slot.CODE_PAGE] = -1;
@@ -69,6 +73,7 @@ export function createCodeCache(core: ProcessorCore): CodeCache {
   const cache: CodeCache = {
     pool,
     codeFrames,
+    versions,
     onPagesChanged: () => {},
     mapOf(frameNumber) {
       let map = maps[frameNumber] ?? null;

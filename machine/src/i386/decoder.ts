@@ -2,8 +2,9 @@
  * From instruction bytes to records of the code cache, and from EIP to records. Everything about an opcode comes from the
  * instruction table.
  *
- * Cached: instructions that lie in one page of RAM that lies wholly inside the CS limit. All others (across a page end, in a page cut by
- * the limit, in device memory) are decoded each time they run, into scratch records, with every byte checked.
+ * Cached: instructions in pages of RAM that lie wholly inside the CS limit. All others (in a page cut by the limit, in device memory)
+ * are decoded each time they run, into scratch records, with every byte checked. An instruction that goes on in the next page is cached
+ * behind a record that looks, each time, whether the next page is still the same and unchanged (`continuesOnNextPage`).
  *
  * Faults of fetching belong to the instruction that is looked for, not to the one before: FETCHING is 1 and EIP is set while
  * anything here may raise. Decoding ahead raises nothing: it stops in front of what it cannot decode.
@@ -36,10 +37,9 @@ const RUN = 48;
 
 /** Numbers of the operations that are functions, by the table's operation name. */
 export const coldNumbers: ReadonlyMap<string, number> = new Map(
-  [...new Set(instructions.map((row) => row.operation)), "hostBreakpoint"].map((name, index) => [
-    name,
-    FIRST_COLD + index,
-  ]),
+  [...new Set(instructions.map((row) => row.operation)), "hostBreakpoint", "nextPageCheck"].map(
+    (name, index) => [name, FIRST_COLD + index],
+  ),
 );
 
 export interface Decoder {
@@ -53,6 +53,8 @@ export interface Decoder {
   checkTarget(eip: number): void;
   /** Offset in CS of a record's first byte. */
   eipOf(p: number): number;
+  /** Handler of the record in front of an instruction across a page end. */
+  continuesOnNextPage(p: number): number;
   /** Linear addresses at which the host wants to stop; call `CodeCache.dropAll` after a change. */
   readonly breakpoints: Set<number>;
 }
@@ -73,6 +75,7 @@ export function createDecoder(
   const ZERO = Slot.ZERO;
   const breakpoints = new Set<number>();
   const breakpointNumber = coldNumbers.get("hostBreakpoint")!;
+  const nextPageCheckNumber = coldNumbers.get("nextPageCheck")!;
   const coldOf = instructions.map((row) => coldNumbers.get(row.operation)!);
 
   /** Map of the page in use; null when its code is not cached. */
@@ -373,6 +376,50 @@ export function createDecoder(
     return SCRATCH_RECORD;
   }
 
+  /**
+   * The instruction at `offset` goes on in the next page: caches it as [check of the next page] [instruction] [look up the next one].
+   * Not where the next page is cut by the limit or no RAM.
+   */
+  function decodeStraddling(map: Int32Array, offset: number): number {
+    const limit = s[CS_LIMIT]! >>> 0;
+    const start = s[PAGE_EIP]! >>> 0;
+    ahead = false;
+    const entry = codeCache.top();
+    const check = breakpoints.size !== 0 && mayBreakAt(offset) ? entry + WORDS : entry;
+    const p = check + WORDS;
+    if (limit !== 0xffff_ffff && start + 8191 > limit) return decodeScratch(offset);
+    decodeOne(p, offset);
+    const bytes = pool[p + BYTES]!;
+    if (nextPagePhysical === -1 || nextPagePhysical >>> 0 >= ramSize) return decodeScratch(offset);
+    const nextFrame = nextPagePhysical >>> 12;
+    const beyond = offset + bytes - 4096;
+    if (check !== entry) pseudo(entry, breakpointNumber, offset, 0);
+    pseudo(check, nextPageCheckNumber, offset, 0);
+    codeCache.mapOf(nextFrame);
+    codeCache.cover(nextFrame, 0, beyond);
+    pool[check + EXTRA] = nextFrame;
+    pool[check + IMMEDIATE] = codeCache.versions[nextFrame]!;
+    pseudo(p + WORDS, HotOperation.relocate, offset + bytes, 0);
+    codeCache.cover(currentFrame >>> 12, offset, 4096 - offset);
+    map[offset] = entry;
+    codeCache.setTop(p + 2 * WORDS);
+    return entry;
+  }
+
+  function continuesOnNextPage(p: number): number {
+    s[Slot.RETIRED] = s[Slot.RETIRED]! - 1;
+    const eip = (s[PAGE_EIP]! + pool[p + OFFSET]!) | 0;
+    const next = (s[PAGE_EIP]! + s[CS_BASE]! + 4096) | 0;
+    s[EIP] = eip;
+    s[FETCHING] = 1;
+    const nextFrame = paging.translateCode(next, s[MODE]!) >>> 12;
+    s[FETCHING] = 0;
+    if (nextFrame === pool[p + EXTRA] && codeCache.versions[nextFrame] === pool[p + IMMEDIATE])
+      return p + WORDS;
+    if (currentMap !== null) currentMap[pool[p + OFFSET]!] = 0;
+    return locate(eip);
+  }
+
   function decodeRun(map: Int32Array, start: number): number {
     const entry = codeCache.top();
     let p = entry;
@@ -397,7 +444,7 @@ export function createDecoder(
       }
       const row = decodeOne(p, offset);
       if (row === null) {
-        if (count === 0) return decodeScratch(offset);
+        if (count === 0) return decodeStraddling(map, offset);
         pseudo(here, HotOperation.relocate, offset, 0);
         p = here + WORDS;
         break;
@@ -483,6 +530,7 @@ export function createDecoder(
     jump,
     link,
     checkTarget,
+    continuesOnNextPage,
     eipOf: (p) => (s[PAGE_EIP]! + pool[p + OFFSET]!) | 0,
     breakpoints,
   };

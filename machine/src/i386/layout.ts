@@ -88,6 +88,8 @@ export const Slot = {
   REPEATING: 80,
   /** Counts deliveries of exceptions and interrupts; only changes matter. */
   DELIVERIES: 81,
+  /** Set to 1 when repetitions of an unfinished string instruction ran. */
+  PARTIAL: 82,
 
   LENGTH: 128,
 } as const;

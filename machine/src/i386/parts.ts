@@ -70,6 +70,7 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
     ),
     fwait: float.wait,
     hostBreakpoint,
+    nextPageCheck: decoder.continuesOnNextPage,
   };
   for (const row of instructions) {
     if (!row.twoByte && row.opcode >= 0xd8 && row.opcode <= 0xdf) named[row.operation] = float.escape;

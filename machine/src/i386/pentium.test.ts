@@ -264,6 +264,15 @@ function busyProgram(a: Assembler): void {
   a.emit("mov", ebx, 0x7_8000);
   a.emit("call", ebx);
   a.place(patched);
+  // Six pages of one set of the code TLB, then an instruction across a page end whose second half is changed each time.
+  for (let page = 0x80; page <= 0xa8; page += 8) {
+    a.emit("mov", ebx, page * 4096);
+    a.emit("call", ebx);
+  }
+  a.emit("inc", byte({ displacement: 0xb_1001 }));
+  a.emit("mov", ebx, 0xb_0ffe);
+  a.emit("call", ebx);
+  a.emit("add", edx, ebx);
   a.emit("add", edx, eax);
   a.emit("rdtsc");
   a.emit("add", dword({ displacement: 0x6_0004 }), eax);
@@ -290,6 +299,10 @@ function busyMachine(): Machine {
   const made = machine(busyProgram);
   // mov al, imm; ret, changed by the program.
   made.view.setUint32(0x7_8000, 0x90c3_00b0, true);
+  // inc eax; ret. mov ebx, imm32; ret, from the last two bytes of a page.
+  for (let page = 0x80; page <= 0xa8; page += 8) made.view.setUint16(page * 4096, 0xc340, true);
+  made.view.setUint32(0xb_0ffe, 0x3344_55bb, true);
+  made.view.setUint16(0xb_1002, 0xc311, true);
   const tick = (): void => {
     made.processor.interruptLine = true;
     made.clock.schedule(made.clock.now + 3777, tick);
@@ -325,6 +338,7 @@ describe("a run", () => {
     expect(fingerprint(pieces)).toEqual(fingerprint(whole));
     expect(whole.processor.statistics().pageFaults).toBeGreaterThan(10);
     expect(whole.processor.statistics().hardwareInterrupts[0x20]).toBeGreaterThan(10);
+    expect(whole.processor.statistics().tlbMisses.code4K).toBeGreaterThan(100);
   });
 
   it("is the same in single steps", () => {
@@ -333,6 +347,52 @@ describe("a run", () => {
     const steps = busyMachine();
     while (steps.clock.now < whole.clock.now) steps.processor.step();
     expect(fingerprint(steps)).toEqual(fingerprint(whole));
+  });
+});
+
+describe("an instruction across a page end", () => {
+  const START = 0x2_0ffe;
+
+  /** Calls `mov ebx, imm32; ret`, two bytes of which lie on the first page, before and after `change`. */
+  function twice(change: (a: Assembler) => void): Machine {
+    const made = machine((a) => {
+      a.emit("mov", esi, START);
+      for (let i = 0; i < 3; i++) a.emit("call", esi);
+      a.emit("mov", edi, ebx);
+      change(a);
+      a.emit("call", esi);
+      a.emit("hlt");
+    });
+    made.view.setUint32(START, 0x2211_44bb, true);
+    made.view.setUint16(START + 4, 0xc333, true);
+    made.view.setUint32(0x3_0000, 0xc3aa_bbcc | 0, true);
+    made.view.setUint32(0x4_0000, 0x4_1027, true);
+    for (let i = 0; i < 256; i++) made.view.setUint32(0x4_1000 + 4 * i, (i * 4096) | 0x27, true);
+    made.processor.cr3 = 0x4_0000;
+    made.processor.cr0 = 0x8000_0011;
+    return made;
+  }
+
+  it("follows a store to its second page", () => {
+    const { processor } = twice((a) => a.emit("mov", byte({ displacement: 0x2_1000 }), 0x99));
+    processor.run(FOREVER);
+    expect(processor.registers[7]).toBe(0x3322_1144);
+    expect(processor.registers[3]).toBe(0x3322_9944);
+  });
+
+  it("follows a store to its first page", () => {
+    const { processor } = twice((a) => a.emit("mov", byte({ displacement: 0x2_0fff }), 0x99));
+    processor.run(FOREVER);
+    expect(processor.registers[3]).toBe(0x3322_1199);
+  });
+
+  it("follows a new frame behind its second page", () => {
+    const { processor } = twice((a) => {
+      a.emit("mov", dword({ displacement: 0x4_1000 + 0x21 * 4 }), 0x3_0027);
+      a.emit("invlpg", memory({ displacement: 0x2_1000 }));
+    });
+    processor.run(FOREVER);
+    expect((processor.registers[3]! >>> 0).toString(16)).toBe("aabbcc44");
   });
 });
 

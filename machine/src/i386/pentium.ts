@@ -59,6 +59,8 @@ export class Pentium extends RegisterView implements Processor {
   private readonly bus: Bus;
   private retiredBefore = 0;
   private stopReason: StopReason | null = null;
+  /** Whether the last boundary led to an instruction or a delivery. */
+  private progressed = true;
   /** Linear address whose host breakpoint is passed over once, so that a run can start on it. */
   private passBreakpoint = -1;
   /** Origin of the counted instructions and cycles, moved by `resetStatistics`. */
@@ -170,7 +172,11 @@ export class Pentium extends RegisterView implements Processor {
   step(): StopReason | null {
     this.passBreakpoint = this.currentLinear();
     this.stopReason = null;
-    return this.boundary(Number.MAX_SAFE_INTEGER, 1);
+    for (;;) {
+      this.progressed = true;
+      const reason = this.boundary(Number.MAX_SAFE_INTEGER, 1);
+      if (reason !== null || this.progressed) return reason;
+    }
   }
 
   stop(): void {
@@ -206,32 +212,39 @@ export class Pentium extends RegisterView implements Processor {
 
     const eflags = s[Slot.EFLAGS]!;
     let slice = longest;
-    if (shadow !== 0) slice = 1;
-    s[Slot.SHADOW] = 0;
+    if (shadow !== 0 || (eflags & TF) !== 0) slice = 1;
     if (s[Slot.CODE_BREAKPOINTS] !== 0) {
       slice = 1;
       const status = (eflags & RF) === 0 ? this.debugging.codeBreakpoints(this.currentLinear()) : 0;
       if (status !== 0) {
+        s[Slot.SHADOW] = 0;
         this.debugging.report(status);
         this.deliver(Vector.DB, TrapKind.exception);
         return null;
       }
     }
+    const deliveries = s[Slot.DELIVERIES]!;
+    s[Slot.SHADOW] = 0;
     s[Slot.EFLAGS] = eflags & ~RF;
-    const budget = Math.min(Math.ceil(Math.min(until, clock.nextCycle) - now), slice);
-    if ((eflags & TF) === 0) this.execute(now, budget);
-    else {
-      const deliveries = s[Slot.DELIVERIES]!;
-      this.execute(now, 1);
-      if (deliveries === s[Slot.DELIVERIES]) s[Slot.DEBUG_PENDING] = s[Slot.DEBUG_PENDING]! | DebugStatus.BS;
+    this.progressed = this.execute(now, Math.min(Math.ceil(Math.min(until, clock.nextCycle) - now), slice));
+    if (!this.progressed) {
+      // Only the way to the instruction was found, and cost time: what holds for the instruction holds still.
+      s[Slot.SHADOW] = shadow;
+      s[Slot.EFLAGS] = s[Slot.EFLAGS]! | (eflags & RF);
+    } else if ((eflags & TF) !== 0 && deliveries === s[Slot.DELIVERIES]) {
+      s[Slot.DEBUG_PENDING] = s[Slot.DEBUG_PENDING]! | DebugStatus.BS;
     }
     return null;
   }
 
-  /** Instructions for `budget` cycles, or until something asks for the run loop. */
-  private execute(now: number, budget: number): void {
+  /**
+   * Instructions for `budget` cycles, or until something asks for the run loop. False when none ran: a TLB miss on the way to the
+   * first one took the cycles. Events that became due meanwhile come first, as they would in the middle of a slice.
+   */
+  private execute(now: number, budget: number): boolean {
     const { s, core } = this;
     s[Slot.BUDGET] = budget;
+    s[Slot.PARTIAL] = 0;
     core.time[0] = now + budget;
     let p: number;
     try {
@@ -240,8 +253,9 @@ export class Pentium extends RegisterView implements Processor {
       if (error !== pendingFault) throw error;
       s[Slot.FETCHING] = 0;
       this.parts.traps.deliverFault(s[Slot.EIP]!);
-      return;
+      return true;
     }
+    if (s[Slot.BUDGET]! <= 0) return false;
     p = this.parts.interpreter.execute(p);
     if (p === FAULTED) {
       let eip = s[Slot.EIP]!;
@@ -251,9 +265,12 @@ export class Pentium extends RegisterView implements Processor {
         s[Slot.RETIRED] = s[Slot.RETIRED]! - 1;
       }
       this.parts.traps.deliverFault(eip);
+      s[Slot.PARTIAL] = 1;
     } else s[Slot.EIP] = this.parts.decoder.eipOf(p);
-    this.retiredBefore += s[Slot.RETIRED]!;
+    const retired = s[Slot.RETIRED]!;
+    this.retiredBefore += retired;
     s[Slot.RETIRED] = 0;
+    return retired !== 0 || s[Slot.PARTIAL] !== 0;
   }
 
   private deliver(vector: number, kind: TrapKind): void {

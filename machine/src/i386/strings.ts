@@ -99,6 +99,7 @@ export function createStringHandlers(
           // Not finished: it will be started again and then counts as retired.
           s[RETIRED] = s[RETIRED]! - 1;
           s[REPEATING] = 1;
+          s[Slot.PARTIAL] = 1;
           return p;
         }
       }
