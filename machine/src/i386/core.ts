@@ -55,7 +55,16 @@ export interface ProcessorCore {
   countTransition(from: number, to: number): void;
 }
 
+/** Physical addresses of RAM are signed 32-bit numbers here. */
+const LARGEST_RAM = 0x8000_0000;
+
+/** Throws RangeError when the board has more RAM than the processor can address here, or no whole pages. */
 export function createCore(bus: Bus): ProcessorCore {
+  if (bus.memory.byteLength > LARGEST_RAM || bus.memory.byteLength % 4096 !== 0) {
+    throw new RangeError(
+      `${bus.memory.byteLength} bytes of RAM: it must be whole pages of 4096, at most 2 GB`,
+    );
+  }
   const buffer = new ArrayBuffer(Slot.LENGTH * 4);
   const s = new Int32Array(buffer);
   const time = new Float64Array(2);
