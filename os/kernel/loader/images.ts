@@ -442,15 +442,15 @@ class Revoked {
 export function revokeObjects(process: Process): void {
   const image = imageOf(process);
   if (!image) return;
-  const start = image.start;
-  const end = image.start + image.size;
-  unregisterRange(start, end);
-  let revoked = revokeAll(start, end);
+  unregisterRange(image.start, image.start + image.size);
+  revokeHandles(process);
   let busy = callsInRevoked();
   for (let waited: u32 = 0; busy !== 0 && waited < LEAVE_TIMEOUT; waited += LEAVE_STEP) {
     sleep(LEAVE_STEP);
     busy = callsInRevoked();
   }
+  let revoked = changetype<Revoked | null>(process.revoked);
+  process.revoked = 0;
   while (revoked) {
     const next = revoked.next;
     if (busy === 0 && !process.faulted) changetype<IUnknown>(revoked.object).release();
@@ -468,26 +468,27 @@ export function revokeObjects(process: Process): void {
   unlockLoader();
 }
 
-/** Revokes the handles of all processes to objects whose vtable lies in [start, end). */
-function revokeAll(start: usize, end: usize): Revoked | null {
-  let list: Revoked | null = null;
+/** Makes every call of an object whose code is in the program's image answer E_DISCONNECTED from now on. */
+export function revokeHandles(program: Process): void {
+  const image = imageOf(program);
+  if (!image) return;
   const from = stackAlloc(4);
   for (let process = lockProcesses(); process; process = process!.next) {
     if (!process.ownSpace) continue;
     store<u32>(from, 0);
     for (;;) {
-      const object = revokeHandle(process.handles, start, end, disconnectedObject(), from);
+      const end = image.start + image.size;
+      const object = revokeHandle(process.handles, image.start, end, disconnectedObject(), from);
       if (object === 0) break;
       const entry = changetype<Revoked | null>(allocate(offsetof<Revoked>()));
       // Without memory the object is not told; its program's heap keeps it.
       if (!entry) continue;
       entry.object = object;
-      entry.next = list;
-      list = entry;
+      entry.next = changetype<Revoked | null>(program.revoked);
+      program.revoked = changetype<usize>(entry);
     }
   }
   unlockProcesses();
-  return list;
 }
 
 function callsInRevoked(): u32 {

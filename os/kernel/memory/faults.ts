@@ -13,6 +13,8 @@ import { describeFrame, panic, print, printHexadecimal } from "../console";
 import {
   KERNEL_BASE,
   KERNEL_LINEAR,
+  KERNEL_REGIONS_END,
+  KERNEL_REGIONS_START,
   SHARED_END,
   SHARED_START,
   VECTOR_PAGE_FAULT,
@@ -64,9 +66,15 @@ export function programException(frame: Thread): void {
   fault(frame, frame.vector, 0);
 }
 
+/** Is this the code of a program in the kernel: an image at its preferred base, or a relocated copy? */
+function inProgram(address: usize): bool {
+  if (address >= SHARED_START && address < SHARED_END) return true;
+  return address >= KERNEL_REGIONS_START && address < KERNEL_REGIONS_END;
+}
+
 function fault(frame: Thread, vector: u32, address: usize): void {
   const inKernel = (frame.cs & 3) === 1;
-  if (inKernel && !(frame.eip >= SHARED_START && frame.eip < SHARED_END)) {
+  if (inKernel && !inProgram(frame.eip)) {
     print(text("\nexception "));
     printHexadecimal(vector);
     print(text(" at address "));

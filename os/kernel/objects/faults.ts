@@ -9,7 +9,7 @@
 import { E_DISCONNECTED, E_FAIL, E_POINTER } from "../../interfaces/results";
 import { panic, print, printHexadecimal, printNumber } from "../console";
 import { VECTOR_PAGE_FAULT } from "../i386/layout";
-import { imageAt, type LoadedImage, ownerOfImage } from "../loader/images";
+import { imageAt, type LoadedImage, ownerOfImage, revokeHandles } from "../loader/images";
 import { kernelSpace } from "../memory/space";
 import { exitThread, type Thread } from "../threads/thread";
 import { endProgram, kernelProcess, type Process } from "./process";
@@ -87,6 +87,7 @@ export function raiseFault(
   if (culprit === kernelProcess()) panic(text("fault in code that no program in the kernel owns"));
   culprit.faulted = 1;
   endProgram(culprit, code);
+  if (!culprit.ownSpace) revokeHandles(culprit);
   if (inModule && culprit !== process) {
     abandonInvoke(changetype<usize>(object) + offsetof<ThreadObject>("guard"), E_DISCONNECTED);
   }

@@ -74,6 +74,8 @@ export class Process extends ComObject implements IProcess {
   services: usize = 0;
   /** First of its uses of images (loader/images.ts). */
   images: usize = 0;
+  /** Of a program in the kernel: objects that handles of processes no longer lead to (loader/images.ts). */
+  revoked: usize = 0;
   /** StartBlock of a program in the kernel, on the heap. */
   startBlock: usize = 0;
 
