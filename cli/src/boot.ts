@@ -146,6 +146,9 @@ async function bootOnRialto(request: BootRequest): Promise<number> {
   return status;
 }
 
+/** Guest time is a count of instructions, 16 ns each, and idle time takes none of ours: a loaded host delays no guest. */
+const REPEATABLE = ["-icount", "shift=4,sleep=off"];
+
 /** Boots on QEMU; its console goes to `output`, or to our standard output. */
 export async function bootQemu(
   request: BootRequest,
@@ -155,27 +158,25 @@ export async function bootQemu(
   const image = await prepare(request);
   const folder = mkdtempSync(join(tmpdir(), "rialto-"));
   try {
-    const archive = join(folder, "archive");
-    writeFileSync(archive, image.archive);
-    const modules = [`${archive} archive`];
+    writeFileSync(join(folder, "archive"), image.archive);
+    const modules = ["archive archive"];
     if (image.script !== undefined) {
       writeFileSync(join(folder, "script"), image.script);
-      modules.push(`${join(folder, "script")} script`);
+      modules.push("script script");
     }
     const memory = `${Math.ceil(request.memory / 2 ** 20)}M`;
+    const interactive = inputOf(request) === "console";
     const child = spawn(
       "qemu-system-i386",
       [
         ...["-kernel", image.kernelFile, "-initrd", modules.join(","), "-append", image.commandLine],
         ...["-m", memory, "-display", "none", "-serial", "stdio", "-no-reboot", "-net", "none"],
         ...["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"],
+        ...(interactive ? [] : REPEATABLE),
       ],
       {
-        stdio: [
-          inputOf(request) === "console" ? "inherit" : "ignore",
-          output ? "pipe" : "inherit",
-          "inherit",
-        ],
+        cwd: folder, // the file names are separated by commas, so they must have none
+        stdio: [interactive ? "inherit" : "ignore", output ? "pipe" : "inherit", "inherit"],
       },
     );
     child.stdout?.on("data", (bytes: Uint8Array) => output?.(bytes));
