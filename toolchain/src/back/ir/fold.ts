@@ -108,10 +108,11 @@ function lowBits(i: Instruction): Instruction {
   let value = i.operands[i.operands.length - 1];
   const bits = i.width * 8;
   for (;;) {
+    if (value.type !== "i32") return value;
     const [x, y] = value.operands;
     const masks = value.operation === "and" && isConstant(y) && (int(y) | (-1 << bits)) === -1;
     const extends_ = value.operation === "extend16S" || (value.operation === "extend8S" && bits === 8);
-    if (value.type !== "i32" || !(masks || extends_)) return value;
+    if (!(masks || extends_)) return value;
     value = x;
   }
 }
