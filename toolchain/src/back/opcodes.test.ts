@@ -173,6 +173,26 @@ describe.skipIf(!available)("numeric opcodes", () => {
     check([caseOf(op, "select", pairs)], tableOf(pairs, op.operands[0]));
   });
 
+  it.each(numericOpcodes.map((op) => [op.name, op] as const))("%s of constants", (_, op) => {
+    const type = op.operands[0];
+    const every = op.operands.length > 1 ? 7 : 1;
+    const pairs = allPairs(op).filter((_pair, n) => n % every === 0);
+    const output = areaStart + 16;
+    const body = pairs.flatMap(([x, y], n) => [
+      ...constant("i32", output + 8 * n),
+      ...constant(type, x),
+      ...(op.operands.length > 1 ? constant(type, y) : []),
+      ...opcodeBytes(op.code),
+      ...[store[op.result], 0, 0],
+    ]);
+    const describe = (n: number) => `${op.name}(${pairs[n].join(", ")}) of constants`;
+    const whole = { name: op.name, body };
+    check(
+      [{ op, output, result: op.result, count: pairs.length, describe, function: whole }],
+      new Uint8Array(16),
+    );
+  });
+
   const binary = numericOpcodes.filter((op) => op.operands.length === 2);
   it.each(binary.map((op) => [op.name, op] as const))("%s with a constant", (_, op) => {
     const type = op.operands[0];
