@@ -59,6 +59,16 @@ function removeMappings(): void {
   flushAll();
 }
 
+/**
+ * Before the thread changes page-table entries of its space otherwise: a page that ends must give back its own frame, not this
+ * one. Accesses that come later fault again.
+ */
+export function dropScratch(): void {
+  const flags = enterCritical();
+  if (count > 0) clearScratch();
+  leaveCritical(flags);
+}
+
 /** At a context switch, ring 0: removes the mappings and zeroes the page. */
 export function clearScratch(): void {
   removeMappings();

@@ -57,6 +57,7 @@ import {
   window,
 } from "./frames";
 import { allocate, free } from "./heap";
+import { dropScratch } from "./scratch";
 
 export const REGION_ANONYMOUS: u32 = 0;
 export const REGION_IMAGE_CODE: u32 = 1;
@@ -256,6 +257,7 @@ function anywhere(space: Space, size: u32, kind: u32): usize {
 
 /** Ends the region that starts at `address`; its frames lose a reference. E_NOTFOUND. */
 export function unmapRegion(space: Space, address: usize): HRESULT {
+  dropScratch();
   lockSpace(space);
   const index = searchRegion(space, address);
   if (index === space.count || regionAtIndex(space, index).start !== address) {
@@ -274,6 +276,7 @@ export function unmapRegion(space: Space, address: usize): HRESULT {
 
 /** Changes the protection of whole regions or the pages of one: the range must lie in one region, which is split if need be. */
 export function protectRegion(space: Space, address: usize, size: u32, protection: u32): HRESULT {
+  dropScratch();
   const rounded = (size + <u32>PAGE - 1) & ~(<u32>PAGE - 1);
   if (size === 0 || rounded < size || address & (PAGE - 1) || address + rounded < address)
     return E_INVALIDARG;

@@ -124,7 +124,8 @@ export function endWait(thread: Thread, result: u32): void {
 
 /** Enters the thread in the list of timed waits, which is in order of their ends. */
 function beginTimed(thread: Thread, milliseconds: u32): void {
-  thread.wakeTick = ticks() + milliseconds;
+  // The tick under way has partly passed, and a wait is never shorter than asked for.
+  thread.wakeTick = ticks() + milliseconds + 1;
   thread.timed = 1;
   let before: Thread | null = null;
   let at = timedFirst;
