@@ -29,7 +29,6 @@ const DW_AT_encoding = 0x3e;
 const DW_AT_external = 0x3f;
 const DW_AT_frame_base = 0x40;
 const DW_AT_type = 0x49;
-const DW_AT_linkage_name = 0x6e;
 const DW_FORM_addr = 0x01;
 const DW_FORM_data4 = 0x06;
 const DW_FORM_string = 0x08;
@@ -136,7 +135,10 @@ function writeUnit(bytes: Uint8Array): Uint8Array {
   return writer.finish();
 }
 
-/** The name a person types in a debugger: AssemblyScript's internal name without its module path. */
+/**
+ * The name a person types in a debugger: AssemblyScript's internal name without its module path. The symbol table has the
+ * whole name; as a linkage name here it would hide the short one from gdb.
+ */
 export function shortName(internalName: string): string {
   return internalName.slice(internalName.lastIndexOf("/") + 1);
 }
@@ -226,8 +228,6 @@ function writeAbbreviations(): Uint8Array {
   };
   const subprogram = [
     DW_AT_name,
-    DW_FORM_string,
-    DW_AT_linkage_name,
     DW_FORM_string,
     DW_AT_external,
     DW_FORM_flag,
@@ -328,7 +328,6 @@ function writeInfo(
       const variables = info.framed ? info.variables : [];
       writer.unsigned(variables.length > 0 ? ABBREVIATION.functionWithVariables : ABBREVIATION.function);
       writer.string(shortName(info.name));
-      writer.string(info.name);
       writer.u8(info.exports.length > 0 ? 1 : 0);
       writer.unsigned(files.index(position.file));
       writer.unsigned(position.line);

@@ -231,6 +231,7 @@ describe("the images that binutils and gdb read", () => {
       "info line os/apps/sample/main.ts:12",
       "info functions helper",
       "info scope main",
+      "break helper",
       "info line *main",
     ].flatMap((command) => ["-ex", command]);
     const { bytes, symbols } = linkImage(sampleInput());
@@ -238,6 +239,7 @@ describe("the images that binutils and gdb read", () => {
     const line12 = (symbols.get("main")! + 16).toString(16);
     expect(text).toMatch(new RegExp(`Line 12 of .*starts at address 0x${line12}`));
     expect(text).toMatch(/File os\/interfaces\/results.ts:\n300:.*helper/);
+    expect(text).toMatch(/Breakpoint 1 at .*results\.ts, line 300/);
     expect(text).toMatch(/Symbol argc is .*at frame base reg \$ebp offset 0\+8/);
     expect(text).toMatch(/Line 10 of "os\/apps\/sample\/main.ts"/);
   });
