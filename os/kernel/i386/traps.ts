@@ -24,6 +24,7 @@ import {
 } from "../threads/scheduler";
 import { inKernelStacks, stackPresent } from "../threads/stacks";
 import {
+  CANCELLED_BY_FORCE,
   currentThread,
   enterThread,
   leaveThread,
@@ -81,6 +82,8 @@ const CONTEXT_WHOLE: usize = 68;
 const CONTEXT_SAME_RING: usize = 60;
 /** Stack that a continuation may need before it can fault itself. */
 const CONTINUATION_ROOM: usize = 512;
+/** Ticks of processor time that a cancelled thread of a program in the kernel has to come to its end by itself. */
+const CANCEL_GRACE: u32 = 200;
 /** Result of an operation that the caller's ring may not ask for. */
 const REFUSED: u32 = 0xffffffff;
 
@@ -94,10 +97,22 @@ export function firstLevelTrap(thread: Thread): void {
   else continueAt(thread, exceptionEntry());
   dispatch();
   const next = currentThread();
-  if (next.cancelled && (next.cs & 3) === 3) {
+  if (next.cancelled !== 0 && mustEnd(next)) {
     next.ecx = 0;
     continueAt(next, exitEntry());
   }
+}
+
+/**
+ * Does a cancelled thread end here? At ring 3 always. A program in the kernel is told by its waits; one that goes on all
+ * the same for CANCEL_GRACE ticks of processor time is ended in its own code, where it holds nothing of the kernel's or of a library's.
+ */
+function mustEnd(thread: Thread): bool {
+  if ((thread.cs & 3) === 3) return true;
+  if (thread.cancelled <= CANCEL_GRACE) return false;
+  if (thread.eip - thread.programStart >= thread.programEnd - thread.programStart) return false;
+  thread.cancelled = CANCELLED_BY_FORCE;
+  return true;
 }
 
 /** A trap taken at ring 0: an interrupt while idle, an interrupt handler that wakes threads, boot. `frame` lacks esp and ss. */
@@ -260,7 +275,7 @@ function changePriority(thread: Thread, priority: u32): void {
 }
 
 function cancel(thread: Thread): void {
-  thread.cancelled = 1;
+  if (thread.cancelled === 0) thread.cancelled = 1;
   const state = thread.state;
   if ((state === THREAD_WAITING && thread.waitThrough === 0) || state === THREAD_SLEEPING)
     endWait(thread, WAIT_CANCELLED);

@@ -253,6 +253,11 @@ export function loadProgram(process: Process, file: ImageFile): HRESULT {
   let result = loadNeeded(process, file, 0);
   if (result >= 0) result = loadLibrary(process, text("rt"), file.name, 0);
   if (result >= 0) result = loadImage(process, process, file);
+  if (result >= 0 && !process.ownSpace) {
+    const image = lastImage!;
+    process.imageStart = image.start;
+    process.imageEnd = image.start + image.size;
+  }
   return result;
 }
 

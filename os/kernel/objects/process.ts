@@ -53,7 +53,7 @@ export class Process extends ComObject implements IProcess {
   reaping: u32 = 0;
   /** The boot script of the archive started it: an end without success is worth a message. */
   announced: u32 = 0;
-  /** A fault ended it, so its objects are not called any more. */
+  /** A fault ended it, or a thread of it in the middle of something: its objects are not called any more. */
   faulted: u32 = 0;
   mainThread: ThreadObject | null = null;
   /** Cycles of threads that have ended. */
@@ -74,6 +74,9 @@ export class Process extends ComObject implements IProcess {
   services: usize = 0;
   /** First of its uses of images (loader/images.ts). */
   images: usize = 0;
+  /** Code and data of a program in the kernel. */
+  imageStart: usize = 0;
+  imageEnd: usize = 0;
   /** Of a program in the kernel: objects that handles of processes no longer lead to (loader/images.ts). */
   revoked: usize = 0;
   /** StartBlock of a program in the kernel, on the heap. */

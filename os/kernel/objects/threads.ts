@@ -9,6 +9,7 @@ import type { HRESULT, Out, u32 } from "../../interfaces/types";
 import { abandonService } from "../calls/server-threads";
 import { USER_END } from "../i386/layout";
 import {
+  CANCELLED_BY_FORCE,
   cancelThread,
   createThread,
   currentThread,
@@ -145,6 +146,8 @@ function enterThreadObject(object: ThreadObject, thread: Thread, mayBeMain: bool
   object.id = thread.id;
   thread.process = changetype<usize>(process);
   thread.call = changetype<usize>(object);
+  thread.programStart = <u32>process.imageStart;
+  thread.programEnd = <u32>process.imageEnd;
   lockProcess(process);
   object.next = process.threads;
   process.threads = object;
@@ -166,6 +169,7 @@ export function threadOver(thread: Thread, result: u32): void {
   const object = changetype<ThreadObject | null>(thread.call);
   if (!object) return;
   const process = object.process;
+  if (thread.cancelled === CANCELLED_BY_FORCE) process.faulted = 1;
   if (object.server) abandonService(object);
   if (process.mainThread === object) endProgram(process, <i32>result);
   lockProcess(process);

@@ -11,7 +11,14 @@ import { setFirstLevelFrame, setSpareStack } from "../i386/processor";
 import { clearScratch, scratchInUse } from "../memory/scratch";
 import { kernelSpace } from "../memory/space";
 import { giveStack, inKernelStacks, slotOf, stackTop, takeStack } from "./stacks";
-import { THREAD_DEAD, THREAD_READY, THREAD_RUNNING, THREAD_STACK_FAULT, type Thread } from "./thread";
+import {
+  CANCELLED_BY_FORCE,
+  THREAD_DEAD,
+  THREAD_READY,
+  THREAD_RUNNING,
+  THREAD_STACK_FAULT,
+  type Thread,
+} from "./thread";
 
 declare function idleWait(): void;
 declare function setTaskSwitched(): void;
@@ -103,6 +110,7 @@ export function requestDispatch(): void {
 export function chargeTick(): void {
   const thread = changetype<Thread>(current);
   if (thread.state !== THREAD_RUNNING) return;
+  if (thread.cancelled !== 0 && thread.cancelled !== CANCELLED_BY_FORCE) thread.cancelled++;
   if (thread.quantum > 0) thread.quantum--;
   if (thread.quantum === 0) reschedule = true;
 }

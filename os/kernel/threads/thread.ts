@@ -33,6 +33,9 @@ export const THREAD_PARKED: u32 = 5;
 export const THREAD_STACK_FAULT: u32 = 6;
 export const THREAD_DEAD: u32 = 7;
 
+/** `Thread.cancelled` of a thread that was ended in the middle of its program's code. */
+export const CANCELLED_BY_FORCE: u32 = 0xffffffff;
+
 export const PRIORITIES: u32 = 32;
 export const PRIORITY_DEFAULT: u32 = 16;
 
@@ -98,6 +101,9 @@ export class Thread {
   process: usize = 0;
   /** It is to end: at its next return to ring 3, or when its wait says so. */
   cancelled: u32 = 0;
+  /** Code of the program in the kernel that it belongs to, where it may be ended at any instruction; 0 for none. */
+  programStart: u32 = 0;
+  programEnd: u32 = 0;
   /** User address whose access was sent to the scratch page during this system call. */
   pendingFault: u32 = 0;
   /** Upper half: the call it is serving. */
