@@ -1,57 +1,9 @@
 /** The board as a whole: runs repeat, slices do not matter, and every way to end is told apart. */
 import { describe, expect, it } from "vitest";
-import { al, ax, dword, dx, eax, edx, symbol } from "../i386/assembly.ts";
+import { ax, dword, dx, eax } from "../i386/assembly.ts";
+import { echoKernel } from "../test/echo-kernel.ts";
 import { KernelWriter, SERIAL_PORT } from "../test/kernel-writer.ts";
 import { type PcStop, PentiumPc } from "./pentium-pc.ts";
-
-/** Echoes what comes in by interrupt, under a running timer, until a full stop; then ends with the timer's ticks. */
-function echoKernel(): Uint8Array {
-  const kernel = new KernelWriter();
-  const { a } = kernel;
-  const done = kernel.variable();
-  const ticks = kernel.variable();
-  kernel.gate(0x20, "tick");
-  kernel.gate(0x24, "received");
-  kernel.openInterrupts([0, 4]);
-  kernel.outByte(0x43, 0x34);
-  kernel.outByte(0x40, 0xa9);
-  kernel.outByte(0x40, 0x04);
-  kernel.outByte(SERIAL_PORT + 1, 0x01);
-  const wait = a.newLabel();
-  a.place(wait);
-  a.emit("sti");
-  a.emit("hlt");
-  a.emit("cli");
-  a.emit("cmp", dword({ displacement: done }), 0);
-  a.emit("jz", wait);
-  a.emit("mov", eax, dword({ displacement: ticks }));
-  kernel.end();
-
-  a.label("tick");
-  a.emit("push", eax);
-  a.emit("push", edx);
-  a.emit("inc", dword({ displacement: ticks }));
-  kernel.outByte(0x20, 0x20);
-  a.emit("pop", edx);
-  a.emit("pop", eax);
-  a.emit("iretd");
-
-  a.label("received");
-  a.emit("push", eax);
-  a.emit("push", edx);
-  kernel.inByte(SERIAL_PORT);
-  a.emit("call", symbol("printByte"));
-  a.emit("cmp", al, ".".charCodeAt(0));
-  const more = a.newLabel();
-  a.emit("jnz", more);
-  a.emit("inc", dword({ displacement: done }));
-  a.place(more);
-  kernel.outByte(0x20, 0x20);
-  a.emit("pop", edx);
-  a.emit("pop", eax);
-  a.emit("iretd");
-  return kernel.finish();
-}
 
 interface Run {
   readonly output: string;

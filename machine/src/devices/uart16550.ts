@@ -83,6 +83,10 @@ export class Uart16550 implements BytePortDevice, StatefulDevice {
   #departure: ClockEvent | undefined;
   #holdingEmptyInterrupt = false;
 
+  /** Bytes handed to the host, and a running check of them and their cycles: runs with equal states have said the same. */
+  #sent = 0;
+  #sentCheck = 0;
+
   /** A connected, ready far end. */
   #modemInputs = MODEM_CTS | MODEM_DSR | MODEM_CARRIER;
   #modemDelta = 0;
@@ -162,7 +166,12 @@ export class Uart16550 implements BytePortDevice, StatefulDevice {
   }
 
   #send(byte: number): void {
-    if (!this.#looped) this.#host.output(byte);
+    if (!this.#looped) {
+      this.#sent++;
+      const mixed = Math.imul(this.#sentCheck ^ byte, 0x85ebca6b) ^ (this.#clock.now | 0);
+      this.#sentCheck = Math.imul(mixed ^ (mixed >>> 15), 0xc2b2ae35);
+      this.#host.output(byte);
+    }
     // Writing into a full FIFO or holding register replaces the newest byte.
     if (this.#transmit.length >= this.#capacity) this.#transmit.pop();
     this.#transmit.push(byte);
@@ -340,6 +349,7 @@ export class Uart16550 implements BytePortDevice, StatefulDevice {
       shifting: this.#shifting ?? null,
       flags: [this.#overrun, this.#timedOut, this.#holdingEmptyInterrupt],
       modemDelta: this.#modemDelta,
+      sent: [this.#sent, this.#sentCheck],
       events: [this.#arrival?.cycle ?? null, this.#timeout?.cycle ?? null, this.#departure?.cycle ?? null],
     };
   }
