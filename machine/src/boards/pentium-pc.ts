@@ -16,7 +16,7 @@
  */
 
 import { EventClock } from "../clock.ts";
-import type { Bus } from "../contract.ts";
+import type { Bus, StopReason } from "../contract.ts";
 import { DEBUG_CONSOLE_PORT, DebugConsole } from "../devices/debug-console.ts";
 import { DebugExit } from "../devices/debug-exit.ts";
 import { IntervalTimer } from "../devices/i8254.ts";
@@ -220,8 +220,15 @@ export class PentiumPc {
 
   /** Runs to `untilCycle`, or to an earlier reason. After an end it returns that end again. */
   run(untilCycle: number): PcStop {
-    if (this.end) return this.end;
-    const reason = this.processor.run(untilCycle);
+    return this.end ?? this.#describe(this.processor.run(untilCycle));
+  }
+
+  /** One instruction or the delivery of one interrupt (see `Pentium.step`); "cycle" when nothing else is to be said. */
+  step(): PcStop {
+    return this.end ?? this.#describe(this.processor.step() ?? "cycle");
+  }
+
+  #describe(reason: StopReason): PcStop {
     if (this.end) return this.end;
     switch (reason) {
       case "shutdown":
