@@ -49,9 +49,11 @@ const ROOMS: readonly Room[] = [
     imports: ["toolchain/src", "machine/src/i386"],
     packages: ["node:", "assemblyscript"],
   },
+  { folder: "debugger/src", imports: ["machine/src", "toolchain/src"], packages: [] },
+  { folder: "debugger/src/host", imports: ["debugger/src"], packages: ["node:"] },
   {
     folder: "cli",
-    imports: ["machine/src", "toolchain/src", "scripts"],
+    imports: ["machine/src", "toolchain/src", "debugger/src", "scripts"],
     packages: ["node:", "commander", "picocolors", "tsx"],
   },
   { folder: "scripts", imports: [], packages: ["node:", "typescript"] },
@@ -61,7 +63,7 @@ const ROOMS: readonly Room[] = [
 const TEST_PACKAGES = ["node:", "vitest", "fast-check", "iced-x86", "assemblyscript"];
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const WORKSPACE = /^@rialto\/(machine|toolchain|cli)\/(.*)$/;
+const WORKSPACE = /^@rialto\/(machine|toolchain|debugger|cli)\/(.*)$/;
 
 function roomOf(path: string): Room | undefined {
   const rooms = ROOMS.filter(({ folder }) => path.startsWith(`${folder}/`));

@@ -11,6 +11,7 @@ import { extendArchive } from "@rialto/toolchain/build/system.ts";
 import { type ArchiveFile, readArchive } from "@rialto/toolchain/link/archive.ts";
 import { buildSystemReporting } from "./build-system.ts";
 import { UserError } from "./errors.ts";
+import type { DebugHook } from "./gdb-server.ts";
 import { openOutputFile } from "./machine-run.ts";
 import {
   describeEnd,
@@ -38,6 +39,10 @@ export interface BootRequest {
   readonly files?: readonly ArchiveFile[];
   /** What feeds the guest's console: our standard input, or nothing. By default nothing when there is a script. */
   readonly input?: "console" | "none";
+  /** A debugger that holds the machine at its first instruction. Our machine only. */
+  readonly debug?: DebugHook | undefined;
+  /** Whether an interrupt from the terminal ends the run; by default it does. */
+  readonly interruptible?: boolean;
   /** Ends the run; its reason is an `Interruption`. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -111,15 +116,17 @@ export async function bootMachine(
     modules.push({ commandLine: "script", bytes: new TextEncoder().encode(image.script) });
   }
   pc.loadMultiboot(readFileSync(image.kernelFile), { modules, commandLine: image.commandLine });
+  const debugged = await request.debug?.(pc, image.kernelFile);
   session = new Session(
-    pc,
+    debugged?.machine ?? pc,
     input,
     output(() => session?.quit("", 141)),
   );
   const running = session;
+  debugged?.started(running);
   const interrupted = () => running.quit("interrupted", 130);
   const terminated = () => running.quit("terminated", 143);
-  process.on("SIGINT", interrupted);
+  if (request.interruptible !== false) process.on("SIGINT", interrupted);
   process.on("SIGTERM", terminated);
   const aborted = () => {
     const { what, status }: Interruption = request.signal!.reason;
@@ -135,6 +142,7 @@ export async function bootMachine(
     request.signal?.removeEventListener("abort", aborted);
     process.off("SIGINT", interrupted);
     process.off("SIGTERM", terminated);
+    await debugged?.close();
   }
 }
 
@@ -155,6 +163,7 @@ export async function bootQemu(
   output?: (bytes: Uint8Array) => void,
 ): Promise<BootOutcome> {
   if (request.stats !== undefined) throw new UserError("--stats needs our own machine: leave --on qemu out");
+  if (request.debug !== undefined) throw new UserError("--gdb needs our own machine: leave --on qemu out");
   const image = await prepare(request);
   const folder = mkdtempSync(join(tmpdir(), "rialto-"));
   try {

@@ -3,6 +3,7 @@ import { openSync, readFileSync, writeSync } from "node:fs";
 import { MultibootError, type MultibootModule } from "@rialto/machine/boards/multiboot.ts";
 import { PentiumPc } from "@rialto/machine/boards/pentium-pc.ts";
 import { fileErrorReason, UserError } from "./errors.ts";
+import { type Debugged, debugWithGdb, parseGdbPort } from "./gdb-server.ts";
 import { describeEnd, Session } from "./session.ts";
 import { parseMemorySize } from "./sizes.ts";
 import { StandardInput, StandardOutput } from "./standard-streams.ts";
@@ -15,6 +16,8 @@ export interface MachineRunOptions {
   readonly append?: string;
   readonly stats?: string;
   readonly debugConsole?: string;
+  /** TCP port for GDB, as it was typed. */
+  readonly gdb?: string;
 }
 
 /** Bytes of an input file, or an error that says what it was for. */
@@ -38,28 +41,34 @@ export function openOutputFile(path: string, role: string): number {
 /** Runs a loaded board on the process's standard streams until it ends; signals end it in order. */
 export async function runOnStandardStreams(
   create: (serialOutput: (byte: number) => void) => PentiumPc,
+  debug?: (pc: PentiumPc) => Promise<Debugged>,
 ): Promise<{ readonly pc: PentiumPc; readonly status: number }> {
   const input = new StandardInput();
   let session: Session | undefined;
   const output = new StandardOutput(() => session?.quit("", 141));
   const pc = create((byte) => session?.serialOutput(byte));
-  session = new Session(pc, input, output);
-  const interrupted = () => session.quit("interrupted", 130);
-  const terminated = () => session.quit("terminated", 143);
+  const debugged = await debug?.(pc);
+  const running = new Session(debugged?.machine ?? pc, input, output);
+  session = running;
+  debugged?.started(running);
+  const interrupted = () => running.quit("interrupted", 130);
+  const terminated = () => running.quit("terminated", 143);
   process.on("SIGINT", interrupted);
   process.on("SIGTERM", terminated);
   try {
-    const { status, message } = describeEnd(await session.run());
+    const { status, message } = describeEnd(await running.run());
     if (message) process.stderr.write(`rialto: ${message}\n`);
     return { pc, status };
   } finally {
     process.off("SIGINT", interrupted);
     process.off("SIGTERM", terminated);
+    await debugged?.close();
   }
 }
 
 export async function runMachine(kernelPath: string, options: MachineRunOptions): Promise<number> {
   const memory = parseMemorySize(options.memory);
+  const port = parseGdbPort(options.gdb);
   const kernel = readInputFile(kernelPath, "kernel");
   const modules = (options.module ?? []).map((text): MultibootModule => {
     const [path] = text.trim().split(/\s+/);
@@ -67,19 +76,21 @@ export async function runMachine(kernelPath: string, options: MachineRunOptions)
     return { commandLine: text.trim(), bytes: readInputFile(path, "module") };
   });
   const stats = options.stats === undefined ? undefined : openOutputFile(options.stats, "statistics");
-  const debug =
+  const debugConsole =
     options.debugConsole === undefined
       ? undefined
       : options.debugConsole === "-"
         ? 2
         : openOutputFile(options.debugConsole, "debug console");
 
+  const hook = port === undefined ? undefined : debugWithGdb({ port });
+  const debug = hook === undefined ? undefined : (board: PentiumPc) => hook(board, kernelPath);
   const { pc, status } = await runOnStandardStreams((serialOutput) => {
     const board = new PentiumPc({
       memory,
       serialOutput,
       debugOutput: (byte) => {
-        if (debug !== undefined) writeSync(debug, Uint8Array.of(byte));
+        if (debugConsole !== undefined) writeSync(debugConsole, Uint8Array.of(byte));
       },
     });
     try {
@@ -93,7 +104,7 @@ export async function runMachine(kernelPath: string, options: MachineRunOptions)
       throw error;
     }
     return board;
-  });
+  }, debug);
   if (stats !== undefined) writeStatistics(stats, pc.statistics());
   return status;
 }

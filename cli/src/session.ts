@@ -17,8 +17,13 @@ export type MachineEnd =
   | { readonly reason: "shutdown" }
   | { readonly reason: "halted" };
 
-/** What a slice ended with: before the end of the run, waiting for input with nothing else scheduled, or for good. */
-export type SliceResult = { readonly reason: "cycle" | "stopped" | "breakpoint" | "waiting" } | MachineEnd;
+/**
+ * What a slice ended with: before the end of the run, waiting for input with nothing else scheduled, held by a debugger until somebody
+ * calls `wake`, or for good.
+ */
+export type SliceResult =
+  | { readonly reason: "cycle" | "stopped" | "breakpoint" | "waiting" | "held" }
+  | MachineEnd;
 
 /** What the session needs of a machine. */
 export interface SessionMachine {
@@ -85,6 +90,11 @@ export class Session {
     this.#pendingOutput.push(byte);
   }
 
+  /** A machine that was held may go on. */
+  wake(): void {
+    this.#wake?.();
+  }
+
   /** Ends the run after the slice under way. */
   quit(what: string, status: number): void {
     this.#quit ??= { reason: "quit", what, status };
@@ -133,6 +143,10 @@ export class Session {
       }
       case "waiting":
         if (!this.#inputOpen && this.#pendingInput.length === 0) return { reason: "halted" };
+        await this.#sleep(undefined);
+        this.#anchor();
+        return undefined;
+      case "held":
         await this.#sleep(undefined);
         this.#anchor();
         return undefined;

@@ -10,6 +10,7 @@ interface BootFlags {
   readonly set: readonly string[];
   readonly memory: string;
   readonly stats?: string;
+  readonly gdb?: string;
 }
 
 const EXAMPLES = `
@@ -41,11 +42,14 @@ export function register(program: Command): void {
     .option("--set <key=value>", "set a boot option (repeatable)", collect, [])
     .option("-m, --memory <size>", "size of RAM", "16M")
     .option("--stats <file>", "write counts of the run as JSON")
+    .option("--gdb <port>", "wait for GDB on a TCP port of the loopback before the first instruction")
     .addHelpText("after", EXAMPLES)
     .action(async (flags: BootFlags) => {
       const { boot } = await import("../boot.ts");
       const { bootOptions, parseHost, scriptOf } = await import("../boot-flags.ts");
       const { parseMemorySize } = await import("../sizes.ts");
+      const { debugWithGdb, parseGdbPort } = await import("../gdb-server.ts");
+      const port = parseGdbPort(flags.gdb);
       const on: BootHost = parseHost(flags.on);
       process.exitCode = await boot({
         on,
@@ -53,6 +57,7 @@ export function register(program: Command): void {
         options: bootOptions(flags.place, flags.set),
         memory: parseMemorySize(flags.memory),
         stats: flags.stats,
+        debug: port === undefined ? undefined : debugWithGdb({ port }),
       });
     });
 }

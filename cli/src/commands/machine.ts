@@ -9,6 +9,7 @@ interface MachineFlags {
   readonly append?: string;
   readonly stats?: string;
   readonly debugConsole?: string;
+  readonly gdb?: string;
 }
 
 const EXAMPLES = `
@@ -18,6 +19,7 @@ The first serial port is the terminal (Ctrl-A x ends the run, Ctrl-C goes to the
 
 Examples:
   rialto machine kernel.elf --memory 32M --append "quiet root=archive"
+  rialto machine kernel.elf --gdb 1234      then: gdb kernel.elf -ex "target remote :1234"
   rialto machine kernel.elf --module "disk.img archive" --module "lines.txt script"
 `;
 
@@ -32,6 +34,7 @@ export function register(program: Command): void {
     .option("--append <text>", "add to the kernel's command line")
     .option("--stats <file>", "write counts of the run as JSON")
     .option("--debug-console <file>", "write what the guest sends to port 0xe9 ('-' is stderr)")
+    .option("--gdb <port>", "wait for GDB on a TCP port of the loopback before the first instruction")
     .addHelpText("after", EXAMPLES)
     .action(async (kernel: string, flags: MachineFlags) => {
       const { runMachine } = await import("../machine-run.ts");

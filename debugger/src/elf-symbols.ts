@@ -1,0 +1,32 @@
+/** Names and addresses from the symbol table of an ELF32 file. System V ABI, chapter 4. */
+import { SECTION_HEADER_SIZE, SHT_SYMTAB, SYMBOL_SIZE } from "@rialto/toolchain/link/elf.ts";
+
+const ELF_MAGIC = 0x464c_457f;
+
+/** Empty when the file is no ELF32 file or has no symbols. */
+export function readElfSymbols(file: Uint8Array): ReadonlyMap<string, number> {
+  const symbols = new Map<string, number>();
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  if (file.length < 52 || view.getUint32(0, true) !== ELF_MAGIC || file[4] !== 1) return symbols;
+  const sections = view.getUint32(32, true);
+  const count = view.getUint16(48, true);
+  const header = (index: number, field: number): number =>
+    view.getUint32(sections + index * SECTION_HEADER_SIZE + field, true);
+  if (sections + count * SECTION_HEADER_SIZE > file.length) return symbols;
+  for (let index = 0; index < count; index++) {
+    if (header(index, 4) !== SHT_SYMTAB || header(index, 24) >= count) continue;
+    const start = header(index, 16);
+    const end = Math.min(start + header(index, 20), file.length);
+    const names = header(header(index, 24), 16);
+    for (let at = start; at + SYMBOL_SIZE <= end; at += SYMBOL_SIZE) {
+      const name = textAt(file, names + view.getUint32(at, true));
+      if (name !== "") symbols.set(name, view.getUint32(at + 4, true));
+    }
+  }
+  return symbols;
+}
+
+function textAt(file: Uint8Array, start: number): string {
+  const end = file.indexOf(0, start);
+  return end < 0 ? "" : new TextDecoder().decode(file.subarray(start, end));
+}

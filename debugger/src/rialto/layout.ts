@@ -1,0 +1,93 @@
+/**
+ * Where the fields of the kernel's records lie, found in the kernel's own sources: the debugger has no numbers of its own that could
+ * grow old. An `@unmanaged` class is a C struct (os/README.md): fields in order, 4 bytes each but 8, at multiples of 8, for 64-bit
+ * ones; a class that extends ComObject starts behind its vtable and reference count.
+ */
+
+/** The files that the debugger needs, below the repository. */
+export const KERNEL_SOURCES = {
+  thread: "os/kernel/threads/thread.ts",
+  process: "os/kernel/objects/process.ts",
+  images: "os/kernel/loader/images.ts",
+  imageFile: "os/kernel/loader/elf.ts",
+  directory: "os/kernel/i386/paging.ts",
+  layout: "os/kernel/i386/layout.ts",
+} as const;
+
+export type KernelSourceName = keyof typeof KERNEL_SOURCES;
+export type KernelSources = Readonly<Record<KernelSourceName, string>>;
+
+/** A field's offset in bytes. */
+export type FieldOffset = (field: string) => number;
+
+export interface KernelLayout {
+  readonly thread: FieldOffset;
+  readonly process: FieldOffset;
+  readonly loadedImage: FieldOffset;
+  readonly imageFile: FieldOffset;
+  readonly directory: FieldOffset;
+  /** Base of the kernel's segments. */
+  readonly kernelBase: number;
+  readonly running: number;
+  /** Names of thread states by number. */
+  readonly threadStates: ReadonlyMap<number, string>;
+  readonly processStates: ReadonlyMap<number, string>;
+}
+
+const COM_OBJECT_SIZE = 8;
+
+/** Offsets of all fields of a class. Throws when the source has no such class. */
+export function fieldOffsets(source: string, name: string): ReadonlyMap<string, number> {
+  const start = new RegExp(`^export class ${name}( extends \\w+)?[^{\\n]*\\{$`, "m").exec(source);
+  if (!start) throw new Error(`the kernel's sources have no class ${name}`);
+  const body = source.slice(start.index + start[0].length);
+  const fields = body.slice(0, body.search(/^\}/m)).matchAll(/^ {2}(\w+): (\w+)[^=(){}\n]* = /gm);
+  const offsets = new Map<string, number>();
+  let offset = start[1] === " extends ComObject" ? COM_OBJECT_SIZE : 0;
+  for (const [, field, type] of fields) {
+    const size = /^[iuf]64$/.test(type) ? 8 : 4;
+    offset = Math.ceil(offset / size) * size;
+    offsets.set(field, offset);
+    offset += size;
+  }
+  return offsets;
+}
+
+function offsetFinder(source: string, name: string): FieldOffset {
+  const offsets = fieldOffsets(source, name);
+  return (field) => {
+    const offset = offsets.get(field);
+    if (offset === undefined) throw new Error(`the kernel's class ${name} has no field ${field}`);
+    return offset;
+  };
+}
+
+/** Values of the constants whose names start with `prefix`, by the rest of the name. */
+function constants(source: string, prefix: string): ReadonlyMap<string, number> {
+  const found = source.matchAll(new RegExp(`^export const ${prefix}(\\w+): \\w+ = (\\w+);$`, "gm"));
+  return new Map([...found].map(([, name, value]) => [name, Number(value)]));
+}
+
+function namesByNumber(values: ReadonlyMap<string, number>): ReadonlyMap<number, string> {
+  return new Map([...values].map(([name, value]) => [value, name.toLowerCase().replaceAll("_", " ")]));
+}
+
+export function readKernelLayout(sources: KernelSources): KernelLayout {
+  const threadStates = constants(sources.thread, "THREAD_");
+  const kernelBase = constants(sources.layout, "KERNEL_").get("BASE");
+  const running = threadStates.get("RUNNING");
+  if (kernelBase === undefined || running === undefined) {
+    throw new Error("the kernel's sources lack KERNEL_BASE or THREAD_RUNNING");
+  }
+  return {
+    thread: offsetFinder(sources.thread, "Thread"),
+    process: offsetFinder(sources.process, "Process"),
+    loadedImage: offsetFinder(sources.images, "LoadedImage"),
+    imageFile: offsetFinder(sources.imageFile, "ImageFile"),
+    directory: offsetFinder(sources.directory, "Directory"),
+    kernelBase,
+    running,
+    threadStates: namesByNumber(threadStates),
+    processStates: namesByNumber(constants(sources.process, "PROCESS_")),
+  };
+}
