@@ -11,7 +11,8 @@
 import { PROTECT_READ } from "../../interfaces/IMemory";
 import type { HRESULT } from "../../interfaces/types";
 import { allocateFrame, OWNER_KERNEL_HEAP, window } from "../memory/frames";
-import { mapRegion, REGION_ONE_FRAME, type Space } from "../memory/space";
+import { REGION_ONE_FRAME } from "../memory/regions";
+import { mapRegion, type Space } from "../memory/space";
 import { setCurrentIdInProcesses } from "../threads/scheduler";
 
 declare function proxyPageSource(): usize;

@@ -11,7 +11,9 @@ import { E_FAIL, E_INVALIDARG, E_NOTFOUND, S_OK } from "../../interfaces/results
 import type { HRESULT } from "../../interfaces/types";
 import { enterCritical, leaveCritical } from "../i386/critical";
 import { PAGE } from "../i386/layout";
-import { frameAt, kernelSpace, mapRegion, REGION_DEVICE } from "../memory/space";
+import { frameAt } from "../memory/copy";
+import { REGION_DEVICE } from "../memory/regions";
+import { kernelSpace, mapRegion } from "../memory/space";
 
 let depth: u32 = 0;
 let outerFlags: u32 = 0;

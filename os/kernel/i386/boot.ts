@@ -17,13 +17,14 @@ import { createScratchPage } from "../memory/scratch";
 import { initialiseKernelSpace, kernelSpace } from "../memory/space";
 import { createHelper } from "../threads/helper";
 import { initialiseScheduler, startWith } from "../threads/scheduler";
-import { createThread, PRIORITY_DEFAULT, startThread } from "../threads/thread";
+import { createThread, PRIORITY_DEFAULT, prepareThreadRecords, startThread } from "../threads/thread";
 import { startSystem } from "../upper";
 import { startClock } from "./clock";
 import { startInterrupts } from "./interrupts";
 import { PAGE, WINDOW_START } from "./layout";
 import { buildFirstDirectory, endFirstMapping } from "./paging";
 import { buildDescriptorTable, loadTables } from "./processor";
+import { configureVtlb } from "./vtlb";
 
 declare function kernelEndAddress(): usize;
 declare function resumeCurrent(): void;
@@ -93,7 +94,9 @@ export function bootMain(): void {
   loadTables();
   addMemory();
   if (freeFrames() < LEAST_FRAMES) outOfMemory();
+  configureVtlb(commandLine);
   initialiseKernelSpace();
+  prepareThreadRecords();
   initialiseScheduler();
   createScratchPage();
   startInterrupts();

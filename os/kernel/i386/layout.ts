@@ -50,6 +50,8 @@ export const VECTOR_DEVICE_NOT_AVAILABLE: u32 = 7;
 /** #SS; also what a stack that cannot grow is reported as. */
 export const VECTOR_STACK: u32 = 12;
 export const VECTOR_PAGE_FAULT: u32 = 14;
+/** Not the processor's: memory was exhausted when a page was touched for the first time. */
+export const VECTOR_EXHAUSTED: u32 = 0x40;
 export const VECTOR_INTERRUPT: u32 = 0x20;
 export const VECTOR_SYSTEM_CALL: u32 = 0x30;
 export const VECTOR_PRIVATE_TRAP: u32 = 0x31;

@@ -5,6 +5,7 @@
  * Names of counters are stable; `rialto boot --help` and cli/src/statistics-file.ts say what they mean.
  */
 
+import { pagesCopied } from "../memory/commit";
 import {
   frameCount,
   freeFrames,
@@ -25,11 +26,13 @@ import {
 } from "../memory/frames";
 import { heapBlocks } from "../memory/heap";
 import { scratchHits } from "../memory/scratch";
+import { trimmedUserPages } from "../memory/trim";
 import { LIVE_KINDS, liveCount, liveCountName } from "../objects/live";
 import { kernelStackFaults, trimmedPages } from "../threads/helper";
 import { threadSwitches } from "../threads/scheduler";
 import { threadCount } from "../threads/thread";
 import { enterCritical, leaveCritical } from "./critical";
+import { vtlbBound, vtlbEvictions, vtlbRefills, vtlbTables } from "./vtlb";
 
 const PORT: u32 = 0x8e00;
 const MARK: u32 = PORT + 0x04;
@@ -74,7 +77,13 @@ function publishCounters(): void {
   publish(text("stacks.kernel.trimmed"), trimmedPages());
   publish(text("threads.now"), threadCount());
   publish(text("threads.switches"), threadSwitches());
+  publish(text("stacks.user.trimmed"), trimmedUserPages());
   publish(text("scratch.hits"), scratchHits());
+  publish(text("vtlb.bound"), vtlbBound());
+  publish(text("vtlb.tables"), vtlbTables());
+  publish(text("vtlb.evictions"), vtlbEvictions());
+  publish(text("vtlb.refills"), vtlbRefills());
+  publish(text("pages.copied"), pagesCopied());
   publish(text("heap.blocks"), heapBlocks());
   for (let kind: u32 = 0; kind < LIVE_KINDS; kind++) publish(liveCountName(kind), liveCount(kind));
 }

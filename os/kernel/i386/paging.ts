@@ -2,14 +2,15 @@
  * Page tables of the i386: two levels, 4 KB pages, 4 MB pages for the window on physical memory.
  *
  * Assumptions: page directories and tables are reached through the physical window, so editing them never faults. The
- * kernel's half (entries 512 to 1023) is the same in all directories: a new table there is entered in each of them at once. The processor
- * does not cache absent entries, so only edits of present ones flush.
+ * kernel's half (entries 512 to 1023) is the same in all directories: a table there is entered in each of them at once, and taken
+ * out of each. Page tables themselves are the cache of vtlb.ts.
  */
 
 import { allocateFrame, OWNER_PAGE_TABLES, releaseFrame } from "../memory/frames";
+import { currentDirectory } from "../threads/scheduler";
 import { FLUSH_ALL, FLUSH_PAGE, privateTrap } from "../threads/traps";
 import { enterCritical, leaveCritical } from "./critical";
-import { KERNEL_BASE, KERNEL_LINEAR, WINDOW_SIZE, WINDOW_START } from "./layout";
+import { KERNEL_BASE, WINDOW_SIZE, WINDOW_START } from "./layout";
 
 export const PTE_PRESENT: u32 = 1;
 export const PTE_WRITE: u32 = 2;
@@ -23,7 +24,7 @@ const firstDirectory: usize = memory.data(4, 16);
 
 /** Physical address of the kernel's own directory. */
 let kernelDirectory: u32 = 0;
-/** All other directories, linked by the caller (`Space`): see `setDirectoryList`. */
+/** All other directories. Their records are where no page table can be missing (memory/records.ts). */
 let directories: usize = 0;
 
 /** A directory in use: first words of a `Space`. */
@@ -78,7 +79,7 @@ export function createDirectory(list: Directory): bool {
   return true;
 }
 
-/** Gives back a directory and its page tables; every mapping of its user half has gone before. It is not loaded. */
+/** Gives back a directory. It is not loaded, and its tables have gone before. */
 export function destroyDirectory(list: Directory): void {
   const flags = enterCritical();
   let link: usize = 0;
@@ -90,37 +91,21 @@ export function destroyDirectory(list: Directory): void {
   if (link === 0) directories = changetype<usize>(list.next);
   else changetype<Directory>(link).next = list.next;
   leaveCritical(flags);
-  const directory = directoryOf(list.physical);
-  for (let index: usize = 0; index < 512; index++) {
-    const entry = load<u32>(directory + index * 4);
-    if (entry & PTE_PRESENT) releaseFrame(entry & PTE_FRAME);
-  }
   releaseFrame(list.physical);
 }
 
-/** Address of the page-table entry for a linear address in `directory`; 0 when there is no table and `create` is false or memory exhausted. */
-export function tableEntry(directory: u32, linear: usize, create: bool): usize {
-  const slot = directoryOf(directory) + (linear >> 22) * 4;
-  let entry = load<u32>(slot);
-  if ((entry & PTE_PRESENT) === 0) {
-    if (!create) return 0;
-    const table = allocateFrame(OWNER_PAGE_TABLES);
-    if (table === 0) return 0;
-    entry = table | PTE_USER | PTE_WRITE | PTE_PRESENT;
-    if (linear < KERNEL_LINEAR) store<u32>(slot, entry);
-    else enterKernelTable(linear, entry & ~PTE_USER);
-  }
-  return WINDOW_START + (entry & PTE_FRAME) + ((linear >> 12) & 1023) * 4;
-}
-
-function enterKernelTable(linear: usize, entry: u32): void {
-  const offset = (linear >> 22) * 4;
-  const flags = enterCritical();
+/** Writes an entry of the kernel's half in every directory. In a critical section. */
+export function setKernelEntry(index: u32, entry: u32): void {
+  const offset = index * 4;
   store<u32>(directoryOf(kernelDirectory) + offset, entry);
   for (let at = directories; at !== 0; at = changetype<usize>(changetype<Directory>(at).next)) {
     store<u32>(directoryOf(changetype<Directory>(at).physical) + offset, entry);
   }
-  leaveCritical(flags);
+}
+
+/** Physical address of the directory that the processor uses. */
+export function loadedDirectoryAddress(): u32 {
+  return currentDirectory();
 }
 
 /** Physical address under a linear one, or 0. Works at ring 0. */

@@ -12,6 +12,7 @@
  */
 
 import { describeFrame, panic, print, printHexadecimal } from "../console";
+import { refillKernel } from "../memory/refill";
 import { helperHasWork, helperThread, queueForHelper } from "../threads/helper";
 import { beginLock, endLock, forgetLockOwner, giveLentBack } from "../threads/locks";
 import {
@@ -46,6 +47,7 @@ import {
   HELPER_WAIT,
   LEAVE_DIRECTORY,
   LOCK,
+  MAKE_TABLE,
   PARK,
   SET_PRIORITY,
   SLEEP,
@@ -59,7 +61,7 @@ import {
   YIELD,
 } from "../threads/traps";
 import { FOREVER, WAIT_CANCELLED, WAIT_THROUGH, WAIT_WOKEN } from "../threads/wait";
-import { beginSleep, beginWait, endWait, wakeWaiters } from "../threads/waiting";
+import { beginSleep, beginWait, endWait, mayWrite, waitsOnShared, wakeWaiters } from "../threads/waiting";
 import { deviceInterrupt } from "./interrupts";
 import {
   KERNEL_BASE,
@@ -72,6 +74,7 @@ import {
   VECTOR_PRIVATE_TRAP,
 } from "./layout";
 import { spareStackTop } from "./processor";
+import { makeTable } from "./vtlb";
 
 declare function memoryFaultEntry(): usize;
 declare function exceptionEntry(): usize;
@@ -84,6 +87,11 @@ const CONTEXT_SAME_RING: usize = 60;
 const CONTINUATION_ROOM: usize = 512;
 /** Ticks of processor time that a cancelled thread of a program in the kernel has to come to its end by itself. */
 const CANCEL_GRACE: u32 = 200;
+/** Bits of a page fault's error code. */
+const FAULT_PROTECTION: u32 = 1;
+const FAULT_WRITE: u32 = 2;
+/** Bytes of `int 0x31`. */
+const TRAP_LENGTH: u32 = 2;
 /** Result of an operation that the caller's ring may not ask for. */
 const REFUSED: u32 = 0xffffffff;
 
@@ -91,8 +99,11 @@ const REFUSED: u32 = 0xffffffff;
 export function firstLevelTrap(thread: Thread): void {
   const vector = thread.vector;
   if (vector === VECTOR_PRIVATE_TRAP) privateOperation(thread);
-  else if (vector === VECTOR_PAGE_FAULT) pageFault(thread);
-  else if (vector >= VECTOR_INTERRUPT) deviceInterrupt(vector - VECTOR_INTERRUPT);
+  else if (vector === VECTOR_PAGE_FAULT) {
+    const linear = readControl2();
+    if (isRefill(thread.error, linear)) return;
+    pageFault(thread, linear);
+  } else if (vector >= VECTOR_INTERRUPT) deviceInterrupt(vector - VECTOR_INTERRUPT);
   else if (vector === VECTOR_DEVICE_NOT_AVAILABLE) switchFloatingPoint();
   else continueAt(thread, exceptionEntry());
   dispatch();
@@ -118,6 +129,8 @@ function mustEnd(thread: Thread): bool {
 /** A trap taken at ring 0: an interrupt while idle, an interrupt handler that wakes threads, boot. `frame` lacks esp and ss. */
 export function nestedTrap(frame: Thread): void {
   const vector = frame.vector;
+  const linear = readControl2();
+  if (vector === VECTOR_PAGE_FAULT && isRefill(frame.error, linear)) return;
   if (vector >= VECTOR_INTERRUPT && vector < VECTOR_INTERRUPT + 16) {
     deviceInterrupt(vector - VECTOR_INTERRUPT);
     return;
@@ -134,13 +147,20 @@ export function nestedTrap(frame: Thread): void {
   print(text("\nexception "));
   printHexadecimal(vector);
   print(text(" at ring 0, address "));
-  printHexadecimal(readControl2());
+  printHexadecimal(<u32>linear);
   describeFrame(frame);
   panic(text("a first-level handler made a fault"));
 }
 
-function pageFault(thread: Thread): void {
-  const linear = readControl2();
+/**
+ * Was the fault only a translation that the VTLB has dropped? Then it is back, and nothing else has happened (not even a
+ * dispatch). A fault of the refill itself changes CR2, so that was read before.
+ */
+function isRefill(error: u32, linear: usize): bool {
+  return (error & FAULT_PROTECTION) === 0 && refillKernel(linear);
+}
+
+function pageFault(thread: Thread, linear: usize): void {
   const address: usize = linear - KERNEL_BASE;
   if ((thread.cs & 3) === 1 && inKernelStacks(address)) {
     suspendForStack(thread, address);
@@ -195,7 +215,11 @@ function privateOperation(thread: Thread): void {
   const first = thread.ecx;
   const second = thread.edx;
   const fromUser = (thread.cs & 3) === 3;
-  if (operation === WAIT_ON) beginWait(thread, first, second, thread.ebx, false);
+  // A word is named by its frame, so that must be the space's own for good, and one that the thread may write if the trap does.
+  if (fromUser && operation === WAIT_ON && waitsOnShared(thread, first)) copyFirst(thread, first);
+  else if (fromUser && (operation === LOCK || operation === UNLOCK) && !mayWrite(thread, first))
+    copyFirst(thread, first);
+  else if (operation === WAIT_ON) beginWait(thread, first, second, thread.ebx, false);
   else if (operation === WAKE) thread.eax = wakeWaiters(first, second, fromUser);
   else if (operation === YIELD) yieldTurn(thread);
   else if (operation === SLEEP) beginSleep(thread, first);
@@ -205,6 +229,14 @@ function privateOperation(thread: Thread): void {
   else if (operation === EXIT_THREAD) continueAt(thread, exitEntry());
   else if (fromUser) thread.eax = REFUSED;
   else kernelOperation(thread, operation, first, second);
+}
+
+/** Has the thread make a write fault, which makes the page the space's own or ends the program, and then run its trap again. */
+function copyFirst(thread: Thread, linear: u32): void {
+  thread.eip -= TRAP_LENGTH;
+  thread.vector = linear;
+  thread.error = FAULT_PROTECTION | FAULT_WRITE;
+  continueAt(thread, memoryFaultEntry());
 }
 
 function yieldTurn(thread: Thread): void {
@@ -227,6 +259,7 @@ function kernelOperation(thread: Thread, operation: u32, first: u32, second: u32
   else if (operation === CANCEL) cancel(other);
   else if (operation === FLUSH_PAGE) invalidatePage(first - KERNEL_BASE);
   else if (operation === FLUSH_ALL) writeControl3(readControl3());
+  else if (operation === MAKE_TABLE) makeTable(first, second);
   else if (operation === LEAVE_DIRECTORY) leaveDirectory(first);
   else if (operation === HAND_OFF) {
     unpark(other);

@@ -63,6 +63,8 @@ export class ImageFile {
   dataSize: u32 = 0;
   dataOffset: u32 = 0;
   dataFileSize: u32 = 0;
+  /** The same, up to the end of the page when the file has zeros there: then the whole page can be shared until it is written. */
+  dataSourceSize: u32 = 0;
   /** Address of main; 0 in libraries. */
   entry: u32 = 0;
   /** Address of the initialiser, 0 for none. */
@@ -128,6 +130,7 @@ function parseSegment(file: ImageFile, header: u32): bool {
     file.dataSize = rounded;
     file.dataOffset = offset;
     file.dataFileSize = fileSize;
+    file.dataSourceSize = sourceSize(file, offset, fileSize);
     return true;
   }
   if (file.codeSize !== 0) return false;
@@ -139,6 +142,13 @@ function parseSegment(file: ImageFile, header: u32): bool {
   file.codeOffset = offset;
   file.codeFileSize = fileSize;
   return true;
+}
+
+function sourceSize(file: ImageFile, offset: u32, size: u32): u32 {
+  const whole = (size + PAGE_MASK) & ~PAGE_MASK;
+  if (whole > file.size - offset) return size;
+  for (let at = size; at < whole; at++) if (load<u8>(file.bytes + offset + at) !== 0) return size;
+  return whole;
 }
 
 /** File offset of `size` bytes at an address, 0 if they do not lie in the file part of one segment. (Offset 0 is the ELF header.) */

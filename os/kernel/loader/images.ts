@@ -26,19 +26,10 @@ import type { HRESULT } from "../../interfaces/types";
 import { revokedCalls, revokeHandle } from "../calls/handles";
 import { disconnectedObject } from "../calls/remote";
 import { print, printNumber } from "../console";
+import { copyFromSpace, copyToSpace } from "../memory/copy";
 import { allocate, free } from "../memory/heap";
-import {
-  copyFromSpace,
-  copyToSpace,
-  kernelSpace,
-  mapRegion,
-  REGION_ANONYMOUS,
-  REGION_COMMIT,
-  REGION_IMAGE_CODE,
-  REGION_IMAGE_DATA,
-  type Space,
-  unmapRegion,
-} from "../memory/space";
+import { REGION_ANONYMOUS, REGION_COMMIT, REGION_IMAGE_CODE, REGION_IMAGE_DATA } from "../memory/regions";
+import { kernelSpace, mapRegion, type Space, unmapRegion } from "../memory/space";
 import { countLive, LIVE_IMAGE_FILES, LIVE_IMAGES } from "../objects/live";
 import { kernelProcess, lockProcesses, NAME_LIMIT, type Process, unlockProcesses } from "../objects/process";
 import { unregisterRange } from "../objects/registry";
@@ -339,7 +330,7 @@ function mapAt(image: LoadedImage, shift: u32): HRESULT {
     PROTECT_READ | PROTECT_WRITE,
     REGION_IMAGE_DATA | commit,
     file.bytes + file.dataOffset,
-    file.dataFileSize,
+    file.dataSourceSize,
   );
   if (result < 0) unmapRegion(image.space, file.codeStart + shift);
   return result;

@@ -3,12 +3,15 @@
  * so this code may wait and be preempted. What it finds:
  *
  *   a page of a region not yet touched        is committed, and the instruction runs again
+ *   a page that the VTLB has lost             is entered again
+ *   a write to a page shared until written    gets a copy
  *   a bad user address, met by a kernel service   goes to the scratch page; the call's return raises the fault (§5.1.1)
  *   anything else                             is the program's fault, or the kernel's own
  */
 
 import { PROTECT_WRITE } from "../../interfaces/IMemory";
-import { S_OK } from "../../interfaces/results";
+import { E_ACCESSDENIED, E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
+import type { HRESULT } from "../../interfaces/types";
 import { describeFrame, panic, print, printHexadecimal } from "../console";
 import {
   KERNEL_BASE,
@@ -17,13 +20,16 @@ import {
   KERNEL_REGIONS_START,
   SHARED_END,
   SHARED_START,
+  VECTOR_EXHAUSTED,
   VECTOR_PAGE_FAULT,
   VECTOR_STACK,
 } from "../i386/layout";
 import { currentThread, exitThread, type Thread } from "../threads/thread";
 import { programFault } from "../upper";
+import { commitPage } from "./commit";
+import { findRegion } from "./regions";
 import { mapScratch } from "./scratch";
-import { commitPage, findRegion, kernelSpace, lockSpace, type Space, unlockSpace } from "./space";
+import { kernelSpace, lockSpace, type Space, unlockSpace } from "./space";
 
 /** Bits of a page fault's error code. */
 const FAULT_PROTECTION: u32 = 1;
@@ -37,28 +43,31 @@ export function memoryFault(frame: Thread): void {
   const space = user ? thread.space : kernelSpace();
   // A thread in the kernel has no user half of its own: whatever directory is loaded is somebody else's.
   const lost = user && space === kernelSpace();
-  if (!lost && resolve(space, linear - space.bias, frame.error)) {
+  const result = lost ? E_ACCESSDENIED : resolve(space, linear - space.bias, frame.error);
+  if (result === S_OK) {
     leaveToUser(frame);
     return;
   }
-  if (user && !lost && (frame.cs & 3) === 1 && mapScratch(linear)) {
+  if (user && !lost && (frame.cs & 3) === 1) {
+    mapScratch(linear);
     if (thread.pendingFault === 0) thread.pendingFault = <u32>linear;
     return;
   }
-  fault(frame, VECTOR_PAGE_FAULT, user ? linear : linear - KERNEL_BASE);
+  const vector = result === E_OUTOFMEMORY ? VECTOR_EXHAUSTED : VECTOR_PAGE_FAULT;
+  fault(frame, vector, user ? linear : linear - KERNEL_BASE);
 }
 
-/** Commits the page if its region allows the access. */
-function resolve(space: Space, address: usize, error: u32): bool {
+/** Brings the page in if its region allows the access: on first touch, on the first write to a shared one, or back. */
+function resolve(space: Space, address: usize, error: u32): HRESULT {
+  const write = (error & FAULT_WRITE) !== 0;
+  if (error & FAULT_PROTECTION && !write) return E_ACCESSDENIED;
+  let result: HRESULT = E_ACCESSDENIED;
   lockSpace(space);
   const region = findRegion(space, address);
-  let done = false;
-  if (region && region.protection !== 0 && (error & FAULT_PROTECTION) === 0) {
-    if ((error & FAULT_WRITE) === 0 || region.protection & PROTECT_WRITE)
-      done = commitPage(space, region, address) === S_OK;
-  }
+  if (region && region.protection !== 0 && (!write || region.protection & PROTECT_WRITE))
+    result = commitPage(space, region, address, write);
   unlockSpace(space);
-  return done;
+  return result;
 }
 
 /** Continuation of every other exception. */

@@ -9,6 +9,7 @@
  *   +2 used: blocks in use (slab)                length: pages (run)
  *   +4 free: offset/16 + 1 of the first free block, 0 none
  *   +6 next, +8 previous: slab pages of this size with free blocks, page number + 1
+ *   +10 frame: number of the page frame, whatever page tables say; 0 none
  *
  * Used by thread-level code only. The mutex is one of those that page faults may need, hence the probe at its entry
  * (§5.3.1): a stack fault never happens while it is held.
@@ -16,14 +17,8 @@
 
 import { PROBE_MARGIN } from "../i386/critical";
 import { HEAP_SIZE, HEAP_START, KERNEL_BASE, PAGE } from "../i386/layout";
-import {
-  flushPage,
-  kernelDirectoryAddress,
-  PTE_FRAME,
-  PTE_PRESENT,
-  PTE_WRITE,
-  tableEntry,
-} from "../i386/paging";
+import { kernelDirectoryAddress, PTE_PRESENT, PTE_WRITE } from "../i386/paging";
+import { enterTranslation, removeTranslations } from "../i386/vtlb";
 import type { Mutex } from "../threads/mutex";
 import { allocateFrame, OWNER_KERNEL_HEAP, releaseFrame } from "./frames";
 
@@ -41,10 +36,11 @@ class HeapPage {
   free: u16 = 0;
   next: u16 = 0;
   previous: u16 = 0;
+  frame: u16 = 0;
 }
-const HEAP_PAGE: usize = 10;
+const HEAP_PAGE: usize = 12;
 
-const pages: usize = memory.data(40960, 16);
+const pages: usize = memory.data(49152, 16);
 /** First page with a free block by slab kind, page number + 1. */
 const partial: usize = memory.data(28, 16);
 const lock: usize = memory.data(4, 16);
@@ -166,15 +162,18 @@ function takeRun(count: u32): usize {
   if (start === PAGES) return 0;
   for (let index: u32 = 0; index < count; index++) {
     const frame = allocateFrame(OWNER_KERNEL_HEAP);
-    const entry =
-      frame === 0 ? 0 : tableEntry(kernelDirectoryAddress(), addressOf(start + index) + KERNEL_BASE, true);
-    if (entry === 0) {
-      if (frame !== 0) releaseFrame(frame);
+    if (frame === 0) {
       unmapPages(start, index);
       return 0;
     }
-    store<u32>(entry, frame | PTE_WRITE | PTE_PRESENT);
-    pageAt(start + index).kind = <u8>CONTINUED;
+    const page = pageAt(start + index);
+    page.kind = <u8>CONTINUED;
+    page.frame = <u16>(frame >> 12);
+    enterTranslation(
+      kernelDirectoryAddress(),
+      addressOf(start + index) + KERNEL_BASE,
+      frame | PTE_WRITE | PTE_PRESENT,
+    );
   }
   const first = pageAt(start);
   first.kind = <u8>RUN;
@@ -198,13 +197,20 @@ function giveRun(number: u32): void {
 }
 
 function unmapPages(start: u32, count: u32): void {
+  if (count === 0) return;
+  // The kinds come last: until then nobody may take the addresses.
+  const linear = addressOf(start) + KERNEL_BASE;
+  removeTranslations(kernelDirectoryAddress(), linear, count * PAGE);
   for (let number = start; number < start + count; number++) {
-    const linear = addressOf(number) + KERNEL_BASE;
-    const entry = tableEntry(kernelDirectoryAddress(), linear, false);
-    const frame = load<u32>(entry) & PTE_FRAME;
-    store<u32>(entry, 0);
-    flushPage(linear);
-    releaseFrame(frame);
-    pageAt(number).kind = 0;
+    const page = pageAt(number);
+    const frame: u32 = page.frame;
+    page.frame = 0;
+    releaseFrame(frame << 12);
+    page.kind = 0;
   }
+}
+
+/** Physical address of the frame under a page of the heap, 0 for none. At ring 0 too. */
+export function heapFrame(address: usize): u32 {
+  return (<u32>pageAt(<u32>((address - HEAP_START) / PAGE)).frame) << 12;
 }

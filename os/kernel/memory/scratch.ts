@@ -9,13 +9,14 @@
 
 import { enterCritical, leaveCritical } from "../i386/critical";
 import { PAGE } from "../i386/layout";
-import { flushAll, flushPage, PTE_PRESENT, PTE_WRITE, tableEntry } from "../i386/paging";
+import { PTE_PRESENT, PTE_WRITE } from "../i386/paging";
+import { enterTranslation, removeTranslations } from "../i386/vtlb";
 import { currentDirectory } from "../threads/scheduler";
 import { allocateFrame, OWNER_KERNEL_HEAP, window } from "./frames";
 
 const LIMIT: u32 = 64;
-/** Pairs: address of the page-table entry, its value before. */
-const mappings: usize = memory.data(512, 16);
+/** Linear addresses of the pages. What was there before comes back by a fault, like anything that page tables lack. */
+const mappings: usize = memory.data(256, 16);
 let count: u32 = 0;
 let frame: u32 = 0;
 let hits: u32 = 0;
@@ -33,40 +34,22 @@ export function scratchHits(): u32 {
   return hits;
 }
 
-/** Puts the scratch page at a user address of the loaded address space. False when there is no memory for a page table. */
-export function mapScratch(address: usize): bool {
-  const entry = tableEntry(currentDirectory(), address & ~(PAGE - 1), true);
-  if (entry === 0) return false;
+/** Puts the scratch page at a user address of the loaded address space. */
+export function mapScratch(address: usize): void {
+  const page = address & ~(PAGE - 1);
   const flags = enterCritical();
   if (count === LIMIT) removeMappings();
-  store<usize>(mappings + count * 8, entry);
-  store<u32>(mappings + count * 8, load<u32>(entry), 4);
+  store<usize>(mappings + count * 4, page);
   count++;
   hits++;
-  store<u32>(entry, frame | PTE_WRITE | PTE_PRESENT);
+  enterTranslation(currentDirectory(), page, frame | PTE_WRITE | PTE_PRESENT);
   leaveCritical(flags);
-  flushPage(address & ~(PAGE - 1));
-  return true;
 }
 
 function removeMappings(): void {
-  // Backwards, so that a page mapped twice ends with its first value.
-  for (let index = count; index > 0; index--) {
-    const pair = mappings + (index - 1) * 8;
-    store<u32>(load<usize>(pair), load<u32>(pair, 4));
-  }
+  for (let index: u32 = 0; index < count; index++)
+    removeTranslations(currentDirectory(), load<usize>(mappings + index * 4), PAGE);
   count = 0;
-  flushAll();
-}
-
-/**
- * Before the thread changes page-table entries of its space otherwise: a page that ends must give back its own frame, not this
- * one. Accesses that come later fault again.
- */
-export function dropScratch(): void {
-  const flags = enterCritical();
-  if (count > 0) clearScratch();
-  leaveCritical(flags);
 }
 
 /** At a context switch, ring 0: removes the mappings and zeroes the page. */

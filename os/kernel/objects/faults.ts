@@ -6,9 +6,9 @@
  * other. Code of the kernel itself never comes here: the lower half panics.
  */
 
-import { E_DISCONNECTED, E_FAIL, E_POINTER } from "../../interfaces/results";
+import { E_DISCONNECTED, E_FAIL, E_OUTOFMEMORY, E_POINTER } from "../../interfaces/results";
 import { panic, print, printHexadecimal, printNumber } from "../console";
-import { VECTOR_PAGE_FAULT } from "../i386/layout";
+import { VECTOR_EXHAUSTED, VECTOR_PAGE_FAULT } from "../i386/layout";
 import { imageAt, type LoadedImage, ownerOfImage, revokeHandles } from "../loader/images";
 import { kernelSpace } from "../memory/space";
 import { exitThread, type Thread } from "../threads/thread";
@@ -83,7 +83,12 @@ export function raiseFault(
   const culprit = inModule || !process.ownSpace ? culpritInKernel(object!, image) : process;
   report(culprit, thread, process);
   describe(vector, error, address, instruction, image);
-  const code: i32 = vector >= FIRST_MEMORY_VECTOR && vector <= VECTOR_PAGE_FAULT ? E_POINTER : E_FAIL;
+  const code: i32 =
+    vector === VECTOR_EXHAUSTED
+      ? E_OUTOFMEMORY
+      : vector >= FIRST_MEMORY_VECTOR && vector <= VECTOR_PAGE_FAULT
+        ? E_POINTER
+        : E_FAIL;
   if (culprit === kernelProcess()) panic(text("fault in code that no program in the kernel owns"));
   culprit.faulted = 1;
   endProgram(culprit, code);
@@ -136,6 +141,9 @@ function describe(
 ): void {
   if (vector === VECTOR_PAGE_FAULT) {
     print(error & FAULT_WRITE ? text("page fault writing ") : text("page fault reading "));
+    printHexadecimal(<u32>address);
+  } else if (vector === VECTOR_EXHAUSTED) {
+    print(text("out of memory touching "));
     printHexadecimal(<u32>address);
   } else print(vectorName(vector));
   print(text(" at "));

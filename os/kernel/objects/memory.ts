@@ -8,7 +8,9 @@ import { E_ACCESSDENIED, E_DISCONNECTED, E_INVALIDARG, S_OK } from "../../interf
 import type { HRESULT } from "../../interfaces/types";
 import { PROXY_PAGE } from "../calls/proxies";
 import { PAGE, SHARED_START } from "../i386/layout";
-import { frameAt, mapRegion, protectRegion, REGION_ANONYMOUS, unmapRegion } from "../memory/space";
+import { frameAt } from "../memory/copy";
+import { REGION_ANONYMOUS } from "../memory/regions";
+import { mapRegion, protectRegion, unmapRegion } from "../memory/space";
 import { leaveSpace, type Process, visitSpace } from "./process";
 
 function isProtection(protection: u32): bool {

@@ -5,6 +5,7 @@ import { E_ACCESSDENIED, E_BUFFER, E_CANCELLED, E_NOTFOUND, S_FALSE, S_OK } from
 import type { HRESULT } from "../../interfaces/types";
 import { endRun } from "../i386/monitor";
 import { imageWithIndex, type LoadedImage, lockLoader, unlockLoader } from "../loader/images";
+import { frameAt } from "../memory/copy";
 import {
   frameCount,
   freeFrames,
@@ -19,7 +20,6 @@ import {
   OWNER_USER_STACKS,
   totalFrames,
 } from "../memory/frames";
-import { frameAt } from "../memory/space";
 import type { Thread } from "../threads/thread";
 import { sleep, WAIT_CANCELLED } from "../threads/wait";
 import { liveCount, liveKind } from "./live";

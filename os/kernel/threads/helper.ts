@@ -7,10 +7,18 @@
  */
 
 import { enterCritical, leaveCritical, PROBE_MARGIN } from "../i386/critical";
-import { free } from "../memory/heap";
 import { kernelSpace } from "../memory/space";
+import { trimUserStack } from "../memory/trim";
 import { commitStackPage, inGuardPage, stackTop, trimPool, trimStack } from "./stacks";
-import { allThreads, createThread, PRIORITIES, startThread, THREAD_STACK_FAULT, type Thread } from "./thread";
+import {
+  allThreads,
+  createThread,
+  freeThread,
+  PRIORITIES,
+  startThread,
+  THREAD_STACK_FAULT,
+  type Thread,
+} from "./thread";
 import { HELPER_WAIT, privateTrap, UNPARK } from "./traps";
 
 /** Milliseconds between trims. */
@@ -73,7 +81,7 @@ export function helperMain(_argument: usize): void {
     let thread = takeFromQueue();
     while (thread) {
       if (thread.state === THREAD_STACK_FAULT) growStack(thread);
-      else freeRecord(thread);
+      else freeThread(thread);
       thread = takeFromQueue();
     }
     if (timedOut) trimStacks();
@@ -92,11 +100,6 @@ function growStack(thread: Thread): void {
   privateTrap(UNPARK, changetype<u32>(thread), 0, 0);
 }
 
-function freeRecord(thread: Thread): void {
-  free(thread.floatingPoint);
-  free(changetype<usize>(thread));
-}
-
 /**
  * Trims pooled stacks, and those of suspended threads below what the probe promises them.
  * One critical section: the list must not change, and no suspended thread may start to run.
@@ -111,6 +114,7 @@ function trimStacks(): void {
     const suspended = thread.kernelStack !== 0 && (thread.cs & 3) === 1 && thread.esp !== 0;
     if (suspended && thread.state !== THREAD_STACK_FAULT)
       pagesTrimmed += trimStack(thread.esp - PROBE_MARGIN);
+    trimUserStack(thread);
   }
   leaveCritical(flags);
 }

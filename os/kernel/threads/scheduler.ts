@@ -219,6 +219,8 @@ function giveFirstStack(thread: Thread): void {
   const top = stackTop(slot) - 16;
   store<u32>(top, thread.edx);
   store<u32>(top, thread.ecx, 4);
+  // Where a trap from ring 3 would have left its stack pointer (memory/trim.ts).
+  store<u32>(top, 0, 12);
   thread.esp = <u32>top;
   thread.ss = RING1_DATA;
 }

@@ -3,20 +3,20 @@
  *
  *   slot:  guard page (never mapped) | … grows down … | top page (always mapped while the slot is in use or pooled)
  *
- * Everything here runs at ring 0 or in critical sections; page tables of the region come from the kernel's reserve.
+ * Everything here runs at ring 0 or in critical sections. Which frames a stack has is kept in ledgers, one frame for the stacks of
+ * four slots (a frame number for every page, 0 for none): page tables may be evicted at any time (i386/vtlb.ts).
  */
 
 import { KERNEL_BASE, PAGE, STACKS_END, STACKS_START } from "../i386/layout";
+import { kernelDirectoryAddress, PTE_PRESENT, PTE_WRITE } from "../i386/paging";
+import { enterTranslation, removeTranslations } from "../i386/vtlb";
 import {
-  flushPage,
-  kernelDirectoryAddress,
-  PTE_FRAME,
-  PTE_PRESENT,
-  PTE_WRITE,
-  tableEntry,
-  translate,
-} from "../i386/paging";
-import { allocateFrame, OWNER_KERNEL_STACKS, releaseFrame } from "../memory/frames";
+  allocateFrame,
+  OWNER_KERNEL_HEAP,
+  OWNER_KERNEL_STACKS,
+  releaseFrame,
+  window,
+} from "../memory/frames";
 
 /** Address space of one stack, its guard page included. */
 export const STACK_SLOT: usize = 0x200000;
@@ -24,6 +24,8 @@ const SLOTS: u32 = 248;
 
 /** Slot numbers of pooled stacks, most recently used last. */
 const pool: usize = memory.data(992, 16);
+/** Window address of the ledger by slot number / 4. */
+const ledgers: usize = memory.data(248, 16);
 let pooled: u32 = 0;
 /** Slots from here on were never used. */
 let fresh: u32 = 0;
@@ -44,14 +46,32 @@ export function inGuardPage(address: usize): bool {
   return (address - STACKS_START) % STACK_SLOT < PAGE;
 }
 
+/** Address of the ledger's entry for a stack page, 0 if the slot has no ledger yet. */
+function ledgerEntry(address: usize): usize {
+  const page = (address - STACKS_START) >> 12;
+  const ledger: usize = load<u32>(ledgers + (page >> 11) * 4);
+  return ledger === 0 ? 0 : ledger + (page & 2047) * 2;
+}
+
+/** Physical address of the frame under a kernel stack's page, 0 for none. */
+export function stackFrame(address: usize): u32 {
+  const entry = ledgerEntry(address);
+  return entry === 0 ? 0 : (<u32>load<u16>(entry)) << 12;
+}
+
 /** Maps the page at a kernel stack's address; false when memory is exhausted. */
 export function commitStackPage(address: usize): bool {
-  const entry = tableEntry(kernelDirectoryAddress(), address + KERNEL_BASE, true);
-  if (entry === 0) return false;
-  if (load<u32>(entry) & PTE_PRESENT) return true;
+  if (stackFrame(address) !== 0) return true;
+  if (ledgerEntry(address) === 0) {
+    const ledger = allocateFrame(OWNER_KERNEL_HEAP);
+    if (ledger === 0) return false;
+    store<u32>(ledgers + ((address - STACKS_START) >> 23) * 4, <u32>window(ledger));
+  }
   const frame = allocateFrame(OWNER_KERNEL_STACKS);
   if (frame === 0) return false;
-  store<u32>(entry, frame | PTE_WRITE | PTE_PRESENT);
+  store<u16>(ledgerEntry(address), <u16>(frame >> 12));
+  const page = address & ~(PAGE - 1);
+  enterTranslation(kernelDirectoryAddress(), page + KERNEL_BASE, frame | PTE_WRITE | PTE_PRESENT);
   return true;
 }
 
@@ -70,11 +90,10 @@ export function giveStack(slot: u32): void {
 export function trimStack(lowest: usize): u32 {
   let count: u32 = 0;
   for (let at = (lowest & ~(PAGE - 1)) - PAGE; !inGuardPage(at); at -= PAGE) {
-    const entry = tableEntry(kernelDirectoryAddress(), at + KERNEL_BASE, false);
-    if (entry === 0 || (load<u32>(entry) & PTE_PRESENT) === 0) break;
-    const frame = load<u32>(entry) & PTE_FRAME;
-    store<u32>(entry, 0);
-    flushPage(at + KERNEL_BASE);
+    const frame = stackFrame(at);
+    if (frame === 0) break;
+    store<u16>(ledgerEntry(at), 0);
+    removeTranslations(kernelDirectoryAddress(), at + KERNEL_BASE, PAGE);
     releaseFrame(frame);
     count++;
   }
@@ -93,5 +112,5 @@ export function trimPool(): u32 {
 
 /** Is the page under a kernel stack address there? */
 export function stackPresent(address: usize): bool {
-  return translate(kernelDirectoryAddress(), address + KERNEL_BASE) !== 0;
+  return stackFrame(address) !== 0;
 }

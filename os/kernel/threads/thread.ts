@@ -8,8 +8,11 @@
 
 import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
 import { RING1_CODE, RING1_DATA, RING1_FLAGS, USER_CODE, USER_DATA, USER_FLAGS } from "../i386/layout";
+import { copyToSpace } from "../memory/copy";
 import { allocate, free } from "../memory/heap";
-import { copyToSpace, kernelSpace, mapRegion, REGION_STACK, type Space, unmapRegion } from "../memory/space";
+import { giveRecord, type RecordPool, takeRecord } from "../memory/records";
+import { REGION_STACK } from "../memory/regions";
+import { kernelSpace, mapRegion, type Space, unmapRegion } from "../memory/space";
 import { threadEnded } from "../upper";
 import { current } from "./scheduler";
 import {
@@ -123,6 +126,8 @@ export class Thread {
 const BUCKETS: u32 = 64;
 /** Threads by id: first one of each bucket. */
 const buckets: usize = memory.data(256, 16);
+/** Records lie where no page table can be missing, for traps push into them. */
+const records: usize = memory.data(16, 16);
 let lastId: u32 = 0;
 let liveThreads: u32 = 0;
 /** Head of the list of all threads; changed with interrupts off. */
@@ -136,6 +141,17 @@ export function currentThread(): Thread {
   return changetype<Thread>(current);
 }
 
+/** At boot, before the first thread. */
+export function prepareThreadRecords(): void {
+  changetype<RecordPool>(records).size = (offsetof<Thread>() + 15) & ~15;
+}
+
+/** Frees what a thread that is over had. */
+export function freeThread(thread: Thread): void {
+  free(thread.floatingPoint);
+  giveRecord(changetype<RecordPool>(records), changetype<usize>(thread));
+}
+
 /**
  * A suspended thread that will call `entry(argument)`: at ring 1 in the kernel's space, at ring 3 on a growing stack of
  * its own in any other. Null when memory is exhausted.
@@ -147,7 +163,7 @@ export function createThread(
   argument: usize,
   priority: u32,
 ): Thread | null {
-  const thread = changetype<Thread | null>(allocate(offsetof<Thread>()));
+  const thread = changetype<Thread | null>(takeRecord(changetype<RecordPool>(records)));
   if (!thread) return null;
   thread.floatingPoint = allocate(FLOATING_POINT_SIZE);
   thread.space = space;
@@ -161,7 +177,7 @@ export function createThread(
       : makeUserContext(thread, entry, argument))
   ) {
     if (thread.floatingPoint !== 0) free(thread.floatingPoint);
-    free(changetype<usize>(thread));
+    giveRecord(changetype<RecordPool>(records), changetype<usize>(thread));
     return null;
   }
   // FNSAVE image of an initialised unit: 53-bit precision, everything masked, all registers empty.

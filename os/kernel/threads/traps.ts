@@ -35,5 +35,7 @@ export const LEAVE_DIRECTORY: u32 = 0x109;
 export const HAND_OFF: u32 = 0x10a;
 /** ecx = word, edx = code address: wakes a waiter of the word and parks, in one trap. */
 export const WAKE_AND_PARK: u32 = 0x10b;
+/** ecx = directory, edx = index: puts an empty page table there (i386/vtlb.ts). */
+export const MAKE_TABLE: u32 = 0x10c;
 
 export declare function privateTrap(operation: u32, a: u32, b: u32, c: u32): u32;

@@ -5,11 +5,14 @@
 
 import { ticks } from "../i386/clock";
 import { KERNEL_BASE, USER_END, WINDOW_START } from "../i386/layout";
-import { translate } from "../i386/paging";
+import { PTE_FRAME, PTE_WRITE, translate } from "../i386/paging";
+import { translationAt } from "../i386/vtlb";
+import { residentEntry, willBeCopied } from "../memory/commit";
+import { kernelEntry } from "../memory/refill";
 import { kernelSpace } from "../memory/space";
 import { leaveLockQueue } from "./locks";
 import { currentDirectory, makeReady, requestDispatch } from "./scheduler";
-import { THREAD_SLEEPING, THREAD_WAITING, type Thread } from "./thread";
+import { currentThread, THREAD_SLEEPING, THREAD_WAITING, type Thread } from "./thread";
 import { FOREVER, WAIT_CANCELLED, WAIT_CHANGED, WAIT_NOT_PRESENT, WAIT_TIMED_OUT, WAIT_WOKEN } from "./wait";
 
 const BUCKETS: u32 = 64;
@@ -24,9 +27,24 @@ function queueOf(key: u32): usize {
 /** Physical address of a word, seen from ring 3 or from the kernel; 0 when it is not there (yet). */
 export function keyOf(address: usize, fromUser: bool): u32 {
   if (address & 3) return 0;
-  if (!fromUser) return translate(kernelSpace().physical, address + KERNEL_BASE);
-  if (address >= USER_END) return 0;
-  return translate(currentDirectory(), address);
+  if (fromUser && address >= USER_END) return 0;
+  const key = fromUser
+    ? translate(currentDirectory(), address)
+    : translate(kernelSpace().physical, address + KERNEL_BASE);
+  if (key !== 0) return key;
+  // The page tables may have lost a page that is there.
+  const entry = fromUser ? residentEntry(currentThread().space, address) : kernelEntry(address);
+  return entry === 0 ? 0 : (entry & PTE_FRAME) | (<u32>address & 0xfff);
+}
+
+/** Is the page of a user thread's word there for it to write? */
+export function mayWrite(thread: Thread, address: usize): bool {
+  return address >= USER_END || (translationAt(thread.space.physical, address) & PTE_WRITE) !== 0;
+}
+
+/** Does a user thread's word lie on a page that is still shared and will be copied when it is written? */
+export function waitsOnShared(thread: Thread, address: usize): bool {
+  return !mayWrite(thread, address) && willBeCopied(thread.space, address);
 }
 
 /** Puts the thread to wait; the result goes to its eax. */

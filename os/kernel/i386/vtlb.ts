@@ -1,0 +1,236 @@
+/**
+ * The virtual translation lookaside buffer (§6): page tables as a cache of bounded size. What a region, the heap or a kernel stack has
+ * resident is known to its owner; the tables here hold copies of that, so any of them can go, the kernel's too. A fault then
+ * brings the translation back (memory/refill.ts, memory/commit.ts).
+ *
+ *   tables:  [0, used) map something | [used, held) spare frames | up to `bound`
+ *
+ * Assumptions: the processor does not cache absent entries, so only edits of present ones flush. Replacement is first in, first out: after
+ * as many refills as there are tables everything that one instruction needs is there, so LEAST bounds what one may need.
+ *
+ * Every function works at ring 0, and at ring 1 in a critical section of its own. At ring 0 nothing here touches memory that can fault.
+ */
+
+import { panic, print, printNumber } from "../console";
+import { allocateFrame, OWNER_PAGE_TABLES, releaseFrame } from "../memory/frames";
+import { MAKE_TABLE, privateTrap } from "../threads/traps";
+import { enterCritical, leaveCritical } from "./critical";
+import { KERNEL_LINEAR, PAGE, WINDOW_START } from "./layout";
+import {
+  flushAll,
+  flushPage,
+  kernelDirectoryAddress,
+  loadedDirectoryAddress,
+  PTE_FRAME,
+  PTE_PRESENT,
+  PTE_USER,
+  PTE_WRITE,
+  setKernelEntry,
+} from "./paging";
+
+/**
+ * Six tables hold what an instruction touches when code, source and destination lie across the borders of tables; up to four
+ * of the heap hold what a refill reads.
+ */
+const LEAST: u32 = 10;
+const MOST: u32 = 1024;
+/** Bytes that one table maps. */
+const REACH: usize = 0x400000;
+
+/** A page table in the cache. */
+@unmanaged
+class CachedTable {
+  physical: u32 = 0;
+  /** Physical address of its directory; the kernel's for all of the upper half. */
+  directory: u32 = 0;
+  /** Index in the directory. */
+  index: u32 = 0;
+}
+const CACHED_TABLE: usize = 12;
+
+const tables: usize = memory.data(12288, 16);
+/** Set at boot. */
+let bound: u32 = 0;
+let used: u32 = 0;
+let held: u32 = 0;
+/** The table that goes next. */
+let hand: u32 = 0;
+let evictions: u32 = 0;
+let refills: u32 = 0;
+
+function tableAt(slot: u32): CachedTable {
+  return changetype<CachedTable>(tables + slot * CACHED_TABLE);
+}
+
+export function vtlbBound(): u32 {
+  return bound;
+}
+
+export function vtlbTables(): u32 {
+  return used;
+}
+
+/** Tables that were taken away to make room for others, since boot. */
+export function vtlbEvictions(): u32 {
+  return evictions;
+}
+
+/** Translations that were brought back for memory that was resident, since boot. */
+export function vtlbRefills(): u32 {
+  return refills;
+}
+
+export function noteRefill(): void {
+  refills++;
+}
+
+/** At boot: reads `vtlb=N` from the kernel's command line, and takes the frames that are the cache's for good. */
+export function configureVtlb(commandLine: usize): void {
+  const wanted = optionNumber(commandLine);
+  bound = MOST;
+  if (wanted !== 0xffffffff) {
+    if (wanted < LEAST) {
+      print(text("vtlb="));
+      printNumber(wanted);
+      print(text(" is too few page tables; the least that can work is "));
+      printNumber(LEAST);
+      panic(text("\nboot with a larger vtlb"));
+    }
+    bound = min<u32>(wanted, MOST);
+  }
+  for (; held < LEAST; held++) tableAt(held).physical = allocateFrame(OWNER_PAGE_TABLES);
+}
+
+/** The number after `vtlb=` at the start of a word; -1 if there is none. */
+function optionNumber(commandLine: usize): u32 {
+  const key = text("vtlb=");
+  for (let at = commandLine; load<u8>(at) !== 0; at++) {
+    if (at !== commandLine && load<u8>(at - 1) !== 32) continue;
+    let length: usize = 0;
+    while (load<u8>(key + length) !== 0 && load<u8>(key + length) === load<u8>(at + length)) length++;
+    if (load<u8>(key + length) !== 0) continue;
+    let number: u32 = 0;
+    for (at += length; load<u8>(at) >= 48 && load<u8>(at) <= 57; at++)
+      number = number * 10 + load<u8>(at) - 48;
+    return number;
+  }
+  return 0xffffffff;
+}
+
+function directoryEntry(directory: u32, index: u32): usize {
+  return WINDOW_START + directory + index * 4;
+}
+
+function homeOf(directory: u32, linear: usize): u32 {
+  return linear >= KERNEL_LINEAR ? kernelDirectoryAddress() : directory;
+}
+
+/** Address of the page-table entry for a linear address, 0 if there is no table. In a critical section. */
+function entryAddress(directory: u32, linear: usize): usize {
+  const entry = load<u32>(directoryEntry(homeOf(directory, linear), <u32>(linear >> 22)));
+  if ((entry & PTE_PRESENT) === 0) return 0;
+  return WINDOW_START + (entry & PTE_FRAME) + ((linear >> 12) & 1023) * 4;
+}
+
+/** The page-table entry for a linear address outside of the window; 0 if there is none. */
+export function translationAt(directory: u32, linear: usize): u32 {
+  const flags = enterCritical();
+  const address = entryAddress(directory, linear);
+  const entry = address === 0 ? 0 : load<u32>(address);
+  leaveCritical(flags);
+  return entry;
+}
+
+/** Enters a translation, making room for it if need be; returns what was there before. */
+export function enterTranslation(directory: u32, linear: usize, entry: u32): u32 {
+  const flags = enterCritical();
+  let address = entryAddress(directory, linear);
+  while (address === 0) {
+    // At ring 1 the table that goes may be that of the stack in use.
+    if ((codeSegment() & 3) === 0) makeTable(homeOf(directory, linear), <u32>(linear >> 22));
+    else privateTrap(MAKE_TABLE, homeOf(directory, linear), <u32>(linear >> 22), 0);
+    address = entryAddress(directory, linear);
+  }
+  const before = load<u32>(address);
+  store<u32>(address, entry);
+  leaveCritical(flags);
+  if (before & PTE_PRESENT && before !== entry) flushPage(linear);
+  return before;
+}
+
+/** Forgets all translations of a page-aligned range, which does not wrap. */
+export function removeTranslations(directory: u32, linear: usize, size: usize): void {
+  const last = linear + size - PAGE;
+  let removed: u32 = 0;
+  let lastRemoved: usize = 0;
+  for (let at = linear; ; ) {
+    const border = at | (REACH - PAGE);
+    const to = min<usize>(border, last);
+    const flags = enterCritical();
+    let entry = entryAddress(directory, at);
+    if (entry !== 0) {
+      for (let page = at; ; page += PAGE) {
+        if (load<u32>(entry) !== 0) {
+          store<u32>(entry, 0);
+          removed++;
+          lastRemoved = page;
+        }
+        if (page === to) break;
+        entry += 4;
+      }
+    }
+    leaveCritical(flags);
+    if (to === last) break;
+    at = to + PAGE;
+  }
+  if (removed === 1) flushPage(lastRemoved);
+  else if (removed !== 0) flushAll();
+}
+
+/** Gives up all tables of a directory's user half. It is not loaded. */
+export function dropTables(directory: u32): void {
+  const flags = enterCritical();
+  for (let slot = used; slot > 0; slot--) {
+    const table = tableAt(slot - 1);
+    if (table.directory !== directory) continue;
+    const physical = table.physical;
+    used--;
+    memory.copy(changetype<usize>(table), changetype<usize>(tableAt(used)), CACHED_TABLE);
+    tableAt(used).physical = physical;
+  }
+  while (held > LEAST && held > used) releaseFrame(tableAt(--held).physical);
+  if (hand >= used) hand = 0;
+  leaveCritical(flags);
+}
+
+/** At ring 0: puts an empty table into the directory, a new one, or somebody else's when the bound is reached or no frame is left. */
+export function makeTable(directory: u32, index: u32): void {
+  if (used === held && held < bound) {
+    const physical = allocateFrame(OWNER_PAGE_TABLES);
+    if (physical !== 0) tableAt(held++).physical = physical;
+  }
+  const slot = used < held ? used++ : evict();
+  const table = tableAt(slot);
+  table.directory = directory;
+  table.index = index;
+  memory.fill(WINDOW_START + table.physical, 0, PAGE);
+  const kernel = directory === kernelDirectoryAddress();
+  setEntry(directory, index, table.physical | PTE_WRITE | PTE_PRESENT | (kernel ? 0 : PTE_USER));
+}
+
+function setEntry(directory: u32, index: u32, entry: u32): void {
+  if (directory === kernelDirectoryAddress()) setKernelEntry(index, entry);
+  else store<u32>(directoryEntry(directory, index), entry);
+}
+
+/** Takes the oldest table out of its directory; returns its slot. */
+function evict(): u32 {
+  const slot = hand;
+  hand = hand + 1 < used ? hand + 1 : 0;
+  const table = tableAt(slot);
+  setEntry(table.directory, table.index, 0);
+  if (table.directory === kernelDirectoryAddress() || table.directory === loadedDirectoryAddress())
+    flushAll();
+  evictions++;
+  return slot;
+}

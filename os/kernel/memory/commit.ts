@@ -1,0 +1,239 @@
+/**
+ * Pages of regions: which frame a page gets when it is first touched, written or brought back, and what goes with a region.
+ *
+ *   anonymous, stack    a zeroed frame
+ *   image code          the source's own frame, in every space
+ *   image data          the source's own frame until the first write, then a copy (copy on write); a copy at once where the page is not
+ *                       wholly the source's
+ *   memory object       the object's frame, which the first space to touch it brings
+ */
+
+import { PROTECT_WRITE } from "../../interfaces/IMemory";
+import { E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
+import type { HRESULT } from "../../interfaces/types";
+import { PAGE, WINDOW_SIZE, WINDOW_START } from "../i386/layout";
+import { PTE_PRESENT, PTE_UNCACHED, PTE_USER, PTE_WRITE } from "../i386/paging";
+import { enterTranslation, noteRefill } from "../i386/vtlb";
+import {
+  createTree,
+  type FrameTree,
+  keepTree,
+  lockTree,
+  nextResident,
+  RESIDENT_FRAME,
+  RESIDENT_SHARED,
+  releaseTree,
+  residentSlot,
+  residentWord,
+  unlockTree,
+} from "./frame-tree";
+import {
+  allocateFrame,
+  OWNER_ANONYMOUS,
+  OWNER_IMAGE_DATA,
+  OWNER_USER_STACKS,
+  releaseFrame,
+  shareFrame,
+  window,
+} from "./frames";
+import {
+  findRegion,
+  REGION_ANONYMOUS,
+  REGION_DEVICE,
+  REGION_IMAGE_CODE,
+  REGION_IMAGE_DATA,
+  REGION_ONE_FRAME,
+  REGION_SHARED,
+  REGION_STACK,
+  type Region,
+} from "./regions";
+import { kernelSpace, type Space } from "./space";
+
+let copies: u32 = 0;
+
+/** Pages that were copied because somebody wrote to them, since boot. */
+export function pagesCopied(): u32 {
+  return copies;
+}
+
+/** The page-table entry for a page with this leaf word; 0 when all access is denied. */
+function entryFor(space: Space, region: Region, word: u32): u32 {
+  const protection = region.protection;
+  if (protection === 0) return 0;
+  let entry = (word & RESIDENT_FRAME) | PTE_PRESENT;
+  if (protection & PROTECT_WRITE && (word & RESIDENT_SHARED) === 0) entry |= PTE_WRITE;
+  if (space.bias === 0) entry |= PTE_USER;
+  return entry;
+}
+
+function deviceEntry(region: Region, page: usize): u32 {
+  const write: u32 = region.protection & PROTECT_WRITE ? PTE_WRITE : 0;
+  return <u32>(region.source + (page - region.start)) | PTE_PRESENT | PTE_UNCACHED | write;
+}
+
+/** The page-table entry for an address, without bringing anything in; 0 for none. With interrupts off, at any ring. */
+export function residentEntry(space: Space, address: usize): u32 {
+  const region = findRegion(space, address);
+  if (!region) return 0;
+  if (region.kind === REGION_DEVICE) return deviceEntry(region, address & ~(PAGE - 1));
+  const tree = region.tree;
+  if (!tree) return 0;
+  const word = residentWord(tree, region.offset + <u32>((address - region.start) >> 12));
+  return word === 0 ? 0 : entryFor(space, region, word);
+}
+
+/**
+ * Brings in the page of `region` at `address` and its translation; `write` when it must be the space's own to write. The space is locked.
+ * E_OUTOFMEMORY.
+ */
+export function commitPage(space: Space, region: Region, address: usize, write: bool): HRESULT {
+  const page = address & ~(PAGE - 1);
+  const kind = region.kind;
+  if (kind === REGION_DEVICE) {
+    enterTranslation(space.physical, page + space.bias, deviceEntry(region, page));
+    return S_OK;
+  }
+  let tree = region.tree;
+  if (!tree) {
+    tree = createTree(region.size >> 12);
+    if (!tree) return E_OUTOFMEMORY;
+    region.tree = tree;
+  }
+  if (kind === REGION_SHARED) lockTree(tree);
+  const slot = residentSlot(tree, region.offset + <u32>((page - region.start) >> 12));
+  let word: u32 = slot === 0 ? 0 : load<u32>(slot);
+  let old: u32 = 0;
+  const fresh = word === 0;
+  if (slot !== 0) {
+    if (fresh) {
+      word = firstFrame(space, region, page, write);
+      store<u32>(slot, word);
+      if (word !== 0 && kind === REGION_SHARED) countForAll(tree);
+    } else if (write && kind === REGION_IMAGE_DATA && word & RESIDENT_SHARED) {
+      old = word & RESIDENT_FRAME;
+      word = ownCopy(space, old);
+      if (word !== 0) store<u32>(slot, word);
+    }
+  }
+  if (kind === REGION_SHARED) unlockTree(tree);
+  if (word === 0) return E_OUTOFMEMORY;
+  const entry = entryFor(space, region, word);
+  if (entry !== 0 && enterTranslation(space.physical, page + space.bias, entry) === 0 && !fresh) noteRefill();
+  if (old !== 0) releaseFrame(old);
+  return S_OK;
+}
+
+/** A leaf word for a page that nobody has touched; counts it. 0 when memory is exhausted. */
+function firstFrame(space: Space, region: Region, page: usize, write: bool): u32 {
+  const kind = region.kind;
+  if (kind === REGION_ANONYMOUS || kind === REGION_SHARED || kind === REGION_STACK) {
+    const frame = allocateFrame(kind === REGION_STACK ? OWNER_USER_STACKS : OWNER_ANONYMOUS);
+    if (frame !== 0 && kind !== REGION_SHARED) space.privatePages++;
+    return frame;
+  }
+  const offset = page - region.start;
+  if (kind === REGION_IMAGE_CODE || kind === REGION_ONE_FRAME)
+    return sharedWord(space, region.source + (kind === REGION_IMAGE_CODE ? offset : 0));
+  const source = region.source + offset;
+  const inSource = offset < region.sourceSize;
+  const whole = offset + PAGE <= region.sourceSize && (source & (PAGE - 1)) === 0;
+  if (whole && !write && source >= WINDOW_START && source < WINDOW_START + WINDOW_SIZE)
+    return sharedWord(space, source);
+  const frame = allocateFrame(OWNER_IMAGE_DATA);
+  if (frame === 0) return 0;
+  const rest = region.sourceSize - <u32>offset;
+  if (inSource) memory.copy(window(frame), source, rest < <u32>PAGE ? rest : <u32>PAGE);
+  space.privatePages++;
+  return frame;
+}
+
+function sharedWord(space: Space, source: usize): u32 {
+  const frame = <u32>(source - WINDOW_START);
+  shareFrame(frame);
+  space.sharedPages++;
+  return frame | RESIDENT_SHARED;
+}
+
+/** The space's own frame with the contents of a shared one. 0 when memory is exhausted. */
+function ownCopy(space: Space, shared: u32): u32 {
+  const frame = allocateFrame(OWNER_IMAGE_DATA);
+  if (frame === 0) return 0;
+  memory.copy(window(frame), window(shared), PAGE);
+  space.sharedPages--;
+  space.privatePages++;
+  copies++;
+  return frame;
+}
+
+/** One page more in a memory object, and so in every space that maps it. The tree is locked. */
+function countForAll(tree: FrameTree): void {
+  tree.resident++;
+  let region = changetype<Region | null>(tree.regions);
+  while (region) {
+    atomicAdd(region.space + offsetof<Space>("sharedPages"), 1);
+    region = region.nextOfObject;
+  }
+}
+
+/** Makes a region one of those that map a memory object. */
+export function joinObject(space: Space, region: Region, tree: FrameTree): void {
+  keepTree(tree);
+  region.space = changetype<usize>(space);
+  lockTree(tree);
+  region.nextOfObject = changetype<Region | null>(tree.regions);
+  tree.regions = changetype<usize>(region);
+  atomicAdd(region.space + offsetof<Space>("sharedPages"), tree.resident);
+  region.tree = tree;
+  unlockTree(tree);
+}
+
+function leaveObject(region: Region, tree: FrameTree): void {
+  lockTree(tree);
+  let before: Region | null = null;
+  let at = changetype<Region | null>(tree.regions);
+  while (at && at !== region) {
+    before = at;
+    at = at.nextOfObject;
+  }
+  if (before) before.nextOfObject = region.nextOfObject;
+  else tree.regions = changetype<usize>(region.nextOfObject);
+  atomicAdd(region.space + offsetof<Space>("sharedPages"), <u32>-(<i32>tree.resident));
+  unlockTree(tree);
+}
+
+/** Gives back what a region holds, when nothing leads to it any more. */
+export function releasePages(space: Space, region: Region): void {
+  const tree = region.tree;
+  if (!tree) return;
+  if (region.kind === REGION_SHARED) leaveObject(region, tree);
+  else {
+    const end = region.offset + (region.size >> 12);
+    for (
+      let index = nextResident(tree, region.offset, end);
+      index < end;
+      index = nextResident(tree, index + 1, end)
+    )
+      dropPage(space, tree, index);
+  }
+  releaseTree(tree);
+}
+
+/** Forgets a resident page of a region that is not a memory object's. Its translation has gone. */
+export function dropPage(space: Space, tree: FrameTree, index: u32): void {
+  const slot = residentSlot(tree, index);
+  const word = load<u32>(slot);
+  store<u32>(slot, 0);
+  releaseFrame(word & RESIDENT_FRAME);
+  if (word & RESIDENT_SHARED) space.sharedPages--;
+  else space.privatePages--;
+}
+
+/** Is the page one that will be copied when it is written? A wait on a word of it must not outlive that. With interrupts off. */
+export function willBeCopied(space: Space, address: usize): bool {
+  if (space === kernelSpace()) return false;
+  const region = findRegion(space, address);
+  if (!region || region.kind !== REGION_IMAGE_DATA || (region.protection & PROTECT_WRITE) === 0) return false;
+  const tree = region.tree;
+  if (!tree) return false;
+  return (residentWord(tree, region.offset + <u32>((address - region.start) >> 12)) & RESIDENT_SHARED) !== 0;
+}

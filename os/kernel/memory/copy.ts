@@ -1,0 +1,59 @@
+/** Reading and writing other spaces through the window on physical memory, and what is under an address. */
+
+import { E_ACCESSDENIED, S_OK } from "../../interfaces/results";
+import type { HRESULT } from "../../interfaces/types";
+import { enterCritical, leaveCritical } from "../i386/critical";
+import { PAGE } from "../i386/layout";
+import { PTE_FRAME } from "../i386/paging";
+import { commitPage, residentEntry } from "./commit";
+import { RESIDENT_FRAME, residentWord } from "./frame-tree";
+import { window } from "./frames";
+import { findRegion, REGION_DEVICE, REGION_IMAGE_CODE, REGION_ONE_FRAME } from "./regions";
+import { lockSpace, type Space, unlockSpace } from "./space";
+
+/** Physical address under `address`, 0 if no page is there yet or all access to it is denied. */
+export function frameAt(space: Space, address: usize): u32 {
+  const flags = enterCritical();
+  const entry = residentEntry(space, address);
+  leaveCritical(flags);
+  return entry === 0 ? 0 : (entry & PTE_FRAME) | (<u32>address & (<u32>PAGE - 1));
+}
+
+/** Window address of the page at `address`, committed for reading or writing; 0 if that is not allowed. The space is locked. */
+function reach(space: Space, address: usize, write: bool): usize {
+  const region = findRegion(space, address);
+  if (!region || region.kind === REGION_DEVICE) return 0;
+  if (write && (region.kind === REGION_IMAGE_CODE || region.kind === REGION_ONE_FRAME)) return 0;
+  if (commitPage(space, region, address, write) !== S_OK) return 0;
+  const word = residentWord(region.tree!, region.offset + <u32>((address - region.start) >> 12));
+  return window(word & RESIDENT_FRAME) + (address & (PAGE - 1));
+}
+
+function copyPages(space: Space, address: usize, kernelAddress: usize, size: u32, write: bool): HRESULT {
+  let result: HRESULT = S_OK;
+  let done: u32 = 0;
+  lockSpace(space);
+  while (done < size) {
+    const there = reach(space, address + done, write);
+    if (there === 0) {
+      result = E_ACCESSDENIED;
+      break;
+    }
+    const room = <u32>(PAGE - (there & (PAGE - 1)));
+    const length = min<u32>(size - done, room);
+    if (write) memory.copy(there, kernelAddress + done, length);
+    else memory.copy(kernelAddress + done, there, length);
+    done += length;
+  }
+  unlockSpace(space);
+  return result;
+}
+
+/** Copies from kernel memory (present, not in a region of `space`) into a space, read-only data pages included. E_ACCESSDENIED. */
+export function copyToSpace(space: Space, address: usize, source: usize, size: u32): HRESULT {
+  return copyPages(space, address, source, size, true);
+}
+
+export function copyFromSpace(space: Space, address: usize, destination: usize, size: u32): HRESULT {
+  return copyPages(space, address, destination, size, false);
+}

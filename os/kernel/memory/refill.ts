@@ -1,0 +1,33 @@
+/**
+ * First level of the VTLB (§6): a fault at a kernel address that is resident brings its translation back at ring 0, whoever made the fault:
+ * thread-level code, the processor that pushes a frame on a kernel stack, or a first-level handler. Nobody is suspended and no lock
+ * is taken, so this may happen in the middle of anything. What it reads on the heap may fault in turn; that fault reads only the heap's
+ * static table.
+ */
+
+import { HEAP_SIZE, HEAP_START, KERNEL_BASE, KERNEL_LINEAR } from "../i386/layout";
+import { kernelDirectoryAddress, PTE_PRESENT, PTE_WRITE } from "../i386/paging";
+import { enterTranslation, noteRefill } from "../i386/vtlb";
+import { inKernelStacks, stackFrame } from "../threads/stacks";
+import { residentEntry } from "./commit";
+import { heapFrame } from "./heap";
+import { kernelSpace } from "./space";
+
+/** The page-table entry that a kernel address outside of the window ought to have; 0 for none. With interrupts off. */
+export function kernelEntry(address: usize): u32 {
+  let frame: u32 = 0;
+  if (address >= HEAP_START && address < HEAP_START + HEAP_SIZE) frame = heapFrame(address);
+  else if (inKernelStacks(address)) frame = stackFrame(address);
+  else return residentEntry(kernelSpace(), address);
+  return frame === 0 ? 0 : frame | PTE_WRITE | PTE_PRESENT;
+}
+
+/** At ring 0: true when the fault was only a missing translation of the kernel's half, which is there now. */
+export function refillKernel(linear: usize): bool {
+  if (linear < KERNEL_LINEAR) return false;
+  const entry = kernelEntry(linear - KERNEL_BASE);
+  if (entry === 0) return false;
+  enterTranslation(kernelDirectoryAddress(), linear, entry);
+  noteRefill();
+  return true;
+}
