@@ -8,8 +8,10 @@
 
 import { E_DISCONNECTED, E_FAIL, E_OUTOFMEMORY, E_POINTER } from "../../interfaces/results";
 import { panic, print, printHexadecimal, printNumber } from "../console";
-import { VECTOR_EXHAUSTED, VECTOR_PAGE_FAULT } from "../i386/layout";
-import { imageAt, type LoadedImage, ownerOfImage, revokeHandles } from "../loader/images";
+import { VECTOR_PAGE_FAULT } from "../i386/layout";
+import { revokeHandles } from "../loader/departure";
+import { imageAt, type LoadedImage, ownerOfImage } from "../loader/images";
+import { copyFromSpace, copyToSpace } from "../memory/copy";
 import { kernelSpace } from "../memory/space";
 import { exitThread, type Thread } from "../threads/thread";
 import { endProgram, kernelProcess, type Process } from "./process";

@@ -1,0 +1,89 @@
+/**
+ * The end of a program in the kernel, as seen by those who hold its objects: no name and no handle leads to them any more. Direct pointers
+ * of other programs in the kernel cannot be revoked: that is what sharing a space means.
+ */
+
+import type { IUnknown } from "../../interfaces/IUnknown";
+import { revokedCalls, revokeHandle } from "../calls/handles";
+import { disconnectedObject } from "../calls/remote";
+import { print, printNumber } from "../console";
+import { allocate, free } from "../memory/heap";
+import { lockProcesses, type Process, unlockProcesses } from "../objects/process";
+import { unregisterRange } from "../objects/registry";
+import { sleep } from "../threads/wait";
+import { imageOf, keepImage } from "./images";
+
+/** How long the end of a program in the kernel waits for calls that are still inside it. */
+const LEAVE_TIMEOUT: u32 = 2000;
+const LEAVE_STEP: u32 = 5;
+
+/** A reference to an object of an ending program, to be given back once no call is inside it. */
+@unmanaged
+class Revoked {
+  next: Revoked | null = null;
+  object: usize = 0;
+}
+
+/**
+ * A program in the kernel has ended: names and handles of its objects lead nowhere any more. Waits until no call is inside its image, then gives
+ * the objects' references back while their code is still there (unless a fault ended the program). A call that stays inside too long keeps the
+ * image in the kernel, which is a leak but no crash.
+ */
+export function revokeObjects(process: Process): void {
+  const image = imageOf(process);
+  if (!image) return;
+  unregisterRange(image.start, image.start + image.size);
+  revokeHandles(process);
+  let busy = callsInRevoked();
+  for (let waited: u32 = 0; busy !== 0 && waited < LEAVE_TIMEOUT; waited += LEAVE_STEP) {
+    sleep(LEAVE_STEP);
+    busy = callsInRevoked();
+  }
+  let revoked = changetype<Revoked | null>(process.revoked);
+  process.revoked = 0;
+  while (revoked) {
+    const next = revoked.next;
+    if (busy === 0 && !process.faulted) changetype<IUnknown>(revoked.object).release();
+    free(changetype<usize>(revoked));
+    revoked = next;
+  }
+  if (busy === 0) return;
+  print(text("loader: "));
+  print(process.name);
+  print(text(" stays in the kernel, calls inside it: "));
+  printNumber(busy);
+  print(text("\n"));
+  keepImage(image);
+}
+
+/** Makes every call of an object whose code is in the program's image answer E_DISCONNECTED from now on. */
+export function revokeHandles(program: Process): void {
+  const image = imageOf(program);
+  if (!image) return;
+  const from = stackAlloc(4);
+  for (let process = lockProcesses(); process; process = process!.next) {
+    if (!process.ownSpace) continue;
+    store<u32>(from, 0);
+    for (;;) {
+      const end = image.start + image.size;
+      const object = revokeHandle(process.handles, image.start, end, disconnectedObject(), from);
+      if (object === 0) break;
+      const entry = changetype<Revoked | null>(allocate(offsetof<Revoked>()));
+      // Without memory the object is not told; its program's heap keeps it.
+      if (!entry) continue;
+      entry.object = object;
+      entry.next = changetype<Revoked | null>(program.revoked);
+      program.revoked = changetype<usize>(entry);
+    }
+  }
+  unlockProcesses();
+}
+
+function callsInRevoked(): u32 {
+  let busy: u32 = 0;
+  for (let process = lockProcesses(); process; process = process!.next) {
+    if (process.ownSpace) busy += revokedCalls(process.handles);
+  }
+  unlockProcesses();
+  return busy;
+}
