@@ -12,7 +12,9 @@ import { type ArchiveFile, readArchive } from "@rialto/toolchain/link/archive.ts
 import { buildSystemReporting } from "./build-system.ts";
 import { UserError } from "./errors.ts";
 import type { DebugHook } from "./gdb-server.ts";
-import { openOutputFile } from "./machine-run.ts";
+import { openOutputFile } from "./output-file.ts";
+import { openRecordedRun } from "./recorded-run.ts";
+import type { RecordingRequest } from "./recorded-run-flags.ts";
 import {
   describeEnd,
   type InputListener,
@@ -41,6 +43,8 @@ export interface BootRequest {
   readonly input?: "console" | "none";
   /** A debugger that holds the machine at its first instruction. Our machine only. */
   readonly debug?: DebugHook | undefined;
+  /** What is recorded or replayed. Our machine only. */
+  readonly recording?: RecordingRequest | undefined;
   /** Whether an interrupt from the terminal ends the run; by default it does. */
   readonly interruptible?: boolean;
   /** Ends the run; its reason is an `Interruption`. */
@@ -103,7 +107,7 @@ export async function bootMachine(
   request: BootRequest,
   output: (quit: () => void) => SessionOutput,
   input: SessionInput = inputOf(request) === "console" ? new ConsoleInput() : new NoInput(),
-): Promise<BootOutcome & { readonly pc: PentiumPc }> {
+): Promise<BootOutcome & { readonly pc: PentiumPc; readonly processorMilliseconds: number }> {
   const image = await prepare(request);
   let session: Session | undefined;
   const pc = new PentiumPc({
@@ -115,15 +119,20 @@ export async function bootMachine(
   if (image.script !== undefined) {
     modules.push({ commandLine: "script", bytes: new TextEncoder().encode(image.script) });
   }
-  pc.loadMultiboot(readFileSync(image.kernelFile), { modules, commandLine: image.commandLine });
+  const kernel = readFileSync(image.kernelFile);
+  pc.loadMultiboot(kernel, { modules, commandLine: image.commandLine });
   const debugged = await request.debug?.(pc, image.kernelFile);
+  const recorded =
+    request.recording &&
+    openRecordedRun(pc, { kernel, modules, commandLine: image.commandLine }, request.recording);
   session = new Session(
-    debugged?.machine ?? pc,
-    input,
+    debugged?.machine ?? recorded?.machine ?? pc,
+    recorded?.replays ? new NoInput() : input,
     output(() => session?.quit("", 141)),
   );
   const running = session;
   debugged?.started(running);
+  recorded?.started(running);
   const interrupted = () => running.quit("interrupted", 130);
   const terminated = () => running.quit("terminated", 143);
   if (request.interruptible !== false) process.on("SIGINT", interrupted);
@@ -133,15 +142,24 @@ export async function bootMachine(
     running.quit(what, status);
   };
   request.signal?.addEventListener("abort", aborted);
+  const start = process.cpuUsage();
   try {
     const end = await session.run();
+    const { user, system } = process.cpuUsage(start);
+    const processorMilliseconds = (user + system) / 1000;
     const { status, message } = describeEnd(end);
     const fromDebugExit = end.reason === "exit" && end.device === "debug-exit";
-    return { status: fromDebugExit ? guestStatus(status) : status, pc, message };
+    return {
+      status: fromDebugExit ? guestStatus(status) : status,
+      pc,
+      message,
+      processorMilliseconds,
+    };
   } finally {
     request.signal?.removeEventListener("abort", aborted);
     process.off("SIGINT", interrupted);
     process.off("SIGTERM", terminated);
+    recorded?.close();
     await debugged?.close();
   }
 }
@@ -163,6 +181,8 @@ export async function bootQemu(
   output?: (bytes: Uint8Array) => void,
 ): Promise<BootOutcome> {
   if (request.stats !== undefined) throw new UserError("--stats needs our own machine: leave --on qemu out");
+  if (request.recording !== undefined)
+    throw new UserError("--record and --replay need our own machine: leave --on qemu out");
   if (request.debug !== undefined) throw new UserError("--gdb needs our own machine: leave --on qemu out");
   const image = await prepare(request);
   const folder = mkdtempSync(join(tmpdir(), "rialto-"));

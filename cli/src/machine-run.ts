@@ -1,15 +1,18 @@
 /** What `rialto machine` does: reads the files, builds the board, runs a session on it, reports its end. */
-import { openSync, readFileSync, writeSync } from "node:fs";
+import { readFileSync, writeSync } from "node:fs";
 import { MultibootError, type MultibootModule } from "@rialto/machine/boards/multiboot.ts";
 import { PentiumPc } from "@rialto/machine/boards/pentium-pc.ts";
-import { fileErrorReason, UserError } from "./errors.ts";
+import { fileErrorReason, UsageError, UserError } from "./errors.ts";
 import { type Debugged, debugWithGdb, parseGdbPort } from "./gdb-server.ts";
-import { describeEnd, Session } from "./session.ts";
+import { openOutputFile } from "./output-file.ts";
+import { openRecordedRun, type RecordedRun } from "./recorded-run.ts";
+import { parseRecordingFlags, type RecordingFlags } from "./recorded-run-flags.ts";
+import { describeEnd, Session, type SessionInput } from "./session.ts";
 import { parseMemorySize } from "./sizes.ts";
-import { StandardInput, StandardOutput } from "./standard-streams.ts";
+import { NoInput, StandardInput, StandardOutput } from "./standard-streams.ts";
 import { writeStatistics } from "./statistics-file.ts";
 
-export interface MachineRunOptions {
+export interface MachineRunOptions extends RecordingFlags {
   /** "FILE arguments" each; the kernel sees the whole string, as with QEMU. */
   readonly module?: readonly string[];
   readonly memory: string;
@@ -29,27 +32,21 @@ export function readInputFile(path: string, role: string): Uint8Array {
   }
 }
 
-/** Opens the file for writing now, so that a wrong path is found before the run and not after it. */
-export function openOutputFile(path: string, role: string): number {
-  try {
-    return openSync(path, "w");
-  } catch (error) {
-    throw new UserError(`cannot write ${role} ${path}: ${fileErrorReason(error)}`, { cause: error });
-  }
-}
-
 /** Runs a loaded board on the process's standard streams until it ends; signals end it in order. */
 export async function runOnStandardStreams(
   create: (serialOutput: (byte: number) => void) => PentiumPc,
   debug?: (pc: PentiumPc) => Promise<Debugged>,
+  recorded?: (pc: PentiumPc) => RecordedRun | undefined,
 ): Promise<{ readonly pc: PentiumPc; readonly status: number }> {
-  const input = new StandardInput();
   let session: Session | undefined;
   const output = new StandardOutput(() => session?.quit("", 141));
   const pc = create((byte) => session?.serialOutput(byte));
   const debugged = await debug?.(pc);
-  const running = new Session(debugged?.machine ?? pc, input, output);
+  const recording = recorded?.(pc);
+  const input: SessionInput = recording?.replays ? new NoInput() : new StandardInput();
+  const running = new Session(debugged?.machine ?? recording?.machine ?? pc, input, output);
   session = running;
+  recording?.started(running);
   debugged?.started(running);
   const interrupted = () => running.quit("interrupted", 130);
   const terminated = () => running.quit("terminated", 143);
@@ -62,6 +59,7 @@ export async function runOnStandardStreams(
   } finally {
     process.off("SIGINT", interrupted);
     process.off("SIGTERM", terminated);
+    recording?.close();
     await debugged?.close();
   }
 }
@@ -69,6 +67,12 @@ export async function runOnStandardStreams(
 export async function runMachine(kernelPath: string, options: MachineRunOptions): Promise<number> {
   const memory = parseMemorySize(options.memory);
   const port = parseGdbPort(options.gdb);
+  const recording = parseRecordingFlags(options);
+  if (recording && port !== undefined) {
+    throw new UsageError(
+      "--gdb with --record or --replay: a debugger changes the moments of input; take one of them",
+    );
+  }
   const kernel = readInputFile(kernelPath, "kernel");
   const modules = (options.module ?? []).map((text): MultibootModule => {
     const [path] = text.trim().split(/\s+/);
@@ -85,26 +89,30 @@ export async function runMachine(kernelPath: string, options: MachineRunOptions)
 
   const hook = port === undefined ? undefined : debugWithGdb({ port });
   const debug = hook === undefined ? undefined : (board: PentiumPc) => hook(board, kernelPath);
-  const { pc, status } = await runOnStandardStreams((serialOutput) => {
-    const board = new PentiumPc({
-      memory,
-      serialOutput,
-      debugOutput: (byte) => {
-        if (debugConsole !== undefined) writeSync(debugConsole, Uint8Array.of(byte));
-      },
-    });
-    try {
-      board.loadMultiboot(kernel, {
-        modules,
-        commandLine: options.append ? `${kernelPath} ${options.append}` : kernelPath,
+  const commandLine = options.append ? `${kernelPath} ${options.append}` : kernelPath;
+  const recorded = (board: PentiumPc) =>
+    recording && openRecordedRun(board, { kernel, modules, commandLine }, recording);
+  const { pc, status } = await runOnStandardStreams(
+    (serialOutput) => {
+      const board = new PentiumPc({
+        memory,
+        serialOutput,
+        debugOutput: (byte) => {
+          if (debugConsole !== undefined) writeSync(debugConsole, Uint8Array.of(byte));
+        },
       });
-    } catch (error) {
-      if (error instanceof MultibootError)
-        throw new UserError(`${kernelPath}: ${error.message}`, { cause: error });
-      throw error;
-    }
-    return board;
-  }, debug);
+      try {
+        board.loadMultiboot(kernel, { modules, commandLine });
+      } catch (error) {
+        if (error instanceof MultibootError)
+          throw new UserError(`${kernelPath}: ${error.message}`, { cause: error });
+        throw error;
+      }
+      return board;
+    },
+    debug,
+    recorded,
+  );
   if (stats !== undefined) writeStatistics(stats, pc.statistics());
   return status;
 }

@@ -1,5 +1,5 @@
 /**
- * What `--stats FILE` writes: one JSON object, whose names are stable. `STATISTICS_HELP` below says the same to users.
+ * What `--stats FILE` writes: one JSON object, whose names are stable. `statistics-help.ts` says the same to users.
  *
  *   { model, frequency, memory,      cycle model, cycles in a second, bytes of RAM
  *     …Counts,                       of the whole run
@@ -75,19 +75,6 @@ export interface RunStatistics extends Counts {
   readonly counters: Readonly<Record<string, number>>;
   readonly phases: readonly PhaseCounts[];
 }
-
-export const STATISTICS_HELP = `
---stats writes one JSON object with stable names:
-  model, frequency, memory        cycle model, cycles a second, bytes of RAM
-  instructions, cycles            { total, user, kernel, firstLevel, ring2, idle }
-  traps                           { systemCalls, privateTraps, serverReturns, pageFaults, otherExceptions, interrupts }
-  ringTransitions                 by kind, "3-1" being from ring 3 to ring 1
-  tlbMisses                       { code4K, data4K, data4M }; also taskSwitches, segmentLoads, cr3Loads
-  exceptions, softwareInterrupts, hardwareInterrupts    by vector
-  counters                        the kernel's own: pages.*, stacks.*, threads.*, scratch.hits, heap.blocks, count.*, live.*
-  phases                          by mark (the shell's command 'mark N'): { phase, name, cycle, counts since the mark before, counters }
-cli/src/statistics-file.ts explains every name.
-`;
 
 const PAGE_FAULT = 14;
 const SYSTEM_CALL = 0x30;

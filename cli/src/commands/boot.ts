@@ -1,8 +1,11 @@
 /** `rialto boot`: builds what has changed and boots the system to its prompt, or runs shell lines and powers off. */
 import type { Command } from "commander";
 import type { BootHost } from "../boot.ts";
+import { UsageError } from "../errors.ts";
+import { RECORDING_HELP, type RecordingFlags } from "../recorded-run-flags.ts";
+import { STATISTICS_HELP } from "../statistics-help.ts";
 
-interface BootFlags {
+interface BootFlags extends RecordingFlags {
   readonly on: string;
   readonly exec: readonly string[];
   readonly script?: string;
@@ -22,7 +25,8 @@ Examples:
   rialto boot --exec "run hello" --exec "run -k hello"
   rialto boot --place console=process --place bootfs=kernel --exec ps
   rialto boot --on qemu --script lines.txt
-`;
+  rialto boot --record session.jsonl --hash-every 75000000     then: rialto boot --replay session.jsonl
+${RECORDING_HELP}${STATISTICS_HELP}`;
 
 const collect = (value: string, values: readonly string[]): string[] => [...values, value];
 
@@ -42,6 +46,9 @@ export function register(program: Command): void {
     .option("--set <key=value>", "set a boot option (repeatable)", collect, [])
     .option("-m, --memory <size>", "size of RAM", "16M")
     .option("--stats <file>", "write counts of the run as JSON")
+    .option("--record <file>", "write what comes into the machine, to replay the run")
+    .option("--replay <file>", "run as recorded, and compare")
+    .option("--hash-every <cycles>", "put a hash of the state into the recording every so many cycles")
     .option("--gdb <port>", "wait for GDB on a TCP port of the loopback before the first instruction")
     .addHelpText("after", EXAMPLES)
     .action(async (flags: BootFlags) => {
@@ -49,7 +56,14 @@ export function register(program: Command): void {
       const { bootOptions, parseHost, scriptOf } = await import("../boot-flags.ts");
       const { parseMemorySize } = await import("../sizes.ts");
       const { debugWithGdb, parseGdbPort } = await import("../gdb-server.ts");
+      const { parseRecordingFlags } = await import("../recorded-run-flags.ts");
       const port = parseGdbPort(flags.gdb);
+      const recording = parseRecordingFlags(flags);
+      if (recording && port !== undefined) {
+        throw new UsageError(
+          "--gdb with --record or --replay: a debugger changes the moments of input; take one of them",
+        );
+      }
       const on: BootHost = parseHost(flags.on);
       process.exitCode = await boot({
         on,
@@ -57,6 +71,7 @@ export function register(program: Command): void {
         options: bootOptions(flags.place, flags.set),
         memory: parseMemorySize(flags.memory),
         stats: flags.stats,
+        recording,
         debug: port === undefined ? undefined : debugWithGdb({ port }),
       });
     });

@@ -2,8 +2,9 @@
  * `rialto machine KERNEL`: boots any multiboot kernel on the Pentium machine, as `qemu-system-i386 -kernel` does.
  */
 import type { Command } from "commander";
+import { RECORDING_HELP, type RecordingFlags } from "../recorded-run-flags.ts";
 
-interface MachineFlags {
+interface MachineFlags extends RecordingFlags {
   readonly module?: readonly string[];
   readonly memory: string;
   readonly append?: string;
@@ -21,7 +22,7 @@ Examples:
   rialto machine kernel.elf --memory 32M --append "quiet root=archive"
   rialto machine kernel.elf --gdb 1234      then: gdb kernel.elf -ex "target remote :1234"
   rialto machine kernel.elf --module "disk.img archive" --module "lines.txt script"
-`;
+${RECORDING_HELP}`;
 
 const collect = (value: string, values: readonly string[] = []): string[] => [...values, value];
 
@@ -34,6 +35,9 @@ export function register(program: Command): void {
     .option("--append <text>", "add to the kernel's command line")
     .option("--stats <file>", "write counts of the run as JSON")
     .option("--debug-console <file>", "write what the guest sends to port 0xe9 ('-' is stderr)")
+    .option("--record <file>", "write what comes into the machine, to replay the run")
+    .option("--replay <file>", "run as recorded, and compare")
+    .option("--hash-every <cycles>", "put a hash of the state into the recording every so many cycles")
     .option("--gdb <port>", "wait for GDB on a TCP port of the loopback before the first instruction")
     .addHelpText("after", EXAMPLES)
     .action(async (kernel: string, flags: MachineFlags) => {

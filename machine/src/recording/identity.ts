@@ -22,9 +22,7 @@ export interface RunStart {
 
 /** What the header takes from the machine. */
 export interface IdentifiedMachine {
-  readonly frequency: number;
-  readonly memory: ArrayBuffer;
-  readonly processor: { readonly cycleModel: { readonly name: string } };
+  statistics(): { readonly model: string; readonly frequency: number; readonly memory: number };
 }
 
 /** Throws RangeError for a negative or broken number of cycles between hashes. */
@@ -35,16 +33,16 @@ export function describeStart(
 ): RecordingHeader {
   if (!Number.isSafeInteger(hashEvery) || hashEvery < 0)
     throw new RangeError(`a state hash every ${hashEvery} cycles: it takes a whole number`);
-  const encoder = new TextEncoder();
+  const { memory, frequency, model } = machine.statistics();
   return {
     board: "pentium",
-    memory: machine.memory.byteLength,
-    frequency: machine.frequency,
-    cycleModel: machine.processor.cycleModel.name,
+    memory,
+    frequency,
+    cycleModel: model,
     parts: [
       part("kernel", kernel),
-      part("command line", encoder.encode(commandLine)),
-      ...modules.flatMap((module, i) => [part(`module ${i + 1} (${module.commandLine})`, module.bytes)]),
+      part("command line", new TextEncoder().encode(commandLine)),
+      ...modules.map((module, i) => part(`module ${i + 1} (${module.commandLine})`, module.bytes)),
     ],
     hashEvery,
   };
