@@ -45,6 +45,8 @@ export interface GuestOutcome {
   readonly message: string | undefined;
   /** Of a run on our own machine. */
   readonly statistics: RunStatistics | undefined;
+  /** The host's processor time for such a run, without building and loading. */
+  readonly processorMilliseconds: number | undefined;
 }
 
 /** Exit status of a run that was ended because it took too long, as `timeout` gives it. */
@@ -115,10 +117,16 @@ export async function runGuest(run: GuestRun): Promise<GuestOutcome> {
       const output = open(() => {});
       const { status, message } = await bootQemu(request, (bytes) => output.write(bytes));
       await output.flush();
-      return { status, message, text: output.text, statistics: undefined };
+      return { status, message, text: output.text, statistics: undefined, processorMilliseconds: undefined };
     }
-    const { status, message, pc } = await bootMachine(request, open);
-    return { status, message, text: console!.text, statistics: describeRun(pc.statistics()) };
+    const { status, message, pc, processorMilliseconds } = await bootMachine(request, open);
+    return {
+      status,
+      message,
+      text: console!.text,
+      statistics: describeRun(pc.statistics()),
+      processorMilliseconds,
+    };
   } finally {
     stop();
   }

@@ -8,14 +8,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PentiumPc } from "@rialto/machine/boards/pentium-pc.ts";
 import { Assembler } from "@rialto/machine/i386/assembler.ts";
-import { dx, eax, edx, esp, symbol, word } from "@rialto/machine/i386/assembly.ts";
+import { dx, eax, ebx, edx, esp, symbol, word } from "@rialto/machine/i386/assembly.ts";
 import { statisticsBetween } from "@rialto/machine/i386/statistics.ts";
 import { compileModule } from "@rialto/toolchain/back/compile.ts";
 import { assembledObject } from "@rialto/toolchain/build/assembly.ts";
+import type { CodeObject } from "@rialto/toolchain/contract.ts";
 import { compileImage } from "@rialto/toolchain/front/compile.ts";
 import { linkImage } from "@rialto/toolchain/link/image.ts";
 import { UserError } from "../errors.ts";
 import { type BenchProgram, cSource, guestSource } from "./programs.ts";
+import { processorTime } from "./reports.ts";
 
 export interface CodeMeasurement {
   /** Bytes of code of the program's functions. */
@@ -48,7 +50,7 @@ export const GCC = ["-m32", "-O2", "-march=pentium"] as const;
 /** Guest programs see the ambient declarations and nothing else. */
 const AMBIENT = "os/ambient.d.ts";
 
-function startStub(initialise: string | undefined): Assembler {
+function startStub(initialise: string | undefined, repetitions: number): Assembler {
   const a = new Assembler();
   a.label("start");
   a.emit("mov", esp, STACK);
@@ -62,7 +64,12 @@ function startStub(initialise: string | undefined): Assembler {
   };
   a.emit("xor", eax, eax);
   write(MARK);
+  const again = a.newLabel();
+  a.emit("mov", ebx, repetitions);
+  a.place(again);
   a.emit("call", symbol("run"));
+  a.emit("dec", ebx);
+  a.emit("jnz", again);
   write(MARK);
   write(COUNTER);
   a.emit("xor", eax, eax);
@@ -82,9 +89,14 @@ function run(kernel: Uint8Array, what: string): Pick<CodeMeasurement, "instructi
   return { instructions, cycles, result: pc.phases.counters[""]! };
 }
 
-/** Compiles, links and runs one program with our toolchain. */
-export async function measureOurs(program: BenchProgram, ambient: string): Promise<CodeMeasurement> {
-  const start = performance.now();
+interface Compiled {
+  readonly object: CodeObject;
+  /** A bare kernel that calls `run` so often. */
+  link(repetitions: number): Uint8Array;
+}
+
+/** Compiles one program with our toolchain. */
+export async function compileProgram(program: BenchProgram, ambient: string): Promise<Compiled> {
   const files: Readonly<Record<string, string>> = {
     "bench/main.ts": guestSource(program),
     [AMBIENT]: ambient,
@@ -96,21 +108,45 @@ export async function measureOurs(program: BenchProgram, ambient: string): Promi
     readFile: (path) => files[path],
   });
   const object = compileModule(front);
-  const stub = assembledObject("start.asm.ts", startStub(object.start).finish());
-  const { bytes } = linkImage({
-    name: "bench",
-    kind: "kernel",
-    base: BASE,
-    limit: STACK,
-    physicalOffset: 0,
-    objects: [object, stub],
-    libraries: new Map(),
-  });
+  return {
+    object,
+    link: (repetitions) => {
+      const stub = assembledObject("start.asm.ts", startStub(object.start, repetitions).finish());
+      return linkImage({
+        name: "bench",
+        kind: "kernel",
+        base: BASE,
+        limit: STACK,
+        physicalOffset: 0,
+        objects: [object, stub],
+        libraries: new Map(),
+      }).bytes;
+    },
+  };
+}
+
+/** Compiles, links and runs one program with our toolchain. */
+export async function measureOurs(program: BenchProgram, ambient: string): Promise<CodeMeasurement> {
+  const start = performance.now();
+  const { object, link } = await compileProgram(program, ambient);
+  const kernel = link(1);
   const buildMilliseconds = performance.now() - start;
-  const size = object.functions
+  const bytes = object.functions
     .filter(({ name }) => name !== object.start)
     .reduce((total, each) => total + each.size, 0);
-  return { bytes: size, buildMilliseconds, ...run(bytes, program.name) };
+  return { bytes, buildMilliseconds, ...run(kernel, program.name) };
+}
+
+/** Runs a linked program for its speed: instructions, and milliseconds of the host's processor. */
+export function timeRun(kernel: Uint8Array): {
+  readonly instructions: number;
+  readonly milliseconds: number;
+} {
+  const pc = new PentiumPc({ memory: MEMORY });
+  pc.loadMultiboot(kernel);
+  const start = processorTime();
+  pc.run(Number.MAX_SAFE_INTEGER);
+  return { instructions: pc.instructions, milliseconds: processorTime() - start };
 }
 
 export function gccAvailable(): boolean {
@@ -132,7 +168,11 @@ start:
   xor %eax, %eax
   mov $${MARK}, %edx
   out %eax, %dx
+  mov $1, %ebx
+1:
   call run
+  dec %ebx
+  jnz 1b
   mov $${MARK}, %edx
   out %eax, %dx
   mov $${COUNTER}, %edx

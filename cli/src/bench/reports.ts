@@ -1,4 +1,4 @@
-/** What `rialto bench` prints: tables of numbers, and their geometric means. */
+/** What the benches share: tables of numbers, medians and means, the host's clock. */
 
 /** Columns of text; the first is left-aligned, the others right-aligned. */
 export function formatColumns(rows: readonly (readonly string[])[]): string {
@@ -28,4 +28,10 @@ export function median(values: readonly number[]): number {
 
 export function geometricMean(values: readonly number[]): number {
   return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
+}
+
+/** Milliseconds of processor time that this process has used: other processes' load does not show in it. */
+export function processorTime(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }

@@ -10,7 +10,7 @@ interface BenchFlags {
 const SUBJECTS = ["machine", "kernel", "toolchain"] as const;
 
 const EXAMPLES = `
-machine    guest instructions in a second of the host's time (medians of 5)
+machine    guest instructions in a second of the host's processor time (medians of 5)
 kernel     instructions and cycles of calls, switches, faults, programs made and ended (os/tests/kernelbench), in a process and in the kernel
 toolchain  size and instruction counts of small programs, against gcc -m32 -O2 -march=pentium where it is installed
 `;
@@ -19,24 +19,33 @@ function print(text: string): void {
   process.stdout.write(text);
 }
 
-async function benchMachine(json: boolean): Promise<void> {
-  const { measureIntegerLoop, SPEED_RUNS } = await import("../bench/machine-speed.ts");
-  const { formatColumns, thousands } = await import("../bench/reports.ts");
-  const rows = [measureIntegerLoop()];
+async function ambientDeclarations(): Promise<string> {
+  const { readFileSync } = await import("node:fs");
+  const { REPOSITORY } = await import("@rialto/toolchain/build/system.ts");
+  return readFileSync(`${REPOSITORY}os/ambient.d.ts`, "utf8");
+}
+
+async function benchMachine(json: boolean, memory: number): Promise<void> {
+  const { measureSpeed, SPEED_RUNS } = await import("../bench/machine-speed.ts");
+  const { formatColumns, geometricMean, thousands } = await import("../bench/reports.ts");
+  const rows = await measureSpeed(await ambientDeclarations(), memory);
+  const mean = geometricMean(rows.map((row) => row.median));
   if (json) {
-    print(`${JSON.stringify({ unit: "million instructions a second", runs: SPEED_RUNS, rows }, null, 2)}\n`);
+    const unit = "million instructions a second";
+    print(
+      `${JSON.stringify({ unit, runs: SPEED_RUNS, node: process.version, rows, geometricMean: mean }, null, 2)}\n`,
+    );
     return;
   }
   const cells = rows.map(({ program, instructions, median, least, most }) => [
     program,
     thousands(instructions),
-    median.toFixed(1),
-    least.toFixed(1),
-    most.toFixed(1),
+    ...[median, least, most].map((speed) => speed.toFixed(1)),
   ]);
-  print(formatColumns([["", "instructions", "median", "least", "most"], ...cells]));
+  const header = ["", "instructions", "median", "least", "most"];
+  print(formatColumns([header, ...cells, ["geometric mean", "", mean.toFixed(1)]]));
   print(
-    `\nMillion instructions a second of the interpreter, median of ${SPEED_RUNS} runs, Node ${process.version}.\n`,
+    `\nMillion guest instructions a second of the host's processor time, interpreter, median of ${SPEED_RUNS} interleaved runs, Node ${process.version}.\n`,
   );
 }
 
@@ -61,25 +70,19 @@ async function benchKernel(json: boolean, memory: number): Promise<void> {
       ]),
     ];
   });
+  const columns = ["instr.", "cycles", "rings"];
   print(
-    formatColumns([
-      ["", "in a process", "", "", "in the kernel"],
-      [],
-      ["a round", "instr.", "cycles", "rings", "instr.", "cycles", "rings"],
-      ...cells,
-    ]),
+    formatColumns([["", "", "process", "", "", "kernel", ""], ["a round", ...columns, ...columns], ...cells]),
   );
   print(`\nCycle model '${user.model}', idle cycles left out; rings counts ring transitions.\n`);
 }
 
 async function benchToolchain(json: boolean): Promise<void> {
-  const { readFileSync } = await import("node:fs");
-  const { REPOSITORY } = await import("@rialto/toolchain/build/system.ts");
   const { GCC, gccAvailable, measureGcc, measureOurs } = await import("../bench/generated-code.ts");
   const { BENCH_PROGRAMS } = await import("../bench/programs.ts");
   const { formatColumns, geometricMean, thousands } = await import("../bench/reports.ts");
   const { UserError } = await import("../errors.ts");
-  const ambient = readFileSync(`${REPOSITORY}os/ambient.d.ts`, "utf8");
+  const ambient = await ambientDeclarations();
   const withGcc = gccAvailable();
   const rows: CodeComparison[] = [];
   for (const program of BENCH_PROGRAMS) {
@@ -132,7 +135,7 @@ export function register(program: Command): void {
     .command("bench <subject>")
     .usage("[options] machine|kernel|toolchain")
     .description("measure the machine, the kernel, or the toolchain")
-    .option("-m, --memory <size>", "size of RAM (kernel)", "16M")
+    .option("-m, --memory <size>", "size of RAM (machine, kernel)", "16M")
     .option("--json", "print one JSON object")
     .addHelpText("after", EXAMPLES)
     .action(async (subject: string, flags: BenchFlags) => {
@@ -142,7 +145,7 @@ export function register(program: Command): void {
       const json = flags.json === true;
       switch (subject) {
         case "machine":
-          return benchMachine(json);
+          return benchMachine(json, parseMemorySize(flags.memory));
         case "kernel":
           return benchKernel(json, parseMemorySize(flags.memory));
         case "toolchain":
