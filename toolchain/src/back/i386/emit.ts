@@ -50,6 +50,13 @@ import {
   type Slot,
 } from "./code.ts";
 import { type ConstantPool, constantsSymbol } from "./constants.ts";
+import {
+  expandCount,
+  expandRemainderSigned,
+  expandShiftWide,
+  expandStackAllocate,
+  pageSize,
+} from "./expansions.ts";
 import { liveFlags } from "./peephole.ts";
 
 export interface EmittedFunction {
@@ -79,7 +86,6 @@ export const inverseCondition: Readonly<Record<Condition, Condition>> = {
   ...{ s: "ns", ns: "s", p: "np", np: "p", l: "ge", ge: "l", le: "g", g: "le" },
 } as Record<Condition, Condition>;
 
-const pageSize = 4096;
 /** Frames up to here end in a page that the next call or the page before touches. */
 const untouchedLimit = 4000;
 
@@ -420,27 +426,18 @@ class Emitter {
       case "call":
         a.emit("call", x);
         return;
-      case "remainderSigned": {
-        // The quotient of the least integer and -1 overflows; the remainder by -1 is always 0.
-        const [divide, done] = [a.newLabel(), a.newLabel()];
-        a.emit("cmp", x, -1);
-        a.emit("jne", divide);
-        a.emit("xor", registers32[2], registers32[2]);
-        a.emit("jmp", done);
-        a.place(divide);
-        a.emit("idiv", x);
-        a.place(done);
+      case "remainderSigned":
+        expandRemainderSigned(a, x);
         return;
-      }
       case "countLeading":
       case "countTrailing":
-        this.count(i.op, x, y);
+        expandCount(a, i.op, x, y);
         return;
       case "shlWide":
       case "shrSWide":
       case "shrUWide":
       case "rotlWide":
-        this.shiftWide(i.op, x, y);
+        expandShiftWide(a, i.op, x, y);
         return;
       case "lockCmpxchg":
         a.emitPrefixed("lock", "cmpxchg", x, y);
@@ -452,7 +449,7 @@ class Emitter {
         a.emit("test", dword({ base: esp }), eax);
         return;
       case "stackAllocate":
-        this.stackAllocate(x, y);
+        expandStackAllocate(a, x, y);
         return;
       default:
         a.emit(i.op as Mnemonic, ...operands);
@@ -495,69 +492,6 @@ class Emitter {
       a.emit("fstp", this.memory(result));
       a.emit("jmp", done);
     });
-  }
-
-  private count(op: string, x: Operand, y: Operand): void {
-    const { a } = this;
-    const found = a.newLabel();
-    a.emit(op === "countLeading" ? "bsr" : "bsf", x, y);
-    a.emit("jne", found);
-    a.emit("mov", x, op === "countLeading" ? 63 : 32);
-    a.place(found);
-    if (op === "countLeading") a.emit("xor", x, 31);
-  }
-
-  /** Shifts of two words by CL, modulo 64. */
-  private shiftWide(op: string, low: Operand, high: Operand): void {
-    const { a } = this;
-    const cl = registers8[1];
-    const done = a.newLabel();
-    switch (op) {
-      case "shlWide":
-        a.emit("shld", high, low, cl);
-        a.emit("shl", low, cl);
-        a.emit("test", cl, 32);
-        a.emit("je", done);
-        a.emit("mov", high, low);
-        a.emit("xor", low, low);
-        break;
-      case "rotlWide":
-        a.emit("mov", eax, high);
-        a.emit("shld", high, low, cl);
-        a.emit("shld", low, eax, cl);
-        a.emit("test", cl, 32);
-        a.emit("je", done);
-        a.emit("xchg", low, high);
-        break;
-      default:
-        a.emit("shrd", low, high, cl);
-        a.emit(op === "shrSWide" ? "sar" : "shr", high, cl);
-        a.emit("test", cl, 32);
-        a.emit("je", done);
-        a.emit("mov", low, high);
-        if (op === "shrSWide") a.emit("sar", high, 31);
-        else a.emit("xor", high, high);
-    }
-    a.place(done);
-  }
-
-  /** The size comes in `d`, the address leaves in it. Whole pages go one by one, each touched. */
-  private stackAllocate(d: Operand, t: Operand): void {
-    const { a } = this;
-    const [again, rest] = [a.newLabel(), a.newLabel()];
-    a.emit("mov", t, d);
-    a.place(again);
-    a.emit("cmp", t, pageSize);
-    a.emit("jbe", rest);
-    a.emit("sub", esp, pageSize);
-    a.emit("test", dword({ base: esp }), eax);
-    a.emit("sub", t, pageSize);
-    a.emit("jmp", again);
-    a.place(rest);
-    a.emit("sub", esp, t);
-    a.emit("and", esp, -16);
-    a.emit("test", dword({ base: esp }), eax);
-    a.emit("mov", d, esp);
   }
 }
 

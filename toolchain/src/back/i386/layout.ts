@@ -15,6 +15,10 @@ export function layOut(f: MachineFunction): void {
   const order: MachineBlock[] = [];
   const waiting: MachineBlock[] = [f.blocks[0]];
   while (waiting.length > 0) {
+    let kept = 0;
+    for (const block of waiting) if (!placed.has(block)) waiting[kept++] = block;
+    waiting.length = kept;
+    if (kept === 0) break;
     let best = waiting.length - 1;
     for (let n = waiting.length - 2; n >= 0; n--)
       if (waiting[n].loopDepth > waiting[best].loopDepth) best = n;

@@ -5,17 +5,16 @@
  * order; the lists of a block are joined in reverse.
  *
  * Rules: a load moves down to its only user only inside its block and over no write to memory; constants are never
- * kept in registers across instructions (they are immediates, or made where a register is due); floats live in
- * frame slots (`select-float.ts`). Over 500 lines because it is one match over all integer operations.
+ * kept in registers across instructions (they are immediates, or made where a register is due). This file has the walk, the
+ * operands, control flow and calls; `select-conditions.ts`, `select-integer.ts` and `select-float.ts` the rest. Over 500
+ * lines because all of them share its state.
  */
 import type { Condition } from "@rialto/machine/i386/instruction.ts";
 import type { BuildError } from "../../contract.ts";
-import { swappedComparison } from "../ir/fold.ts";
 import {
   type Block,
   type Instruction,
   isComparison,
-  type Operation,
   type Routine,
   successors,
   terminatorOperands,
@@ -25,7 +24,6 @@ import {
   type AddressOperand,
   callerSaved,
   EAX,
-  ECX,
   EDX,
   firstVirtual,
   type Immediate,
@@ -43,60 +41,9 @@ import {
 import type { ConstantPool } from "./constants.ts";
 import { type Intrinsic, intrinsics } from "./intrinsics.ts";
 import { sequence } from "./parallel-copy.ts";
+import { ConditionSelector } from "./select-conditions.ts";
 import { FloatSelector, isFloat } from "./select-float.ts";
-
-/** i386 condition of an integer comparison. */
-const conditions: Partial<Record<Operation, Condition>> = {
-  eq: "e",
-  ne: "ne",
-  ltS: "l",
-  ltU: "b",
-  gtS: "g",
-  gtU: "a",
-  leS: "le",
-  leU: "be",
-  geS: "ge",
-  geU: "ae",
-};
-
-const inverse: Record<Condition, Condition> = {
-  o: "no",
-  no: "o",
-  b: "ae",
-  ae: "b",
-  e: "ne",
-  ne: "e",
-  be: "a",
-  a: "be",
-  s: "ns",
-  ns: "s",
-  p: "np",
-  np: "p",
-  l: "ge",
-  ge: "l",
-  le: "g",
-  g: "le",
-};
-
-const unsignedOf: Partial<Record<Operation, Operation>> = { ltS: "ltU", gtS: "gtU", leS: "leU", geS: "geU" };
-
-const binary: Partial<Record<Operation, string>> = {
-  add: "add",
-  sub: "sub",
-  and: "and",
-  or: "or",
-  xor: "xor",
-};
-
-const shifts: Partial<Record<Operation, string>> = {
-  shl: "shl",
-  shrS: "sar",
-  shrU: "shr",
-  rotl: "rol",
-  rotr: "ror",
-};
-
-const commutative = new Set<Operation>(["add", "and", "or", "xor", "mul"]);
+import { IntegerSelector } from "./select-integer.ts";
 
 export interface EmitOptions {
   readonly condition?: Condition;
@@ -120,7 +67,9 @@ export class Selector {
   readonly image: ImageContext;
   readonly routine: Routine;
   readonly out: MachineFunction;
-  private readonly floats: FloatSelector;
+  readonly floats: FloatSelector;
+  private readonly conditions: ConditionSelector;
+  private readonly integers: IntegerSelector;
   private readonly useCounts = new Map<Instruction, number>();
   private readonly addressUses = new Map<Instruction, number>();
   /** Writes to memory before an instruction in its block. */
@@ -129,7 +78,7 @@ export class Selector {
   private readonly highRegisters = new Map<Instruction, number>();
   private readonly argumentSlots = new Map<number, Slot>();
   /** Arguments read where they stand: nothing else may be kept there. */
-  private readonly argumentsInPlace = new Set<Slot>();
+  readonly argumentsInPlace = new Set<Slot>();
   private readonly blocks = new Map<Block, MachineBlock>();
   private block: Block;
   private epoch = 0;
@@ -150,6 +99,8 @@ export class Selector {
       variables: new Map(),
     };
     this.floats = new FloatSelector(this);
+    this.conditions = new ConditionSelector(this);
+    this.integers = new IntegerSelector(this);
   }
 
   select(): MachineFunction {
@@ -286,6 +237,10 @@ export class Selector {
     return this.registers.has(i) || this.highRegisters.has(i);
   }
 
+  hasRegister(i: Instruction): boolean {
+    return this.registers.has(i);
+  }
+
   wantsHigh(i: Instruction): boolean {
     return this.highRegisters.has(i);
   }
@@ -316,7 +271,8 @@ export class Selector {
     return this.foldedMemory(i) ?? this.useRegister(i);
   }
 
-  private foldedMemory(i: Instruction): MemoryReference | undefined {
+  /** The place of a value that can be used from memory here: a folded load, an argument. */
+  foldedMemory(i: Instruction): MemoryReference | undefined {
     if (i.operation === "load" && i.width === 4 && this.isFoldableLoad(i)) return this.memoryOf(i, 4);
     if (this.isArgumentInPlace(i)) {
       const slot = this.argumentSlot(i.offset, 4);
@@ -389,7 +345,8 @@ export class Selector {
     return this.uses(i) === 1 || (this.addressUses.get(i) ?? 0) === this.uses(i);
   }
 
-  private scaled(i: Instruction): { value: Instruction; scale: 2 | 4 | 8 } | undefined {
+  /** A multiple by 2, 4 or 8 that an address can make itself. */
+  scaled(i: Instruction): { value: Instruction; scale: 2 | 4 | 8 } | undefined {
     if (i.operation !== "shl" || i.block !== this.block || this.registers.has(i)) return undefined;
     const [value, count] = i.operands;
     if (count.operation !== "constant" || value.operation === "constant") return undefined;
@@ -404,92 +361,9 @@ export class Selector {
     this.emit("call", [{ kind: "address", symbol: name, addend: 0 }], { reads, writes });
   }
 
-  // Conditions.
-
   /** Emits what sets the flags and says under which condition `i` is not zero. */
   condition(i: Instruction): Condition {
-    if (this.registers.has(i) && !isComparison(i.operation)) {
-      const r = this.use(i);
-      this.emit("test", [r, r]);
-      return "ne";
-    }
-    if (!isComparison(i.operation)) return this.compareWithZero(i, "ne");
-    const [x, y] = i.operands;
-    if (i.operation === "lessWideS" || i.operation === "lessWideU") {
-      const [xl, xh, yl, yh] = i.operands;
-      const t = this.temporary();
-      this.emit("mov", [t, this.useAny(xh)]);
-      this.emit("cmp", [this.useRegister(xl), this.useAny(yl)]);
-      this.emit("sbb", [t, this.useAny(yh)]);
-      return i.operation === "lessWideS" ? "l" : "b";
-    }
-    if (isFloat(x.type)) return this.floats.compare(i);
-    if (y.operation === "constant" && y.constant === 0) {
-      if ((i.operation === "eq" || i.operation === "ne") && isComparison(x.operation)) {
-        const c = this.condition(x);
-        return i.operation === "eq" ? inverse[c] : c;
-      }
-      return this.compareWithZero(x, i.operation);
-    }
-    return this.compareIntegers(i.operation, x, y);
-  }
-
-  private compareWithZero(x: Instruction, operation: Operation): Condition {
-    const sign: Partial<Record<Operation, Condition>> = { ltS: "s", geS: "ns" };
-    const condition = sign[operation] ?? conditions[operation]!;
-    if (x.operation === "and" && this.isFoldable(x)) {
-      const [a, b] = x.operands;
-      if (b.operation === "constant" && this.isFoldableLoad(a)) {
-        const mask = b.constant as number;
-        const small = a.width === 1 || mask >>> 8 === 0;
-        if (condition === "e" || condition === "ne") {
-          if (small && mask >>> 8 === 0)
-            this.emit("test", [this.memoryOf(a, 1), immediate((mask << 24) >> 24)]);
-          else if (a.width === 4) this.emit("test", [this.memoryOf(a, 4), immediate(mask)]);
-          else this.emit("test", [this.useRegister(a), immediate(mask)]);
-          return condition;
-        }
-      }
-      this.emit("test", [this.useRegister(a), this.use(b)]);
-      return condition;
-    }
-    if (this.isFoldableLoad(x) && (x.width === 4 || operation === "eq" || operation === "ne")) {
-      this.emit("cmp", [this.memoryOf(x, x.width), immediate(0)]);
-      return condition;
-    }
-    const memory = this.foldedMemory(x);
-    if (memory) this.emit("cmp", [memory, immediate(0)]);
-    else {
-      const r = this.useRegister(x);
-      this.emit("test", [r, r]);
-    }
-    return condition;
-  }
-
-  private compareIntegers(operation: Operation, x: Instruction, y: Instruction): Condition {
-    if (y.operation === "constant" && this.isFoldableLoad(x) && x.width < 4 && !x.signed) {
-      const value = y.constant as number;
-      const bits = x.width * 8;
-      if (value >>> 0 < 2 ** bits) {
-        // Both sides are zero-extended: a signed comparison of the words is an unsigned one of the narrow values.
-        this.emit("cmp", [this.memoryOf(x, x.width), immediate((value << (32 - bits)) >> (32 - bits))]);
-        return conditions[unsignedOf[operation] ?? operation]!;
-      }
-    }
-    const xMemory = this.foldedMemory(x);
-    if (xMemory) {
-      this.emit("cmp", [xMemory, this.use(y)]);
-      return conditions[operation]!;
-    }
-    if (x.operation === "constant" || x.operation === "address") {
-      const swapped = swappedComparison[operation]!;
-      if (y.operation !== "constant" && y.operation !== "address") {
-        this.emit("cmp", [this.useAny(y), this.use(x)]);
-        return conditions[swapped]!;
-      }
-    }
-    this.emit("cmp", [this.useRegister(x), this.useAny(y)]);
-    return conditions[operation]!;
+    return this.conditions.condition(i);
   }
 
   // Terminators.
@@ -597,7 +471,7 @@ export class Selector {
         this.home(i);
         return;
       case "store":
-        this.store(i);
+        this.integers.store(i);
         return;
       case "call":
       case "callIndirect":
@@ -617,7 +491,7 @@ export class Selector {
       case "divU":
       case "remS":
       case "remU":
-        this.divide(i);
+        this.integers.divide(i);
         return;
       case "truncateS":
       case "truncateU":
@@ -639,121 +513,7 @@ export class Selector {
       this.emit("set", [register(d.id, 1)], { condition });
       return;
     }
-    this.value(i);
-  }
-
-  private value(i: Instruction): void {
-    const [x, y] = i.operands;
-    const shift = shifts[i.operation];
-    if (shift) {
-      this.shift(i, shift, x, y);
-      return;
-    }
-    if (binary[i.operation]) {
-      this.binary(i);
-      return;
-    }
-    switch (i.operation) {
-      case "parameter": {
-        const d = this.destination(i);
-        const slot = this.argumentSlot(i.offset, 4);
-        if (!this.argumentsInPlace.has(slot)) this.out.argumentHomes.set(d.id, slot);
-        this.emit("mov", [d, slotMemory(slot, 4)]);
-        return;
-      }
-      case "load": {
-        const op = i.width === 4 ? "mov" : i.signed ? "movsx" : "movzx";
-        this.emit(op, [this.destination(i), this.memoryOf(i, i.width)]);
-        return;
-      }
-      case "mul":
-        this.multiply(i, x, y);
-        return;
-      case "clz":
-      case "ctz":
-        this.emit(i.operation === "clz" ? "countLeading" : "countTrailing", [
-          this.destination(i),
-          this.useRegisterOrMemory(x),
-        ]);
-        return;
-      case "popcnt":
-        this.emit("mov", [register(EAX), this.useAny(x)]);
-        this.callRoutine("$populationCount", 1 << EAX, callerSaved);
-        this.emit("mov", [this.destination(i), register(EAX)]);
-        return;
-      case "extend8S":
-      case "extend16S": {
-        const size = i.operation === "extend8S" ? 1 : 2;
-        const d = this.destination(i);
-        if (this.isFoldableLoad(x) && x.width >= size) this.emit("movsx", [d, this.memoryOf(x, size)]);
-        else this.emit("movsx", [d, register(this.useRegister(x).id, size)]);
-        return;
-      }
-      case "select": {
-        const [condition, then, otherwise] = i.operands;
-        const d = this.destination(i);
-        const c = this.condition(condition);
-        this.emit("mov", [d, this.use(otherwise)]);
-        this.emit("moveIf", [d, this.use(then)], { condition: c });
-        return;
-      }
-      case "addWide":
-      case "subWide": {
-        const [xl, xh, yl, yh] = i.operands;
-        const [low, high] = [this.destination(i), this.highDestination(i)];
-        const [first, second] = i.operation === "addWide" ? ["add", "adc"] : ["sub", "sbb"];
-        this.emit("mov", [low, this.useAny(xl)]);
-        this.emit("mov", [high, this.useAny(xh)]);
-        this.emit(first, [low, this.useAny(yl)]);
-        this.emit(second, [high, this.useAny(yh)]);
-        return;
-      }
-      case "mulWideU":
-      case "mulWideS": {
-        if (!this.wantsHigh(i)) {
-          this.multiply(i, x, y);
-          return;
-        }
-        const writes = (1 << EAX) | (1 << EDX);
-        this.emit("mov", [register(EAX), this.useAny(x)]);
-        this.emit(i.operation === "mulWideU" ? "mul" : "imulWide", [this.useRegisterOrMemory(y)], {
-          reads: 1 << EAX,
-          writes,
-        });
-        this.takeResults(i);
-        return;
-      }
-      case "shlWide":
-      case "shrSWide":
-      case "shrUWide":
-      case "rotlWide": {
-        const [low, high] = [this.destination(i), this.highDestination(i)];
-        this.emit("mov", [low, this.useAny(x)]);
-        this.emit("mov", [high, this.useAny(y)]);
-        this.emit("mov", [register(ECX), this.useAny(i.operands[2])]);
-        this.emit(i.operation, [low, high], {
-          reads: 1 << ECX,
-          writes: i.operation === "rotlWide" ? 1 << EAX : 0,
-        });
-        return;
-      }
-      case "funnel": {
-        const d = this.destination(i);
-        this.emit("mov", [d, this.useAny(x)]);
-        this.emit("shld", [d, this.useRegister(y), immediate(i.offset)]);
-        return;
-      }
-      case "reinterpret":
-      case "bitsOf":
-      case "saturateS":
-      case "saturateU":
-      case "saturateWideS":
-      case "saturateWideU":
-        this.floats.toInteger(i);
-        return;
-      default:
-        this.fail(`no i386 code for ${i.operation}`);
-    }
+    this.integers.value(i);
   }
 
   /** Moves EAX and EDX to where the values are wanted. */
@@ -762,164 +522,6 @@ export class Selector {
     const high = this.highRegisters.get(i);
     if (low !== undefined) this.emit("mov", [register(low), register(EAX)]);
     if (high !== undefined) this.emit("mov", [register(high), register(EDX)]);
-  }
-
-  private binary(i: Instruction): void {
-    let [x, y] = i.operands;
-    const d = this.destination(i);
-    if (i.operation === "add" && this.addByAddress(i, d)) return;
-    if (i.operation === "sub" && x.operation === "constant" && x.constant === 0) {
-      this.emit("mov", [d, this.useAny(y)]);
-      this.emit("neg", [d]);
-      return;
-    }
-    if (i.operation === "xor" && y.operation === "constant" && y.constant === -1) {
-      this.emit("mov", [d, this.useAny(x)]);
-      this.emit("not", [d]);
-      return;
-    }
-    if (commutative.has(i.operation) && this.prefersSwap(x, y)) [x, y] = [y, x];
-    this.emit("mov", [d, this.useAny(x)]);
-    this.emit(binary[i.operation]!, [d, this.useAny(y)]);
-  }
-
-  /** In two-address code the first operand should be the one that nobody needs afterwards, the second may be memory. */
-  private prefersSwap(x: Instruction, y: Instruction): boolean {
-    if (y.operation === "constant" || y.operation === "address") return false;
-    if (x.operation === "constant" || x.operation === "address") return true;
-    if (this.isFoldableLoad(x) && !this.isFoldableLoad(y)) return true;
-    return this.uses(y) === 1 && this.uses(x) > 1 && !this.isFoldableLoad(y);
-  }
-
-  /** Sums with a scaled part or three parts are one LEA. */
-  private addByAddress(i: Instruction, d: RegisterOperand): boolean {
-    const [x, y] = i.operands;
-    if (y.operation === "constant") {
-      if (x.operation !== "add" || !this.isFoldable(x)) return false;
-      const inner = x.operands;
-      if (inner[1].operation === "constant" || inner[1].operation === "address") return false;
-      this.emit("lea", [d, this.address(x, undefined, y.constant as number, 0)]);
-      return true;
-    }
-    if (y.operation === "address") {
-      this.emit("lea", [d, this.address(x, y.symbol, y.offset, 0)]);
-      return true;
-    }
-    for (const [index, other] of [
-      [y, x],
-      [x, y],
-    ]) {
-      if (!this.isFoldable(index)) continue;
-      const scaled = this.scaled(index);
-      if (!scaled || other.operation === "constant") continue;
-      const base = this.useRegister(other).id;
-      const { value, scale } = scaled;
-      this.emit("lea", [
-        d,
-        {
-          kind: "memory",
-          base,
-          index: this.useRegister(value).id,
-          scale,
-          displacement: 0,
-          symbol: undefined,
-          slot: undefined,
-          size: 0,
-        },
-      ]);
-      return true;
-    }
-    return false;
-  }
-
-  private shift(i: Instruction, op: string, x: Instruction, y: Instruction): void {
-    const d = this.destination(i);
-    this.emit("mov", [d, this.useAny(x)]);
-    if (y.operation === "constant") {
-      this.emit(op, [d, immediate((y.constant as number) & 31)]);
-      return;
-    }
-    this.emit("mov", [register(ECX), this.useAny(y)]);
-    this.emit(op, [d, register(ECX, 1)]);
-  }
-
-  private multiply(i: Instruction, x: Instruction, y: Instruction): void {
-    const d = this.destination(i);
-    if (y.operation === "constant") {
-      this.emit("imulConstant", [d, this.useRegisterOrMemory(x), this.use(y)]);
-      return;
-    }
-    if (this.prefersSwap(x, y)) [x, y] = [y, x];
-    this.emit("mov", [d, this.useAny(x)]);
-    this.emit("imul", [d, this.useRegisterOrMemory(y)]);
-  }
-
-  private divide(i: Instruction): void {
-    const [x, y] = i.operands;
-    const pair = (1 << EAX) | (1 << EDX);
-    const signed = i.operation === "divS" || i.operation === "remS";
-    const remainder = i.operation === "remS" || i.operation === "remU";
-    this.emit("mov", [register(EAX), this.useAny(x)]);
-    const divisor = this.useRegisterOrMemory(y);
-    if (i.operation === "remS" && y.operation !== "constant") {
-      this.emit("cdq", [], { reads: 1 << EAX, writes: 1 << EDX });
-      this.emit("remainderSigned", [divisor], { reads: pair, writes: pair });
-    } else if (signed) {
-      this.emit("cdq", [], { reads: 1 << EAX, writes: 1 << EDX });
-      this.emit("idiv", [divisor], { reads: pair, writes: pair });
-    } else {
-      this.emit("zero", [register(EDX)]);
-      this.emit("div", [divisor], { reads: pair, writes: pair });
-    }
-    if (this.isWanted(i)) this.emit("mov", [this.destination(i), register(remainder ? EDX : EAX)]);
-  }
-
-  private store(i: Instruction): void {
-    const value = i.operands[i.operands.length - 1];
-    if (isFloat(value.type)) {
-      this.floats.store(i, value);
-      return;
-    }
-    if (this.updateInPlace(i, value)) return;
-    const memory = this.memoryOf(i, i.width);
-    if (value.operation === "constant") {
-      const bits = i.width * 8;
-      const v = value.constant as number;
-      this.emit("mov", [memory, immediate(bits >= 32 ? v : (v << (32 - bits)) >> (32 - bits))]);
-      return;
-    }
-    if (value.operation === "address" && i.width === 4) {
-      this.emit("mov", [memory, this.use(value)]);
-      return;
-    }
-    this.emit("mov", [memory, register(this.useRegister(value).id, i.width as 1 | 2 | 4)]);
-  }
-
-  /** `store(p, load(p) op y)` is one instruction on memory. */
-  private updateInPlace(i: Instruction, value: Instruction): boolean {
-    const op = binary[value.operation];
-    if (!op || !this.isFoldable(value)) return false;
-    const [x, y] = value.operands;
-    const same = (load: Instruction) =>
-      this.isFoldableLoad(load) &&
-      load.width === i.width &&
-      load.symbol === i.symbol &&
-      load.offset === i.offset &&
-      load.operands.length === i.operands.length - 1 &&
-      load.operands.every((operand, n) => operand === i.operands[n]);
-    let other: Instruction;
-    if (same(x)) other = y;
-    else if (same(y) && commutative.has(value.operation)) other = x;
-    else return false;
-    if (other.operation === "load" && other === (same(x) ? x : y)) return false;
-    const memory = this.memoryOf(i, i.width);
-    if (other.operation === "constant") {
-      const bits = i.width * 8;
-      const v = other.constant as number;
-      this.emit(op, [memory, immediate(bits >= 32 ? v : (v << (32 - bits)) >> (32 - bits))]);
-    } else if (other.operation === "address" && i.width === 4) this.emit(op, [memory, this.use(other)]);
-    else this.emit(op, [memory, register(this.useRegister(other).id, i.width as 1 | 2 | 4)]);
-    return true;
   }
 
   private home(i: Instruction): void {

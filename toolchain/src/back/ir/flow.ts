@@ -40,7 +40,6 @@ export function orderBlocks(routine: Routine, entry: Block): void {
       if (!seen.has(block.predecessors[n])) removePredecessor(block, n);
     }
   }
-  findLoops(routine);
 }
 
 /** Drops the edge from predecessor `n`. */
@@ -108,7 +107,8 @@ export function dominators(routine: Routine): Map<Block, Block> {
   return new Map(blocks.map((block, n) => [block, blocks[idom[n]]]));
 }
 
-function findLoops(routine: Routine): void {
+/** Sets the loop depth of every block. */
+export function findLoops(routine: Routine): void {
   const idom = dominators(routine);
   const position = new Map(routine.blocks.map((block, n) => [block, n]));
   const dominates = (a: Block, b: Block): boolean => {
@@ -132,7 +132,7 @@ function findLoops(routine: Routine): void {
   }
 }
 
-/** Puts an empty block on every edge from a block with several successors to one with several predecessors. */
+/** Last step before selection: finds loops, and puts an empty block on every edge from a block with several successors to one with several predecessors. */
 export function splitCriticalEdges(routine: Routine): void {
   for (const block of routine.blocks.slice()) {
     const next = successors(block);
@@ -148,6 +148,7 @@ export function splitCriticalEdges(routine: Routine): void {
     }
   }
   orderBlocks(routine, routine.blocks[0]);
+  findLoops(routine);
 }
 
 export function retarget(block: Block, from: Block, to: Block): void {
