@@ -8,12 +8,15 @@ import { EventClock } from "../clock.ts";
 import type { Bus } from "../contract.ts";
 import { Assembler } from "../i386/assembler.ts";
 import { al, byte, cl, dword, eax, ebp, ebx, ecx, edi, edx, esi, esp } from "../i386/assembly.ts";
+import { STATE_BYTES } from "../i386/core.ts";
+import { allocateLinearMemory } from "../i386/jit/web-assembly.ts";
 import { Pentium } from "../i386/pentium.ts";
 
 const CODE = 0x1000;
 const BUFFER = 0x10000;
 const BUFFER_BYTES = 4096;
 const STACK = 0x9000;
+const RAM = 0x40000;
 
 export interface IntegerLoop {
   /** Runs about this many cycles; returns the instructions retired in them. */
@@ -68,13 +71,15 @@ function assemble(): Uint8Array {
 }
 
 /** A machine of its own, with the loop loaded and ready. */
-export function createIntegerLoop(): IntegerLoop {
-  const memory = new ArrayBuffer(0x40000);
+export function createIntegerLoop(jit: "on" | "off" = "off"): IntegerLoop {
+  const linear = jit === "on" ? allocateLinearMemory(RAM + STATE_BYTES) : null;
+  const memory = linear === null ? new ArrayBuffer(RAM) : linear.buffer;
   const bytes = new Uint8Array(memory);
   bytes.set(assemble(), CODE);
   for (let i = 0; i < BUFFER_BYTES; i++) bytes[BUFFER + i] = (i * 73) >> 2;
   const bus: Bus = {
     memory,
+    ramBytes: RAM,
     readPhysical: () => 0xffff_ffff,
     writePhysical: () => {},
     readPort: () => 0xffff_ffff,
@@ -82,7 +87,7 @@ export function createIntegerLoop(): IntegerLoop {
     acknowledgeInterrupt: () => 0,
   };
   const clock = new EventClock();
-  const processor = new Pentium(bus, clock);
+  const processor = new Pentium(bus, clock, linear === null ? {} : { compileInto: linear });
   processor.enterFlat(CODE);
   processor.registers[4] = STACK;
   return {

@@ -29,6 +29,8 @@ import { RealTimeClock } from "../devices/real-time-clock.ts";
 import { POWER_PORT, PowerManagement, SystemPorts } from "../devices/system-ports.ts";
 import { Uart16550 } from "../devices/uart16550.ts";
 import { VgaText } from "../devices/vga-text.ts";
+import { STATE_BYTES } from "../i386/core.ts";
+import { allocateLinearMemory } from "../i386/jit/web-assembly.ts";
 import { Pentium } from "../i386/pentium.ts";
 import type { ProcessorStatistics } from "../i386/statistics.ts";
 import { initialiseAsFirmware } from "./firmware.ts";
@@ -44,6 +46,8 @@ const DEBUG_EXIT_PORT = 0xf4;
 export interface PentiumPcOptions {
   /** Bytes of RAM, a multiple of 4096, at least 2 MB. Default 16 MB. */
   readonly memory?: number;
+  /** Whether hot code is compiled to WebAssembly; the result of a run is the same. Default off. */
+  readonly jit?: "on" | "off";
   /** Cycles in a second. Default 75 MHz. */
   readonly frequency?: number;
   /** Pace of the serial line, see `Uart16550`. */
@@ -84,7 +88,10 @@ export interface LoadOptions {
 
 export class PentiumPc {
   readonly frequency: number;
+  /** RAM, and behind it words of the processor. */
   readonly memory: ArrayBuffer;
+  /** Bytes of RAM. */
+  readonly memoryBytes: number;
   readonly processor: Pentium;
   readonly vga: VgaText;
   /** What the guest has told through the monitor port. */
@@ -105,7 +112,9 @@ export class PentiumPc {
       throw new RangeError(`memory of ${memory} bytes: it must be a multiple of 4096, 2 MB to 4 GB`);
     }
     this.frequency = options.frequency ?? FREQUENCY;
-    this.memory = new ArrayBuffer(memory);
+    this.memoryBytes = memory;
+    const linear = options.jit === "on" ? allocateLinearMemory(memory + STATE_BYTES) : null;
+    this.memory = linear === null ? new ArrayBuffer(memory) : linear.buffer;
     this.#clock = new EventClock(this.frequency);
     const clock = this.#clock;
 
@@ -116,13 +125,14 @@ export class PentiumPc {
     const ports = new PortMap();
     const bus: Bus = {
       memory: this.memory,
+      ramBytes: memory,
       readPhysical: (_address: number, size: AccessSize) => allOnes(size),
       writePhysical: () => {},
       readPort: (port, size) => ports.read(port, size),
       writePort: (port, size, value) => ports.write(port, size, value),
       acknowledgeInterrupt: () => interrupts.acknowledge(),
     };
-    this.processor = new Pentium(bus, clock);
+    this.processor = new Pentium(bus, clock, linear === null ? {} : { compileInto: linear });
     this.phases = new PhaseRecord(() => this.processor.statistics());
 
     const finish = (end: PcEnd) => this.#finish(end);
@@ -194,7 +204,7 @@ export class PentiumPc {
   /** Puts the kernel and its modules into memory and the processor at its entry. Throws `MultibootError`. */
   loadMultiboot(kernel: Uint8Array, options: LoadOptions = {}): void {
     const image = layOutMultiboot(kernel, {
-      memory: this.memory.byteLength,
+      memory: this.memoryBytes,
       modules: options.modules ?? [],
       commandLine: options.commandLine ?? "",
     });
@@ -257,7 +267,7 @@ export class PentiumPc {
     return {
       model: this.processor.cycleModel.name,
       frequency: this.frequency,
-      memory: this.memory.byteLength,
+      memory: this.memoryBytes,
       ...this.processor.statistics(),
       phases: this.phases.phases,
       counters: this.phases.counters,
@@ -271,7 +281,7 @@ export class PentiumPc {
     return hash
       .value([this.cycle, this.instructions])
       .words(this.processor.stateWords())
-      .words(new Int32Array(this.memory))
+      .words(new Int32Array(this.memory, 0, this.memoryBytes / 4))
       .digest();
   }
 }

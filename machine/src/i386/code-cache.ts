@@ -10,6 +10,9 @@ import type { ProcessorCore } from "./core.ts";
 import { Field, Slot } from "./layout.ts";
 
 const RECORDS = 1 << 17;
+/** Behind them: records of the compiler of hot code, two for each counted entry. They never count as taken. */
+const ENTRY_RECORDS = 1 << 15;
+export const FIRST_ENTRY_RECORD = RECORDS * Field.WORDS;
 /** Records kept free at the end, so that one run of decoding never meets the end of the pool. */
 const RESERVE = 128;
 /** Records at the start for code that is never cached (see decoder.ts), and the unused index 0. */
@@ -38,13 +41,15 @@ export interface CodeCache {
   readonly versions: Uint32Array;
   /** Changes when all records were dropped: links must not be written across a change. */
   generation(): number;
+  /** Called when all records were dropped. */
+  onAllDropped: () => void;
   /** Called when a page gets its first decoded code or loses it: fast write paths to it must go. */
   onPagesChanged: () => void;
 }
 
 export function createCodeCache(core: ProcessorCore): CodeCache {
   const frameCount = core.ramSize >>> 12;
-  const pool = new Int32Array(RECORDS * Field.WORDS);
+  const pool = new Int32Array((RECORDS + ENTRY_RECORDS) * Field.WORDS);
   const maps: (Int32Array | null)[] = new Array(frameCount).fill(null);
   const freeMaps: Int32Array[] = [];
   const codeFrames = new Uint8Array(frameCount + 1);
@@ -74,6 +79,7 @@ export function createCodeCache(core: ProcessorCore): CodeCache {
     pool,
     codeFrames,
     versions,
+    onAllDropped: () => {},
     onPagesChanged: () => {},
     mapOf(frameNumber) {
       let map = maps[frameNumber] ?? null;
@@ -122,6 +128,7 @@ export function createCodeCache(core: ProcessorCore): CodeCache {
       top = FIRST_RECORD;
       generation++;
       core.s[Slot.CODE_PAGE] = -1;
+      cache.onAllDropped();
       cache.onPagesChanged();
     },
     generation: () => generation,

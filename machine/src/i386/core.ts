@@ -28,6 +28,8 @@ export interface ProcessorCore {
   readonly bus: Bus;
   /** State words, see `Slot`; the same as bytes and as words. */
   readonly s: Int32Array;
+  /** Zeroed words beside `s`, for tables that compiled code looks into. */
+  words(count: number): Int32Array;
   readonly s8: Uint8Array;
   readonly s16: Uint16Array;
   readonly ram8: Uint8Array;
@@ -55,32 +57,44 @@ export interface ProcessorCore {
   countTransition(from: number, to: number): void;
 }
 
+/** Room behind RAM in which a processor keeps the words that compiled code shares with the interpreter. */
+export const STATE_BYTES = 0x1_0000;
+
 /** Physical addresses of RAM are signed 32-bit numbers here. */
 const LARGEST_RAM = 0x8000_0000;
 
 /** Throws RangeError when the board has more RAM than the processor can address here, or no whole pages. */
 export function createCore(bus: Bus): ProcessorCore {
-  if (bus.memory.byteLength > LARGEST_RAM || bus.memory.byteLength % 4096 !== 0) {
-    throw new RangeError(
-      `${bus.memory.byteLength} bytes of RAM: it must be whole pages of 4096, at most 2 GB`,
-    );
+  const ramSize = bus.ramBytes ?? bus.memory.byteLength;
+  if (ramSize > LARGEST_RAM || ramSize % 4096 !== 0) {
+    throw new RangeError(`${ramSize} bytes of RAM: it must be whole pages of 4096, at most 2 GB`);
   }
-  const buffer = new ArrayBuffer(Slot.LENGTH * 4);
-  const s = new Int32Array(buffer);
+  const isShared = bus.memory.byteLength - ramSize >= STATE_BYTES;
+  const state = isShared ? bus.memory : new ArrayBuffer(STATE_BYTES);
+  const stateEnd = isShared ? ramSize + STATE_BYTES : STATE_BYTES;
+  let free = isShared ? ramSize : 0;
+  function words(count: number): Int32Array {
+    if (free + count * 4 > stateEnd) throw new RangeError("no room for more words of processor state");
+    const taken = new Int32Array(state, free, count);
+    free += count * 4;
+    return taken;
+  }
+  const s = words(Slot.LENGTH);
   const time = new Float64Array(2);
   const counters = new Float64Array(Counter.LENGTH);
 
   const core: ProcessorCore = {
     bus,
     s,
-    s8: new Uint8Array(buffer),
-    s16: new Uint16Array(buffer),
-    ram8: new Uint8Array(bus.memory),
-    ram32: new Int32Array(bus.memory),
-    ramView: new DataView(bus.memory),
-    ramSize: bus.memory.byteLength,
-    readLimits: new Uint32Array(32),
-    writeLimits: new Uint32Array(32),
+    words,
+    s8: new Uint8Array(state, s.byteOffset, s.byteLength),
+    s16: new Uint16Array(state, s.byteOffset, s.byteLength / 2),
+    ram8: new Uint8Array(bus.memory, 0, ramSize),
+    ram32: new Int32Array(bus.memory, 0, ramSize / 4),
+    ramView: new DataView(bus.memory, 0, ramSize),
+    ramSize,
+    readLimits: new Uint32Array(state, words(32).byteOffset, 32),
+    writeLimits: new Uint32Array(state, words(32).byteOffset, 32),
     counters,
     time,
     observer: null,

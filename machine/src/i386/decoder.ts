@@ -32,14 +32,19 @@ import {
 
 /** Longest instruction, prefixes included; one more byte is #GP(0). */
 const LONGEST = 15;
+/** Records below are scratch. */
+const FIRST_CACHED = 4 * Field.WORDS;
 /** Records decoded ahead in one go. */
 const RUN = 48;
 
 /** Numbers of the operations that are functions, by the table's operation name. */
 export const coldNumbers: ReadonlyMap<string, number> = new Map(
-  [...new Set(instructions.map((row) => row.operation)), "hostBreakpoint", "nextPageCheck"].map(
-    (name, index) => [name, FIRST_COLD + index],
-  ),
+  [
+    ...new Set(instructions.map((row) => row.operation)),
+    "hostBreakpoint",
+    "nextPageCheck",
+    "countedEntry",
+  ].map((name, index) => [name, FIRST_COLD + index]),
 );
 
 export interface Decoder {
@@ -55,6 +60,10 @@ export interface Decoder {
   eipOf(p: number): number;
   /** Handler of the record in front of an instruction across a page end. */
   continuesOnNextPage(p: number): number;
+  /** Frame number of the code page in use. */
+  frame(): number;
+  /** Told about records that branches lead to, when they are first decoded or linked; null when nobody asks. */
+  onEntry: ((p: number, frame: number) => void) | null;
   /** Linear addresses at which the host wants to stop; call `CodeCache.dropAll` after a change. */
   readonly breakpoints: Set<number>;
 }
@@ -491,6 +500,7 @@ export function createDecoder(
           enterPage(linear, eip);
         }
         p = decodeRun(currentMap!, offset);
+        if (p >= FIRST_CACHED) decoder.onEntry?.(p, currentFrame >>> 12);
       }
     }
     s[FETCHING] = 0;
@@ -521,17 +531,21 @@ export function createDecoder(
     const scratchEnd = SCRATCH_RECORD + 3 * WORDS;
     if (p >= scratchEnd && target >= scratchEnd && generation === codeCache.generation()) {
       pool[p + LINK] = target;
+      if (target <= p) decoder.onEntry?.(target, currentFrame >>> 12);
     }
     return target;
   }
 
-  return {
+  const decoder: Decoder = {
     locate,
     jump,
     link,
     checkTarget,
     continuesOnNextPage,
     eipOf: (p) => (s[PAGE_EIP]! + pool[p + OFFSET]!) | 0,
+    frame: () => currentFrame >>> 12,
+    onEntry: null,
     breakpoints,
   };
+  return decoder;
 }

@@ -1202,7 +1202,9 @@ export function createInterpreter(
       return p;
     } catch (error) {
       if (error !== pendingFault) throw error;
-      s[Slot.FAULT_RECORD] = p;
+      const compiled = s[Slot.COMPILED_FAULT]!;
+      s[Slot.FAULT_RECORD] = compiled !== 0 ? compiled : p;
+      s[Slot.COMPILED_FAULT] = 0;
       return FAULTED;
     }
   }

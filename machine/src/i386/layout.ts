@@ -91,6 +91,11 @@ export const Slot = {
   /** Set to 1 when repetitions of an unfinished string instruction ran. */
   PARTIAL: 82,
 
+  /** Bit n is set when segment n is flat: base 0, limit FFFFFFFFH, readable and writable (CS: the limit alone). */
+  FLAT_SEGMENTS: 83,
+  /** Record of the instruction that faulted in compiled code, 0 when none did. */
+  COMPILED_FAULT: 84,
+
   LENGTH: 128,
 } as const;
 

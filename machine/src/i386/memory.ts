@@ -56,8 +56,8 @@ export function createMemory(core: ProcessorCore, codeCache: CodeCache, paging: 
   const { s, bus, ram8, ram32, ramView, ramSize, readLimits, writeLimits } = core;
   const { readTags, writeTags, frames, translate, watchedPages } = paging;
   const { codeFrames } = codeCache;
-  const { BASE, LIMIT, ACCESS, MODE, ALIGNMENT_CHECK } = Slot;
-  const { SS } = Segment;
+  const { BASE, LIMIT, ACCESS, MODE, ALIGNMENT_CHECK, FLAT_SEGMENTS } = Slot;
+  const { CS, SS } = Segment;
   const SETS = SOFT_TLB_SETS - 1;
 
   function readPhysical(address: number, size: number): number {
@@ -276,6 +276,9 @@ export function createMemory(core: ProcessorCore, codeCache: CodeCache, paging: 
     writeLimits[index] = writable ? bytes : 0;
     writeLimits[index + 1] = writable ? count2 : 0;
     writeLimits[index + 2] = writable ? count4 : 0;
+    const flat = whole && (segment === CS || (writable && words && s[BASE + segment] === 0));
+    const bit = 1 << segment;
+    s[FLAT_SEGMENTS] = (s[FLAT_SEGMENTS]! & ~bit) | (flat ? bit : 0);
   }
 
   function readSystem32(linear: number): number {

@@ -63,9 +63,9 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
   const { codeFrames } = codeCache;
   const { CR0, CR2, CR3, CR4, BUDGET } = Slot;
   const { CR0_PG, CR0_WP, CR4_PSE } = ControlBit;
-  const readTags = new Int32Array(2 * SOFT_TLB_SETS).fill(-1);
-  const writeTags = new Int32Array(2 * SOFT_TLB_SETS).fill(-1);
-  const frames = new Int32Array(2 * SOFT_TLB_SETS);
+  const readTags = core.words(2 * SOFT_TLB_SETS).fill(-1);
+  const writeTags = core.words(2 * SOFT_TLB_SETS).fill(-1);
+  const frames = core.words(2 * SOFT_TLB_SETS);
   /** Set of the 4 MB TLB that stands behind a soft entry, plus one; 0 for 4 KB pages. */
   const largeOwners = new Uint8Array(SOFT_TLB_SETS);
   const codeTags = new Int32Array(2 * SOFT_CODE_SETS).fill(-1);

@@ -37,6 +37,8 @@ export interface ProcessorParts {
   readonly debugging: Debugging;
   readonly floatingPoint: FloatingPointUnit;
   readonly interpreter: Interpreter;
+  /** What runs at entries that the compiler of hot code counts. */
+  readonly entries: { run: Handler };
 }
 
 /** `hostBreakpoint` runs in front of an instruction that may have one. */
@@ -57,6 +59,7 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
   const debugging = createDebugging(core, memory, paging);
   const floatingPoint = createFloatingPointUnit();
   const float = createFloatHandlers(core, codeCache, memory, operands, floatingPoint);
+  const entries = { run: (p: number): number => p };
   const named: Record<string, Handler> = {
     ...createArithmeticHandlers(core, codeCache, flags, operands),
     ...createBitHandlers(core, codeCache, memory, flags, operands),
@@ -71,6 +74,7 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
     fwait: float.wait,
     hostBreakpoint,
     nextPageCheck: decoder.continuesOnNextPage,
+    countedEntry: (p) => entries.run(p),
   };
   for (const row of instructions) {
     if (!row.twoByte && row.opcode >= 0xd8 && row.opcode <= 0xdf) named[row.operation] = float.escape;
@@ -95,5 +99,6 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
     debugging,
     floatingPoint,
     interpreter,
+    entries,
   };
 }

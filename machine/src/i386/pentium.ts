@@ -20,6 +20,8 @@ import { NO_ERROR_CODE, pendingFault } from "./fault.ts";
 import { IF, RF, TF } from "./instruction.ts";
 
 import { FAULTED } from "./interpreter.ts";
+import { createCompiler, type HotCodeCompiler } from "./jit/compiler.ts";
+import type { LinearMemory } from "./jit/web-assembly.ts";
 import { ControlBit, Field, Segment, Slot, Vector } from "./layout.ts";
 import type { Memory } from "./memory.ts";
 import type { Paging } from "./paging.ts";
@@ -34,6 +36,8 @@ import type { FloatingPointUnit } from "./x87/contract.ts";
 export interface PentiumOptions {
   /** Name of a cycle model; `fast` when absent. */
   readonly cycleModel?: CycleModelName;
+  /** The memory that holds RAM and the processor's state: hot code is compiled to work on it. Absent: all is interpreted. */
+  readonly compileInto?: LinearMemory;
 }
 
 const FLAT_CODE = 0x00cf_9b00;
@@ -55,6 +59,8 @@ export class Pentium extends RegisterView implements Processor {
   readonly segments: Segments;
   readonly debugging: Debugging;
   readonly codeCache: CodeCache;
+  /** Null when all code is interpreted. */
+  readonly compiler: HotCodeCompiler | null;
 
   private readonly bus: Bus;
   private retiredBefore = 0;
@@ -90,6 +96,7 @@ export class Pentium extends RegisterView implements Processor {
       deadlineMoved: core.attention,
     });
     this.prime();
+    this.compiler = options.compileInto === undefined ? null : createCompiler(parts, options.compileInto);
   }
 
   /** See priming.ts. Leaves the processor reset, at cycle 0, and RAM as it was. */

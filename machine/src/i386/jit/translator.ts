@@ -1,0 +1,1063 @@
+/**
+ * Translates the blocks of one region into the body of a WebAssembly function. The function has no parameters; it loads the registers
+ * that it needs from the state words, keeps them in locals, and on leaving stores what it may have changed. Its result is a record of the
+ * code cache (a multiple of 16) plus, in the low bits, the reason (`Exit`).
+ *
+ * Exactness, in terms of the interpreter:
+ * - BUDGET is checked where it would be: a block is entered only when the budget lasts to its last instruction, and behind every access that
+ *   went through the interpreter's memory (which may have cost time, or asked for the run loop) it is checked again.
+ * - The fast path of a load or store is the soft TLB, whose hits change nothing in the modelled TLB. Everything else is
+ *   `Memory.read…` and its kin.
+ * - All that can fault comes before any change of a register or flag.
+ *
+ * Over 500 lines: one function an instruction family, all on the same locals.
+ */
+
+import { FlagKind } from "../flags.ts";
+import { Field, Prefix, Segment, Slot, SOFT_TLB_SETS } from "../layout.ts";
+import {
+  flowOf,
+  hasMemoryOperand,
+  isPushImmediate,
+  kindBehind,
+  nameOf,
+  readsFlags,
+  replacesFlags,
+  touchesMemory,
+  UNKNOWN_KIND,
+} from "./operation-names.ts";
+import type { BlockNode } from "./region-graph.ts";
+import { emitStructured, structureOf } from "./structure.ts";
+import { BodyWriter, I32, Op, type WasmFunction } from "./wasm-writer.ts";
+
+/** Why a compiled function returned. */
+export const Exit = {
+  /** The run loop is wanted, or the interpreter must run the instruction at this record. */
+  plain: 0,
+  /** The instruction at this record is not compiled. */
+  unsupported: 1,
+  /** A branch to this record, which is not in the region. */
+  branch: 2,
+  /** The instruction at this record faulted. */
+  fault: 3,
+  /** EIP is set; its record must be looked up. */
+  locate: 4,
+} as const;
+
+/** Fixed addresses of the tables in linear memory, and what the region may rely on. */
+export interface TranslationContext {
+  readonly pool: Int32Array;
+  readonly stateAddress: number;
+  readonly readTags: number;
+  readonly writeTags: number;
+  readonly frames: number;
+  readonly readLimits: number;
+  readonly writeLimits: number;
+  /** Value of FLAT_SEGMENTS for which the code is made. */
+  readonly flat: number;
+  /** Value of MODE for which the code is made. */
+  readonly mode: number;
+  /** Record of an instruction at a page offset, or 0. */
+  recordAt(offset: number): number;
+}
+
+export interface Translation {
+  readonly code: WasmFunction;
+  /** Bits of FLAT_SEGMENTS that the code relies on. */
+  readonly flatMask: number;
+}
+
+/** Indices of the functions that every module has. */
+export const Function = { read: 0, modify: 1, write: 2, carry: 3, overflow: 4, firstRegion: 5 } as const;
+
+const KIND = 8;
+const RESULT = 9;
+const LEFT = 10;
+const RIGHT = 11;
+const CARRY = 12;
+const BUDGET = 13;
+const RETIRED = 14;
+const PAGE_EIP = 15;
+const LINEAR = 16;
+const PHYSICAL = 17;
+const OFFSET = 18;
+const A = 19;
+const B = 20;
+const C = 21;
+const D = 22;
+const SEGMENT_BASE = 23;
+const LOCALS = 29;
+const WIDE = LOCALS;
+const ESP = Slot.ESP;
+const { SS, CS } = Segment;
+const F = Field;
+const { STORED, ADD, SUB, LOGIC, INC, DEC, GIVEN } = FlagKind;
+
+export function translateRegion(blocks: readonly BlockNode[], context: TranslationContext): Translation {
+  const { pool, flat, mode } = context;
+  const structure = structureOf(blocks);
+  const w = new BodyWriter();
+  const slot = (number: number): number => context.stateAddress + number * 4;
+  let flatMask = 0;
+  /** Segments whose base is needed. */
+  const usedBases = new Set<number>();
+
+  // Where the translation is: block and instruction, for the adjustments of exits.
+  let records: readonly number[] = [];
+  let at = 0;
+  let lastClocks = 0;
+  let kind: number = UNKNOWN_KIND;
+  let exitDepth = 0;
+
+  const clocksFrom = (first: number): number => {
+    let sum = 0;
+    for (let i = first; i < records.length; i++) sum += pool[records[i]! + F.CLOCKS]!;
+    return sum;
+  };
+
+  function adjust(local: number, change: number): void {
+    if (change !== 0) w.get(local).constant(change).op(Op.add).set(local);
+  }
+
+  /** Leaves the region; `done` instructions of the block count as run, those behind do not. */
+  function leave(reason: number, p: number, done: number): void {
+    adjust(BUDGET, clocksFrom(done));
+    adjust(RETIRED, done - records.length);
+    w.constant(p | reason).branch(Op.br, exitDepth);
+  }
+
+  /** Leaves the region for a page offset, from the end of a block. */
+  function leaveTo(offset: number): void {
+    const p = offset >= 0 && offset < 4096 ? context.recordAt(offset) : 0;
+    if (p !== 0) leave(Exit.branch, p, records.length);
+    else {
+      w.constant(0).get(PAGE_EIP).constant(offset).op(Op.add).memory(Op.store, slot(Slot.EIP));
+      leave(Exit.locate, 0, records.length);
+    }
+  }
+
+  function relyOn(segment: number): boolean {
+    flatMask |= 1 << segment;
+    return (flat & (1 << segment)) !== 0;
+  }
+
+  // Registers of any size. Values are sign-extended.
+
+  function getRegister(index: number, size: number): void {
+    if (size === 4) w.get(index);
+    else if (size === 2) {
+      w.get(index >> 1).op(Op.extend16);
+    } else if ((index & 3) === 0) w.get(index >> 2).op(Op.extend8);
+    else
+      w.get(index >> 2)
+        .constant(8)
+        .op(Op.shrU)
+        .op(Op.extend8);
+  }
+
+  function getRegisterUnsigned(index: number, size: number): void {
+    if (size === 4) w.get(index);
+    else if (size === 2)
+      w.get(index >> 1)
+        .constant(0xffff)
+        .op(Op.and);
+    else {
+      w.get(index >> 2);
+      if ((index & 3) !== 0) w.constant(8).op(Op.shrU);
+      w.constant(0xff).op(Op.and);
+    }
+  }
+
+  /** Takes the value from a local. */
+  function setRegister(index: number, size: number, from: number): void {
+    if (size === 4) {
+      w.get(from).set(index);
+      return;
+    }
+    const register = size === 2 ? index >> 1 : index >> 2;
+    const isHigh = size === 1 && (index & 3) !== 0;
+    const mask = size === 2 ? 0xffff : 0xff;
+    const shift = isHigh ? 8 : 0;
+    w.get(register)
+      .constant(~(mask << shift))
+      .op(Op.and);
+    w.get(from).constant(mask).op(Op.and);
+    if (isHigh) w.constant(8).op(Op.shl);
+    w.op(Op.or).set(register);
+  }
+
+  // Memory.
+
+  /** Leaves the effective address on the stack. */
+  function address(p: number): void {
+    const base = pool[p + F.BASE]!;
+    const index = pool[p + F.INDEX]!;
+    const displacement = pool[p + F.DISPLACEMENT]!;
+    let isEmpty = true;
+    if (base !== Slot.ZERO) {
+      w.get(base);
+      isEmpty = false;
+    }
+    if (index !== Slot.ZERO) {
+      w.get(index);
+      if (pool[p + F.SCALE] !== 0) w.constant(pool[p + F.SCALE]!).op(Op.shl);
+      if (!isEmpty) w.op(Op.add);
+      isEmpty = false;
+    }
+    if (isEmpty) w.constant(displacement);
+    else if (displacement !== 0) w.constant(displacement).op(Op.add);
+  }
+
+  /** From OFFSET: sets LINEAR, and leaves on the stack whether the fast path holds. */
+  function probe(segment: number, size: number, writes: boolean): void {
+    const log = size >> 1;
+    const isFlat = segment !== CS && relyOn(segment);
+    if (segment === CS) relyOn(CS);
+    w.get(OFFSET);
+    if (!isFlat) {
+      usedBases.add(segment);
+      w.get(SEGMENT_BASE + segment).op(Op.add);
+    }
+    w.tee(LINEAR)
+      .constant(10)
+      .op(Op.shrU)
+      .constant((SOFT_TLB_SETS - 1) * 4)
+      .op(Op.and)
+      .tee(D);
+    w.memory(Op.load, (writes ? context.writeTags : context.readTags) + mode * 4);
+    w.get(LINEAR).constant(12).op(Op.shrU, Op.eq);
+    if (size > 1) {
+      w.get(LINEAR)
+        .constant(0xfff)
+        .op(Op.and)
+        .constant(4096 - size)
+        .op(Op.leU, Op.and);
+    }
+    if (!isFlat) {
+      w.get(OFFSET)
+        .word((writes ? context.writeLimits : context.readLimits) + (segment * 4 + log) * 4)
+        .op(Op.ltU, Op.and);
+    }
+  }
+
+  function physical(): void {
+    w.get(D).memory(Op.load, context.frames).get(LINEAR).constant(0xfff).op(Op.and, Op.add);
+  }
+
+  function storeBudget(): void {
+    w.constant(0).get(BUDGET);
+    const rest = clocksFrom(at + 1);
+    if (rest !== 0) w.constant(rest).op(Op.add);
+    w.memory(Op.store, slot(Slot.BUDGET));
+  }
+
+  /** Behind a call of the interpreter's memory: leaves when it faulted, takes the budget back. */
+  function loadBudget(): void {
+    w.word(slot(Slot.COMPILED_FAULT)).open(Op.if);
+    leave(Exit.fault, records[at]!, at + 1);
+    w.close();
+    w.word(slot(Slot.BUDGET));
+    const rest = clocksFrom(at + 1);
+    if (rest !== 0) w.constant(rest).op(Op.sub);
+    w.set(BUDGET);
+  }
+
+  const loadOf = (size: number, isSigned: boolean): number =>
+    size === 4
+      ? Op.load
+      : size === 2
+        ? isSigned
+          ? Op.load16s
+          : Op.load16u
+        : isSigned
+          ? Op.load8s
+          : Op.load8u;
+  const storeOf = (size: number): number => (size === 4 ? Op.store : size === 2 ? Op.store16 : Op.store8);
+
+  function extend(size: number): void {
+    if (size === 2) w.op(Op.extend16);
+    else if (size === 1) w.op(Op.extend8);
+  }
+
+  /** Reads at OFFSET; the value is left on the stack. */
+  function read(segment: number, size: number, isSigned = true): void {
+    probe(segment, size, false);
+    w.open(Op.if, I32);
+    physical();
+    w.memory(loadOf(size, isSigned), 0);
+    w.otherwise();
+    storeBudget();
+    w.constant((segment << 2) | (size >> 1))
+      .get(OFFSET)
+      .call(Function.read)
+      .set(D);
+    loadBudget();
+    w.get(D);
+    if (isSigned) extend(size);
+    w.close();
+  }
+
+  /** Writes the value of a local at OFFSET. */
+  function write(segment: number, size: number, from: number): void {
+    probe(segment, size, true);
+    w.open(Op.if);
+    physical();
+    w.get(from).memory(storeOf(size), 0);
+    w.otherwise();
+    storeBudget();
+    w.constant((segment << 2) | (size >> 1))
+      .get(OFFSET)
+      .get(from)
+      .call(Function.write);
+    loadBudget();
+    w.close();
+  }
+
+  /** Reads at OFFSET what will be written back: value on the stack, PHYSICAL set for `writeBack`. */
+  function modify(segment: number, size: number): void {
+    probe(segment, size, true);
+    w.open(Op.if, I32);
+    physical();
+    w.tee(PHYSICAL).memory(loadOf(size, true), 0);
+    w.otherwise();
+    storeBudget();
+    w.constant((segment << 2) | (size >> 1))
+      .get(OFFSET)
+      .call(Function.modify)
+      .set(D);
+    loadBudget();
+    w.constant(-1).set(PHYSICAL);
+    w.get(D);
+    extend(size);
+    w.close();
+  }
+
+  function writeBack(segment: number, size: number, from: number): void {
+    w.get(PHYSICAL).constant(0).op(Op.geS).open(Op.if);
+    w.get(PHYSICAL).get(from).memory(storeOf(size), 0);
+    w.otherwise();
+    storeBudget();
+    w.constant((segment << 2) | (size >> 1))
+      .get(OFFSET)
+      .get(from)
+      .call(Function.write);
+    loadBudget();
+    w.close();
+  }
+
+  // Operands.
+
+  const formOf = (p: number): number => (pool[p + F.PREFIX]! >> Prefix.FORM_SHIFT) & 3;
+
+  function readRm(p: number, size: number): void {
+    if (!hasMemoryOperand(pool, p)) getRegister(pool[p + F.RM]!, size);
+    else {
+      address(p);
+      w.set(OFFSET);
+      read(pool[p + F.SEGMENT]!, size);
+    }
+  }
+
+  function modifyRm(p: number, size: number): void {
+    if (!hasMemoryOperand(pool, p)) getRegister(pool[p + F.RM]!, size);
+    else {
+      address(p);
+      w.set(OFFSET);
+      modify(pool[p + F.SEGMENT]!, size);
+    }
+  }
+
+  /** Behind `modifyRm`. */
+  function writeRm(p: number, size: number, from: number): void {
+    if (!hasMemoryOperand(pool, p)) setRegister(pool[p + F.RM]!, size, from);
+    else writeBack(pool[p + F.SEGMENT]!, size, from);
+  }
+
+  const immediateOf = (p: number, size: number): number => {
+    const value = pool[p + F.IMMEDIATE]!;
+    return size === 4 ? value : size === 2 ? (value << 16) >> 16 : (value << 24) >> 24;
+  };
+
+  // Flags.
+
+  /** Whether the flags that the instruction under way sets can be seen by anything. */
+  function flagsMatter(): boolean {
+    // The region may be left right behind an access.
+    if (touchesMemory(pool, records[at]!)) return true;
+    for (let i = at + 1; i < records.length; i++) {
+      const p = records[i]!;
+      if (readsFlags(pool, p) || touchesMemory(pool, p)) return true;
+      if (replacesFlags(pool, p)) return false;
+    }
+    return true;
+  }
+
+  function setKind(value: number): void {
+    w.constant(value).set(KIND);
+  }
+
+  function carry(): void {
+    switch (kind) {
+      case ADD:
+        w.get(RESULT).get(LEFT).op(Op.ltU);
+        break;
+      case SUB:
+        w.get(LEFT).get(RIGHT).op(Op.ltU);
+        break;
+      case LOGIC:
+        w.constant(0);
+        break;
+      case INC:
+      case DEC:
+        w.get(CARRY);
+        break;
+      case GIVEN:
+        w.get(LEFT);
+        break;
+      default:
+        w.get(KIND).get(RESULT).get(LEFT).get(RIGHT).get(CARRY).call(Function.carry);
+    }
+  }
+
+  function overflow(): void {
+    switch (kind) {
+      case ADD:
+      case INC:
+        w.get(LEFT).get(RESULT).op(Op.xor).get(RIGHT).get(RESULT).op(Op.xor, Op.and).constant(31).op(Op.shrU);
+        break;
+      case SUB:
+      case DEC:
+        w.get(LEFT).get(RIGHT).op(Op.xor).get(LEFT).get(RESULT).op(Op.xor, Op.and).constant(31).op(Op.shrU);
+        break;
+      case LOGIC:
+        w.constant(0);
+        break;
+      case GIVEN:
+        w.get(RIGHT);
+        break;
+      default:
+        w.get(KIND).get(RESULT).get(LEFT).get(RIGHT).call(Function.overflow);
+    }
+  }
+
+  /** A flag that is a bit of EFLAGS when STORED and is read off the result otherwise. */
+  function fromResult(bit: number, ofResult: () => void): void {
+    if (kind !== UNKNOWN_KIND) {
+      ofResult();
+      return;
+    }
+    w.get(KIND).constant(STORED).op(Op.eq).open(Op.if, I32);
+    w.word(slot(Slot.EFLAGS)).constant(bit).op(Op.shrU).constant(1).op(Op.and);
+    w.otherwise();
+    ofResult();
+    w.close();
+  }
+
+  const zero = () => fromResult(6, () => w.get(RESULT).op(Op.eqz));
+  const sign = () => fromResult(7, () => w.get(RESULT).constant(31).op(Op.shrU));
+  const parity = () =>
+    fromResult(2, () => w.get(RESULT).constant(0xff).op(Op.and, Op.popcnt).constant(1).op(Op.and, Op.eqz));
+
+  /** Leaves 0 or 1: whether condition `code` holds. */
+  function condition(code: number): void {
+    const isNegated = (code & 1) !== 0;
+    switch (code >> 1) {
+      case 0:
+        overflow();
+        break;
+      case 1:
+        carry();
+        break;
+      case 2:
+        zero();
+        break;
+      case 3:
+        if (kind === SUB) w.get(LEFT).get(RIGHT).op(Op.leU);
+        else if (kind === LOGIC) zero();
+        else {
+          carry();
+          zero();
+          w.op(Op.or);
+        }
+        break;
+      case 4:
+        sign();
+        break;
+      case 5:
+        parity();
+        break;
+      case 6:
+        if (kind === SUB) w.get(LEFT).get(RIGHT).op(Op.ltS);
+        else if (kind === LOGIC) sign();
+        else {
+          sign();
+          overflow();
+          w.op(Op.xor);
+        }
+        break;
+      default:
+        if (kind === SUB) w.get(LEFT).get(RIGHT).op(Op.leS);
+        else if (kind === LOGIC) w.get(RESULT).constant(0).op(Op.leS);
+        else {
+          zero();
+          sign();
+          overflow();
+          w.op(Op.xor, Op.or);
+        }
+    }
+    if (isNegated) w.op(Op.eqz);
+  }
+
+  /** Flags of an operation whose operands are in A and B and whose result is in C. */
+  function saveFlags(value: number, matter: boolean): void {
+    if (!matter) return;
+    if (value !== LOGIC) w.get(A).set(LEFT).get(B).set(RIGHT);
+    w.get(C).set(RESULT);
+    setKind(value);
+  }
+
+  // Instructions.
+
+  const codes: Readonly<Record<string, number>> = {
+    ...{ add: Op.add, adc: Op.add, sub: Op.sub, sbb: Op.sub, cmp: Op.sub },
+    ...{ or: Op.or, and: Op.and, xor: Op.xor, test: Op.and },
+  };
+
+  function arithmetic(p: number, name: string, size: number): void {
+    const form = formOf(p);
+    const onlyFlags = name === "cmp" || name === "test";
+    const toRegister = form === 1 && name !== "test";
+    if (toRegister) {
+      readRm(p, size);
+      w.set(B);
+      getRegister(pool[p + F.REG]!, size);
+      w.set(A);
+    } else {
+      if (onlyFlags) readRm(p, size);
+      else modifyRm(p, size);
+      w.set(A);
+      if (form === 2) w.constant(immediateOf(p, size));
+      else getRegister(pool[p + F.REG]!, size);
+      w.set(B);
+    }
+    const withCarry = name === "adc" || name === "sbb";
+    if (withCarry) {
+      carry();
+      w.set(LINEAR);
+    }
+    w.get(A).get(B).op(codes[name]!);
+    if (withCarry) w.get(LINEAR).op(codes[name]!);
+    if (size !== 4 && name !== "test") extend(size);
+    w.set(C);
+    if (toRegister && !onlyFlags) setRegister(pool[p + F.REG]!, size, C);
+    else if (!onlyFlags) writeRm(p, size, C);
+    const matter = flagsMatter();
+    if (withCarry) {
+      w.get(A).set(LEFT).get(B).set(RIGHT).get(C).set(RESULT);
+      w.get(LINEAR)
+        .constant(name === "adc" ? ADD : SUB)
+        .op(Op.add)
+        .set(KIND);
+    } else saveFlags(name === "add" ? ADD : name === "sub" || name === "cmp" ? SUB : LOGIC, matter);
+  }
+
+  function step(p: number, name: string, size: number): void {
+    modifyRm(p, size);
+    w.set(A);
+    w.get(A)
+      .constant(1)
+      .op(name === "inc" ? Op.add : Op.sub);
+    extend(size);
+    w.set(C);
+    writeRm(p, size, C);
+    if (!flagsMatter()) return;
+    if (kind !== INC && kind !== DEC) {
+      carry();
+      w.set(CARRY);
+    }
+    w.constant(1).set(B);
+    saveFlags(name === "inc" ? INC : DEC, true);
+  }
+
+  function shift(p: number, name: string): void {
+    const immediate = pool[p + F.IMMEDIATE]!;
+    const matter = flagsMatter();
+    modifyRm(p, 4);
+    w.set(A);
+    if (immediate >= 0) {
+      const count = immediate & 31;
+      if (count === 0) return;
+      w.constant(count).set(B);
+    } else {
+      w.get(Slot.ECX).constant(31).op(Op.and).tee(B);
+      w.open(Op.if);
+    }
+    w.get(A)
+      .get(B)
+      .op(name === "shl" ? Op.shl : name === "shr" ? Op.shrU : Op.shrS)
+      .set(C);
+    writeRm(p, 4, C);
+    if (matter || immediate < 0) {
+      w.get(C).set(RESULT);
+      if (name === "shl") {
+        w.get(A).constant(32).get(B).op(Op.sub, Op.shrU).constant(1).op(Op.and).tee(LEFT);
+        w.get(C).constant(31).op(Op.shrU, Op.xor).set(RIGHT);
+      } else {
+        w.get(A)
+          .get(B)
+          .constant(1)
+          .op(Op.sub, name === "shr" ? Op.shrU : Op.shrS)
+          .constant(1)
+          .op(Op.and)
+          .set(LEFT);
+        if (name === "shr") w.get(A).constant(31).op(Op.shrU).set(RIGHT);
+        else w.constant(0).set(RIGHT);
+      }
+      setKind(GIVEN);
+    }
+    if (immediate < 0) w.close();
+  }
+
+  function given(pushOverflow: () => void): void {
+    if (!flagsMatter()) return;
+    w.get(C).set(RESULT);
+    pushOverflow();
+    w.tee(LEFT).set(RIGHT);
+    setKind(GIVEN);
+  }
+
+  function multiply(p: number, name: string): void {
+    const extendOp = name === "mul" ? Op.extendU : Op.extendS;
+    if (name === "imul") {
+      readRm(p, 4);
+      w.op(extendOp);
+      const opcode = (pool[p + F.PREFIX]! >> Prefix.OPCODE_SHIFT) & 0xff;
+      if (opcode === 0x69 || opcode === 0x6b) w.constant(pool[p + F.IMMEDIATE]!).op(extendOp);
+      else w.get(pool[p + F.REG]!).op(extendOp);
+    } else {
+      readRm(p, 4);
+      w.op(extendOp).get(Slot.EAX).op(extendOp);
+    }
+    w.op(Op.mul64).tee(WIDE).op(Op.wrap).set(C);
+    if (name === "imul") w.get(C).set(pool[p + F.REG]!);
+    else {
+      w.get(C).set(Slot.EAX);
+      w.get(WIDE).op(Op.const64, 32, Op.shrU64, Op.wrap).set(Slot.EDX);
+    }
+    given(() => w.get(WIDE).get(C).op(extendOp, Op.ne64));
+  }
+
+  function divide(p: number): void {
+    readRm(p, 4);
+    w.set(A);
+    // Division errors are the interpreter's: none when the high word is below the divisor.
+    w.get(Slot.EDX).get(A).op(Op.geU).open(Op.if);
+    leave(Exit.plain, p, at);
+    w.close();
+    w.get(Slot.EDX).op(Op.extendU, Op.const64, 32, Op.shl64).get(Slot.EAX).op(Op.extendU, Op.or64).set(WIDE);
+    w.get(WIDE).get(A).op(Op.extendU, Op.divU64, Op.wrap).set(Slot.EAX);
+    w.get(WIDE).get(A).op(Op.extendU, Op.remU64, Op.wrap).set(Slot.EDX);
+  }
+
+  function push(from: number): void {
+    w.get(ESP).constant(4).op(Op.sub).set(OFFSET);
+    write(SS, 4, from);
+    w.get(OFFSET).set(ESP);
+  }
+
+  /** Leaves when the target in a local lies outside CS: the interpreter raises the fault. */
+  function checkTarget(p: number, local: number): void {
+    if (relyOn(CS)) return;
+    w.get(local)
+      .word(slot(Slot.LIMIT + CS))
+      .op(Op.gtU)
+      .open(Op.if);
+    leave(Exit.plain, p, at);
+    w.close();
+  }
+
+  function leaveToLocal(local: number): void {
+    w.constant(0).get(local).memory(Op.store, slot(Slot.EIP));
+    leave(Exit.locate, 0, records.length);
+  }
+
+  function instruction(p: number): void {
+    const name = nameOf(pool, p);
+    const size = pool[p + F.SIZE]!;
+    switch (name) {
+      case "add":
+      case "or":
+      case "adc":
+      case "sbb":
+      case "and":
+      case "sub":
+      case "xor":
+      case "cmp":
+      case "test":
+        arithmetic(p, name, size);
+        break;
+      case "mov": {
+        const form = formOf(p);
+        if (form === 1) {
+          readRm(p, size);
+          w.set(A);
+          setRegister(pool[p + F.REG]!, size, A);
+          break;
+        }
+        if (form === 2) w.constant(immediateOf(p, size));
+        else getRegister(pool[p + F.REG]!, size);
+        w.set(A);
+        if (hasMemoryOperand(pool, p)) {
+          address(p);
+          w.set(OFFSET);
+          write(pool[p + F.SEGMENT]!, size, A);
+        } else setRegister(pool[p + F.RM]!, size, A);
+        break;
+      }
+      case "movzx":
+      case "movsx": {
+        const from = pool[p + F.EXTRA] === 1 ? 1 : 2;
+        if (hasMemoryOperand(pool, p)) {
+          address(p);
+          w.set(OFFSET);
+          read(pool[p + F.SEGMENT]!, from, name === "movsx");
+        } else if (name === "movsx") getRegister(pool[p + F.RM]!, from);
+        else getRegisterUnsigned(pool[p + F.RM]!, from);
+        w.set(pool[p + F.REG]!);
+        break;
+      }
+      case "lea":
+        address(p);
+        w.set(pool[p + F.REG]!);
+        break;
+      case "inc":
+      case "dec":
+        step(p, name, size);
+        break;
+      case "neg":
+        modifyRm(p, size);
+        w.set(B).constant(0).set(A);
+        w.constant(0).get(B).op(Op.sub);
+        extend(size);
+        w.set(C);
+        writeRm(p, size, C);
+        saveFlags(SUB, flagsMatter());
+        break;
+      case "not":
+        modifyRm(p, size);
+        w.constant(-1).op(Op.xor).set(C);
+        writeRm(p, size, C);
+        break;
+      case "shl":
+      case "shr":
+      case "sar":
+        shift(p, name);
+        break;
+      case "imul":
+      case "mul":
+      case "imulWide":
+        multiply(p, name);
+        break;
+      case "div":
+        divide(p);
+        break;
+      case "push":
+        if (isPushImmediate(pool, p)) w.constant(pool[p + F.IMMEDIATE]!);
+        else readRm(p, 4);
+        w.set(A);
+        push(A);
+        break;
+      case "pop":
+        w.get(ESP).set(OFFSET);
+        read(SS, 4);
+        w.set(A);
+        w.get(OFFSET).constant(4).op(Op.add).set(ESP);
+        w.get(A).set(pool[p + F.RM]!);
+        break;
+      case "leave":
+        w.get(Slot.EBP).set(OFFSET);
+        read(SS, 4);
+        w.set(Slot.EBP);
+        w.get(OFFSET).constant(4).op(Op.add).set(ESP);
+        break;
+      case "cdq":
+        w.get(Slot.EAX).constant(31).op(Op.shrS).set(Slot.EDX);
+        break;
+      case "cwde":
+        w.get(Slot.EAX).op(Op.extend16).set(Slot.EAX);
+        break;
+      case "xchg":
+        w.get(pool[p + F.RM]!)
+          .get(pool[p + F.REG]!)
+          .set(pool[p + F.RM]!)
+          .set(pool[p + F.REG]!);
+        break;
+      case "bswap":
+        w.get(pool[p + F.RM]!)
+          .constant(8)
+          .op(Op.rotl)
+          .constant(0x00ff00ff)
+          .op(Op.and);
+        w.get(pool[p + F.RM]!)
+          .constant(8)
+          .op(Op.rotr)
+          .constant(0xff00ff00 | 0)
+          .op(Op.and, Op.or);
+        w.set(pool[p + F.RM]!);
+        break;
+      case "setcc":
+        condition(pool[p + F.EXTRA]!);
+        w.set(A);
+        if (hasMemoryOperand(pool, p)) {
+          address(p);
+          w.set(OFFSET);
+          write(pool[p + F.SEGMENT]!, 1, A);
+        } else setRegister(pool[p + F.RM]!, 1, A);
+        break;
+      case "nop":
+        break;
+      default:
+        throw new Error(`"${name}" was said to be compiled and is not`);
+    }
+  }
+
+  /** The last instruction of a block, when it transfers control. */
+  function transfer(block: BlockNode, p: number, go: (target: number) => void): void {
+    const target = pool[p + F.IMMEDIATE]!;
+    const to = (index: number, offset: number): void => {
+      if (index >= 0) go(index);
+      else leaveTo(offset);
+    };
+    const returnAddress = pool[p + F.OFFSET]! + pool[p + F.BYTES]!;
+    switch (nameOf(pool, p)) {
+      case "jccInPage":
+      case "jccFar": {
+        const isFar = target < 0 || target >= 4096;
+        condition(pool[p + F.EXTRA]!);
+        w.open(Op.if);
+        if (isFar) {
+          w.get(PAGE_EIP).constant(target).op(Op.add).set(A);
+          checkTarget(p, A);
+          leaveToLocal(A);
+        } else to(block.taken, target);
+        w.otherwise();
+        to(block.next, block.end);
+        w.close().op(Op.unreachable);
+        break;
+      }
+      case "jmpInPage":
+        to(block.taken, target);
+        break;
+      case "jmpFarPage":
+        w.get(PAGE_EIP).constant(target).op(Op.add).set(A);
+        checkTarget(p, A);
+        leaveToLocal(A);
+        break;
+      case "jmpRegister":
+      case "jmpMemory":
+        readRm(p, 4);
+        w.set(A);
+        checkTarget(p, A);
+        leaveToLocal(A);
+        break;
+      case "callInPage":
+        w.get(PAGE_EIP).constant(returnAddress).op(Op.add).set(A);
+        push(A);
+        to(block.taken, target);
+        break;
+      case "callFarPage":
+      case "callRegister":
+      case "callMemory":
+        if (nameOf(pool, p) === "callFarPage") w.get(PAGE_EIP).constant(target).op(Op.add);
+        else readRm(p, 4);
+        w.set(C);
+        checkTarget(p, C);
+        w.get(PAGE_EIP).constant(returnAddress).op(Op.add).set(A);
+        push(A);
+        leaveToLocal(C);
+        break;
+      default: {
+        // ret, with or without bytes to drop
+        w.get(ESP).set(OFFSET);
+        read(SS, 4);
+        w.set(A);
+        checkTarget(p, A);
+        const drop = nameOf(pool, p) === "retImmediate" ? target : 0;
+        w.get(OFFSET)
+          .constant(4 + drop)
+          .op(Op.add)
+          .set(ESP);
+        if (block.taken >= 0) {
+          w.get(A).get(PAGE_EIP).constant(block.returnOffset).op(Op.add, Op.eq).open(Op.if);
+          go(block.taken);
+          w.close();
+        }
+        leaveToLocal(A);
+      }
+    }
+  }
+
+  function emitBlock(index: number, go: (target: number) => void): void {
+    const block = blocks[index]!;
+    const all = block.records;
+    const isCut = block.flow === "unsupported";
+    records = isCut ? all.slice(0, -1) : all;
+    kind = kindsBefore[index]!;
+    const count = records.length;
+    if (count > 0) {
+      const total = clocksFrom(0);
+      lastClocks = pool[records[count - 1]! + F.CLOCKS]!;
+      w.get(BUDGET)
+        .constant(total - lastClocks)
+        .op(Op.leS)
+        .open(Op.if);
+      w.constant(records[0]! | Exit.plain).branch(Op.br, exitDepth);
+      w.close();
+      w.get(BUDGET).constant(total).op(Op.sub).set(BUDGET);
+      w.get(RETIRED).constant(count).op(Op.add).set(RETIRED);
+    }
+    for (at = 0; at < count; at++) {
+      const p = records[at]!;
+      if (flowOf(pool, p) !== "next") {
+        const mine = records;
+        const mineAt = at;
+        transfer(block, p, (target) => {
+          const before = [records, at, lastClocks, kind] as const;
+          go(target);
+          [records, at, lastClocks, kind] = before;
+        });
+        records = mine;
+        at = mineAt;
+        return;
+      }
+      instruction(p);
+      kind = kindBehind(pool, p, kind);
+      if (touchesMemory(pool, p) && at + 1 < count) {
+        w.get(BUDGET).constant(-lastClocks).op(Op.leS).open(Op.if);
+        leave(Exit.plain, records[at + 1]!, at + 1);
+        w.close();
+      }
+    }
+    if (isCut) {
+      w.constant(all[all.length - 1]! | Exit.unsupported).branch(Op.br, exitDepth);
+    } else if (block.next >= 0) go(block.next);
+    else leaveTo(block.end);
+  }
+
+  /** FLAG_KIND at the start of each block, as far as it is known. */
+  function findKinds(): Int32Array {
+    const NONE = -2;
+    const kinds = new Int32Array(blocks.length).fill(NONE);
+    kinds[0] = UNKNOWN_KIND;
+    const pending = [0];
+    for (let index = pending.pop(); index !== undefined; index = pending.pop()) {
+      let behind = kinds[index]!;
+      for (const p of blocks[index]!.records) behind = kindBehind(pool, p, behind);
+      for (const next of [blocks[index]!.taken, blocks[index]!.next]) {
+        if (next < 0) continue;
+        const joined = kinds[next] === NONE || kinds[next] === behind ? behind : UNKNOWN_KIND;
+        if (joined !== kinds[next]) {
+          kinds[next] = joined;
+          pending.push(next);
+        }
+      }
+    }
+    return kinds;
+  }
+  const kindsBefore = findKinds();
+
+  w.open(Op.block, I32);
+  exitDepth = w.depth;
+  const bodyStart = w.bytes.length;
+  emitStructured(structure, {
+    openBlock() {
+      w.open(Op.block);
+      return w.depth;
+    },
+    openLoop() {
+      w.open(Op.loop);
+      return w.depth;
+    },
+    close() {
+      w.close();
+    },
+    emit: (index, go) => {
+      emitBlock(index, go);
+    },
+    branch(depth) {
+      w.branch(Op.br, depth);
+    },
+  });
+  w.op(Op.unreachable).close();
+  const body = w.bytes.slice(bodyStart);
+
+  const out = new BodyWriter();
+  const saved: readonly (readonly [number, number])[] = [
+    ...[0, 1, 2, 3, 4, 5, 6, 7].map((register) => [register, register] as const),
+    ...([
+      [KIND, Slot.FLAG_KIND],
+      [RESULT, Slot.FLAG_RESULT],
+      [LEFT, Slot.FLAG_LEFT],
+      [RIGHT, Slot.FLAG_RIGHT],
+      [CARRY, Slot.FLAG_CARRY],
+      [BUDGET, Slot.BUDGET],
+      [RETIRED, Slot.RETIRED],
+    ] as const),
+  ];
+  for (const [local, number] of saved) out.word(slot(number)).set(local);
+  out.word(slot(Slot.PAGE_EIP)).set(PAGE_EIP);
+  for (const segment of usedBases) out.word(slot(Slot.BASE + segment)).set(SEGMENT_BASE + segment);
+  out.op(Op.block, I32);
+  const bytes = out.bytes;
+  for (const byte of body) bytes.push(byte);
+  for (const [local, number] of saved) out.constant(0).get(local).memory(Op.store, slot(number));
+  return {
+    code: { type: 0, locals32: LOCALS, locals64: 1, body: bytes, exported: true },
+    flatMask,
+  };
+}
+
+/** Bodies of `carry` (kind, result, left, right, carry) and `overflow` (kind, result, left, right) for flags of unknown kind. */
+export function flagFunctions(eflagsAddress: number): WasmFunction[] {
+  const [k, result, left, right, carryBefore] = [0, 1, 2, 3, 4];
+  function choose(cases: readonly (readonly [readonly number[], (w: BodyWriter) => void])[]): number[] {
+    const w = new BodyWriter();
+    for (const [kinds, value] of cases) {
+      kinds.forEach((number, i) => {
+        w.get(k).constant(number).op(Op.eq);
+        if (i > 0) w.op(Op.or);
+      });
+      w.open(Op.if);
+      value(w);
+      w.op(Op.return).close();
+    }
+    w.constant(0);
+    return w.bytes;
+  }
+  const carry = choose([
+    [[FlagKind.ADD], (w) => w.get(result).get(left).op(Op.ltU)],
+    [[FlagKind.SUB], (w) => w.get(left).get(right).op(Op.ltU)],
+    [[FlagKind.INC, FlagKind.DEC], (w) => w.get(carryBefore)],
+    [[FlagKind.GIVEN], (w) => w.get(left)],
+    [[FlagKind.ADC], (w) => w.get(result).get(left).op(Op.leU)],
+    [[FlagKind.SBB], (w) => w.get(left).get(right).op(Op.leU)],
+    [[FlagKind.STORED], (w) => w.word(eflagsAddress).constant(1).op(Op.and)],
+  ]);
+  const signs = (w: BodyWriter, other: number): BodyWriter => w.get(left).get(other).op(Op.xor);
+  const overflow = choose([
+    [
+      [FlagKind.ADD, FlagKind.ADC, FlagKind.INC],
+      (w) => signs(w, result).get(right).get(result).op(Op.xor, Op.and).constant(31).op(Op.shrU),
+    ],
+    [
+      [FlagKind.SUB, FlagKind.SBB, FlagKind.DEC],
+      (w) => signs(w, right).get(left).get(result).op(Op.xor, Op.and).constant(31).op(Op.shrU),
+    ],
+    [[FlagKind.GIVEN], (w) => w.get(right)],
+    [[FlagKind.STORED], (w) => w.word(eflagsAddress).constant(11).op(Op.shrU).constant(1).op(Op.and)],
+  ]);
+  return [
+    { type: 2, locals32: 0, locals64: 0, body: carry, exported: false },
+    { type: 3, locals32: 0, locals64: 0, body: overflow, exported: false },
+  ];
+}
