@@ -8,7 +8,7 @@
 
 import { E_DISCONNECTED, E_FAIL, E_OUTOFMEMORY, E_POINTER } from "../../interfaces/results";
 import { panic, print, printHexadecimal, printNumber } from "../console";
-import { VECTOR_PAGE_FAULT } from "../i386/layout";
+import { VECTOR_EXHAUSTED, VECTOR_PAGE_FAULT } from "../i386/layout";
 import { revokeHandles } from "../loader/departure";
 import { imageAt, type LoadedImage, ownerOfImage } from "../loader/images";
 import { copyFromSpace, copyToSpace } from "../memory/copy";
