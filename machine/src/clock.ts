@@ -6,7 +6,7 @@
  * passed fires at the next boundary. An event may schedule further events; those that are due fire in the same sweep.
  */
 
-import type { Clock, ClockEvent } from "./contract.ts";
+import type { Clock, ClockEvent, SavedEvent } from "./contract.ts";
 
 /** Where the clock gets the current cycle, and whom it tells that a deadline came nearer. */
 export interface TimeSource {
@@ -16,14 +16,12 @@ export interface TimeSource {
 }
 
 interface QueuedEvent extends ClockEvent {
-  readonly cycle: number;
-  readonly sequence: number;
   readonly action: () => void;
   cancelled: boolean;
 }
 
 function isBefore(a: QueuedEvent, b: QueuedEvent): boolean {
-  return a.cycle < b.cycle || (a.cycle === b.cycle && a.sequence < b.sequence);
+  return a.cycle < b.cycle || (a.cycle === b.cycle && a.order < b.order);
 }
 
 export class EventClock implements Clock {
@@ -57,7 +55,27 @@ export class EventClock implements Clock {
   schedule(cycle: number, action: () => void): ClockEvent {
     if (!(cycle < Number.POSITIVE_INFINITY))
       throw new RangeError(`cannot schedule an event at cycle ${cycle}`);
-    const event: QueuedEvent = { cycle, sequence: this.sequence++, action, cancelled: false };
+    return this.queue({ cycle, order: this.sequence++, action, cancelled: false });
+  }
+
+  resume({ cycle, order }: SavedEvent, action: () => void): ClockEvent {
+    return this.queue({ cycle, order, action, cancelled: false });
+  }
+
+  /** Number of `schedule` calls so far: with the pending events, all that a snapshot needs of the clock. */
+  get scheduled(): number {
+    return this.sequence;
+  }
+
+  /** Drops all events and goes on counting at `scheduled`; their owners then `resume` what they had. */
+  restart(scheduled: number): void {
+    for (const event of this.heap) event.cancelled = true;
+    this.heap.length = 0;
+    this.sequence = scheduled;
+    this.source.deadlineMoved();
+  }
+
+  private queue(event: QueuedEvent): ClockEvent {
     this.siftUp(event);
     if (this.heap[0] === event) this.source.deadlineMoved();
     return event;

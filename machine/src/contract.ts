@@ -11,7 +11,12 @@
 /** A pending call made by the clock; opaque to its owner, who keeps it only to cancel it. */
 export interface ClockEvent {
   readonly cycle: number;
+  /** Place in the order of all `schedule` calls. */
+  readonly order: number;
 }
+
+/** A pending event as a snapshot keeps it. */
+export type SavedEvent = Pick<ClockEvent, "cycle" | "order">;
 
 export interface Clock {
   /** Cycles since reset, including the instruction under way. */
@@ -21,6 +26,8 @@ export interface Clock {
   /** Calls `action` at the first instruction boundary at or after `cycle`. Same-cycle events fire in call order. */
   schedule(cycle: number, action: () => void): ClockEvent;
   cancel(event: ClockEvent): void;
+  /** Schedules an event again that a snapshot kept, in its old place among those of its cycle. */
+  resume(saved: SavedEvent, action: () => void): ClockEvent;
 }
 
 /** What the processor sees of the board. Addresses are physical, values unsigned. */

@@ -11,6 +11,7 @@
 import type { Clock, ClockEvent } from "../contract.ts";
 import { Oscillator } from "./oscillator.ts";
 import type { BytePortDevice, DeviceState, InterruptLine, StatefulDevice } from "./ports.ts";
+import { eventState, StateError, StateReader } from "./state-reader.ts";
 
 /** 14.31818 MHz / 12, that crystal being 315/22 MHz. */
 const CRYSTAL_HERTZ = 13_125_000;
@@ -244,6 +245,39 @@ class Counter {
       pending: [optional(this.written), optional(this.latchedCount), optional(this.latchedStatus)],
     };
   }
+
+  /** Checks all, then returns what takes it over. */
+  readState(state: StateReader): () => void {
+    const mode = state.number("mode", 5);
+    const access = state.number("access", 3);
+    const [bcd, gate, running, readHigh] = state.flags("flags", 4);
+    const reload = state.number("reload", 0x10000);
+    // A gate that rose may have started a count of which not one tick is over, at tick -1 at the earliest.
+    const start = state.integer("start");
+    const frozen = state.optionalNumber("frozen");
+    const [replacement, replacedAt] = state.optionalNumbers("replacement", 0x10000, Number.MAX_SAFE_INTEGER);
+    const [written, count, status] = state.optionalNumbers("pending", 0xff, 0xffff, 0xff);
+    const periodic = mode === 2 || mode === 3;
+    const shortest = periodic ? 2 : 1;
+    if (running && (reload < shortest || (replacement !== undefined && replacement < shortest)))
+      throw new StateError("timer", `a period of less than ${shortest} ticks in mode ${mode}`);
+    return () => {
+      this.mode = mode;
+      this.access = access;
+      this.bcd = bcd!;
+      this.gate = gate!;
+      this.running = running!;
+      this.readHigh = readHigh!;
+      this.reload = reload;
+      this.start = start;
+      this.frozen = frozen;
+      this.replacement = replacement;
+      this.replacedAt = replacedAt ?? 0;
+      this.written = written;
+      this.latchedCount = count;
+      this.latchedStatus = status;
+    };
+  }
 }
 
 export class IntervalTimer implements BytePortDevice, StatefulDevice {
@@ -338,6 +372,22 @@ export class IntervalTimer implements BytePortDevice, StatefulDevice {
     return {
       counters: this.#counters.map((counter) => counter.state()),
       nextEdge: this.#edge ? this.#edgeTick : null,
+      edge: eventState(this.#edge),
     };
+  }
+
+  restoreState(state: unknown): void {
+    const reader = new StateReader(state, "timer");
+    const { clock } = this.#oscillator;
+    const restore = reader.objects("counters", 3).map((each, i) => this.#counters[i]!.readState(each));
+    const tick = reader.optionalNumber("nextEdge");
+    const edge = reader.event("edge", clock.now);
+    if ((tick === undefined) !== (edge === undefined))
+      throw new StateError("timer", "an edge without its event");
+    if (tick !== undefined && edge && this.#oscillator.cycleOf(tick) !== edge.cycle)
+      throw new StateError("timer", "an edge at another cycle than its tick's");
+    for (const each of restore) each();
+    this.#edgeTick = tick ?? 0;
+    this.#edge = edge && clock.resume(edge, () => this.#reachEdge());
   }
 }

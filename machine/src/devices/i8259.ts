@@ -14,6 +14,7 @@
  *   spurious vector 7 of its chip and sets no in-service bit there.
  */
 import type { BytePortDevice, DeviceState, InterruptLine, StatefulDevice } from "./ports.ts";
+import { StateError, StateReader } from "./state-reader.ts";
 
 const CASCADE = 2;
 const SPURIOUS = 7;
@@ -175,7 +176,43 @@ class I8259 {
       lowest: this.lowest,
       modes: [this.autoEnd, this.rotateOnAutoEnd, this.specialMask, this.specialFullyNested],
       reading: [this.readInService, this.poll],
-      initialising: [this.initialising, this.#expects3, this.#expects4],
+      initialising: this.initialising,
+      expects: [this.#expects3, this.#expects4],
+    };
+  }
+
+  /** Checks all, then returns what takes it over. */
+  readState(state: StateReader): () => void {
+    const byte = (name: string) => state.number(name, 0xff);
+    const requests = byte("requests");
+    const inService = byte("inService");
+    const mask = byte("mask");
+    const pins = byte("pins");
+    const levelTriggered = byte("levelTriggered");
+    const vectorBase = byte("vectorBase");
+    const lowest = state.number("lowest", 7);
+    const [autoEnd, rotateOnAutoEnd, specialMask, specialFullyNested] = state.flags("modes", 4);
+    const [readInService, poll] = state.flags("reading", 2);
+    const [expects3, expects4] = state.flags("expects", 2);
+    const initialising = state.number("initialising", 4);
+    if (initialising === 1) throw new StateError("interrupts", "no initialisation word 1 is ever expected");
+    return () => {
+      this.requests = requests;
+      this.inService = inService;
+      this.mask = mask;
+      this.pins = pins;
+      this.levelTriggered = levelTriggered;
+      this.vectorBase = vectorBase;
+      this.lowest = lowest;
+      this.autoEnd = autoEnd!;
+      this.rotateOnAutoEnd = rotateOnAutoEnd!;
+      this.specialMask = specialMask!;
+      this.specialFullyNested = specialFullyNested!;
+      this.readInService = readInService!;
+      this.poll = poll!;
+      this.initialising = initialising as 0 | 2 | 3 | 4;
+      this.#expects3 = expects3!;
+      this.#expects4 = expects4!;
     };
   }
 }
@@ -259,5 +296,14 @@ export class InterruptControllers implements BytePortDevice, StatefulDevice {
 
   state(): DeviceState {
     return { master: this.#chips[0].state(), slave: this.#chips[1].state() };
+  }
+
+  restoreState(state: unknown): void {
+    const reader = new StateReader(state, "interrupts");
+    const restore = [
+      this.#chips[0].readState(reader.object("master")),
+      this.#chips[1].readState(reader.object("slave")),
+    ];
+    for (const each of restore) each();
   }
 }

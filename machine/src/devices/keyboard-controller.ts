@@ -6,6 +6,7 @@
  *   status: bit 0 output full, bit 2 self test passed, bit 3 last write was a command, bit 4 not locked
  */
 import type { BytePortDevice, DeviceState, InterruptLine, StatefulDevice } from "./ports.ts";
+import { StateReader } from "./state-reader.ts";
 
 const STATUS_OUTPUT_FULL = 0x01;
 const STATUS_SYSTEM = 0x04;
@@ -151,5 +152,18 @@ export class KeyboardController implements BytePortDevice, StatefulDevice {
       lastWasCommand: this.#lastWasCommand,
       awaiting: this.#awaiting ?? null,
     };
+  }
+
+  restoreState(state: unknown): void {
+    const reader = new StateReader(state, "keyboard");
+    const commandByte = reader.number("commandByte", 0xff);
+    // Answers to commands are not bounded by the keyboard's own buffer.
+    const output = reader.bytes("output", Number.MAX_SAFE_INTEGER);
+    const lastWasCommand = reader.flag("lastWasCommand");
+    const awaiting = reader.optionalNumber("awaiting", 0xff);
+    this.#commandByte = commandByte;
+    this.#output = output;
+    this.#lastWasCommand = lastWasCommand;
+    this.#awaiting = awaiting;
   }
 }

@@ -17,6 +17,7 @@
 import type { Clock } from "../contract.ts";
 import type { AccessSize, DeviceState, PortDevice, StatefulDevice } from "./ports.ts";
 import { allOnes } from "./ports.ts";
+import { StateReader } from "./state-reader.ts";
 
 export const MONITOR_PORT = 0x8e00;
 export const MONITOR_PORTS = 0x1c;
@@ -100,5 +101,13 @@ export class MonitorPort implements PortDevice, StatefulDevice {
 
   state(): DeviceState {
     return { cyclesHigh: this.#cyclesHigh, name: [...this.#name] };
+  }
+
+  restoreState(state: unknown): void {
+    const reader = new StateReader(state, "monitor");
+    const cyclesHigh = reader.number("cyclesHigh", 0xffff_ffff);
+    const name = reader.bytes("name", LONGEST_NAME);
+    this.#cyclesHigh = cyclesHigh;
+    this.#name = name;
   }
 }

@@ -10,6 +10,7 @@
  */
 import type { AccessSize, DeviceState, PortDevice, StatefulDevice } from "./ports.ts";
 import { allOnes } from "./ports.ts";
+import { StateError, StateReader } from "./state-reader.ts";
 
 export interface PciIdentity {
   readonly vendor: number;
@@ -61,6 +62,14 @@ export class PciFunction {
   state(): DeviceState {
     return { bytes: [...this.#bytes] };
   }
+
+  /** Checks all, then returns what takes it over. What the guest cannot change must be as it is here. */
+  readState(state: StateReader): () => void {
+    const bytes = state.bytes("bytes", 256, "exactly");
+    if (bytes.some((byte, i) => ((byte ^ this.#bytes[i]!) & ~this.#writable[i]!) !== 0))
+      throw new StateError("pci", "another function than this machine has there");
+    return () => this.#bytes.set(bytes);
+  }
 }
 
 export class PciConfiguration implements PortDevice, StatefulDevice {
@@ -110,6 +119,20 @@ export class PciConfiguration implements PortDevice, StatefulDevice {
       resetControl: this.#resetControl,
       functions: [...this.#functions].map(([at, fn]) => ({ at, ...fn.state() })),
     };
+  }
+
+  restoreState(state: unknown): void {
+    const reader = new StateReader(state, "pci");
+    const address = reader.number("address", 0xffff_ffff);
+    const resetControl = reader.number("resetControl", 0x0e);
+    const functions = reader.objects("functions", this.#functions.size);
+    const restore = [...this.#functions].map(([at, fn], i) => {
+      if (functions[i]!.number("at") !== at) throw new StateError("pci", `no function at ${at}`);
+      return fn.readState(functions[i]!);
+    });
+    this.#address = address;
+    this.#resetControl = resetControl;
+    for (const each of restore) each();
   }
 }
 

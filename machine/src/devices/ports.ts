@@ -35,6 +35,11 @@ export interface DeviceState {
 
 export interface StatefulDevice {
   state(): DeviceState;
+  /**
+   * Takes over what `state` of an equal device gave, pending events included; drives no line. The clock stands at the snapshot's cycle
+   * and has no events. Throws `StateError`.
+   */
+  restoreState(state: unknown): void;
 }
 
 /** All ones in `size` bytes: what an empty bus reads as. */

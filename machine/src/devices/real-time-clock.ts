@@ -10,6 +10,7 @@
  */
 import type { Clock, ClockEvent } from "../contract.ts";
 import type { BytePortDevice, DeviceState, InterruptLine, StatefulDevice } from "./ports.ts";
+import { eventState, StateReader } from "./state-reader.ts";
 
 /** Saturday, 1 March 1997, midnight: the month of the paper. */
 export const START_OF_TIME = Date.UTC(1997, 2, 1) / 1000;
@@ -177,11 +178,13 @@ export class RealTimeClock implements BytePortDevice, StatefulDevice {
     const ticks = (this.#clock.now * CRYSTAL_HERTZ) / this.#clock.frequency;
     const next = (Math.floor(ticks / periodTicks) + 1) * periodTicks;
     const cycle = Math.ceil((next * this.#clock.frequency) / CRYSTAL_HERTZ);
-    this.#periodic = this.#clock.schedule(Math.max(cycle, this.#clock.now + 1), () => {
-      this.#raise(C_PERIODIC, B_PERIODIC);
-      this.#schedulePeriodic();
-    });
+    this.#periodic = this.#clock.schedule(Math.max(cycle, this.#clock.now + 1), this.#reachPeriod);
   }
+
+  readonly #reachPeriod = (): void => {
+    this.#raise(C_PERIODIC, B_PERIODIC);
+    this.#schedulePeriodic();
+  };
 
   #scheduleUpdate(): void {
     if (this.#update) this.#clock.cancel(this.#update);
@@ -189,11 +192,14 @@ export class RealTimeClock implements BytePortDevice, StatefulDevice {
     const status = this.#cells[STATUS_B]!;
     if (!(status & B_UPDATE_ENDED) || status & B_HOLD) return;
     const frequency = this.#clock.frequency;
-    this.#update = this.#clock.schedule((Math.floor(this.#clock.now / frequency) + 1) * frequency, () => {
-      this.#raise(C_UPDATE_ENDED, B_UPDATE_ENDED);
-      this.#scheduleUpdate();
-    });
+    const cycle = (Math.floor(this.#clock.now / frequency) + 1) * frequency;
+    this.#update = this.#clock.schedule(cycle, this.#reachUpdate);
   }
+
+  readonly #reachUpdate = (): void => {
+    this.#raise(C_UPDATE_ENDED, B_UPDATE_ENDED);
+    this.#scheduleUpdate();
+  };
 
   state(): DeviceState {
     return {
@@ -201,7 +207,22 @@ export class RealTimeClock implements BytePortDevice, StatefulDevice {
       index: this.#index,
       adjustment: this.#adjustment,
       flags: this.#flags,
-      events: [this.#periodic?.cycle ?? null, this.#update?.cycle ?? null],
+      events: [eventState(this.#periodic), eventState(this.#update)],
     };
+  }
+
+  restoreState(state: unknown): void {
+    const reader = new StateReader(state, "clock");
+    const cells = reader.bytes("cells", 128, "exactly");
+    const index = reader.number("index", 0x7f);
+    const adjustment = reader.integer("adjustment");
+    const flags = reader.number("flags", 0xff);
+    const [periodic, update] = reader.events("events", 2, this.#clock.now);
+    this.#cells.set(cells);
+    this.#index = index;
+    this.#adjustment = adjustment;
+    this.#flags = flags;
+    this.#periodic = periodic && this.#clock.resume(periodic, this.#reachPeriod);
+    this.#update = update && this.#clock.resume(update, this.#reachUpdate);
   }
 }

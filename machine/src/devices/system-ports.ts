@@ -10,6 +10,7 @@
 import type { IntervalTimer } from "./i8254.ts";
 import type { AccessSize, BytePortDevice, DeviceState, PortDevice, StatefulDevice } from "./ports.ts";
 import { allOnes } from "./ports.ts";
+import { StateReader } from "./state-reader.ts";
 
 /** Memory refresh request every 15.085 µs: 18 ticks of the timer's crystal. */
 const REFRESH_TICKS = 18;
@@ -65,6 +66,16 @@ export class SystemPorts implements BytePortDevice, StatefulDevice {
   state(): DeviceState {
     return { speaker: this.#speaker, code: this.#code, fastReset: this.#fastReset };
   }
+
+  restoreState(state: unknown): void {
+    const reader = new StateReader(state, "system");
+    const speaker = reader.flag("speaker");
+    const code = reader.number("code", 0xff);
+    const fastReset = reader.flag("fastReset");
+    this.#speaker = speaker;
+    this.#code = code;
+    this.#fastReset = fastReset;
+  }
 }
 
 export const POWER_PORT = 0x600;
@@ -98,5 +109,13 @@ export class PowerManagement implements PortDevice, StatefulDevice {
 
   state(): DeviceState {
     return { enable: this.#enable, control: this.#control };
+  }
+
+  restoreState(state: unknown): void {
+    const reader = new StateReader(state, "power");
+    const enable = reader.number("enable", 0xffff);
+    const control = reader.number("control", 0xffff);
+    this.#enable = enable;
+    this.#control = control;
   }
 }

@@ -17,6 +17,7 @@
  */
 import type { Clock, ClockEvent } from "../contract.ts";
 import type { BytePortDevice, DeviceState, InterruptLine, StatefulDevice } from "./ports.ts";
+import { eventState, StateError, StateReader } from "./state-reader.ts";
 
 /** What the far end of the line sees of the port. */
 export interface SerialHost {
@@ -129,18 +130,20 @@ export class Uart16550 implements BytePortDevice, StatefulDevice {
   #admit(): void {
     if (this.#arrival || this.backlog === 0 || this.#looped || this.#received.length >= this.#capacity)
       return;
-    this.#arrival = this.#clock.schedule(this.#clock.now + this.#byteCycles, () => {
-      this.#arrival = undefined;
-      // The guest may have switched to loopback or to a smaller buffer meanwhile: the byte then waits on.
-      if (this.#looped || this.#received.length >= this.#capacity) return;
-      this.#receive(this.#waiting[this.#waitingFrom++]!);
-      if (this.#waitingFrom === this.#waiting.length) {
-        this.#waiting = [];
-        this.#waitingFrom = 0;
-      }
-      this.#admit();
-    });
+    this.#arrival = this.#clock.schedule(this.#clock.now + this.#byteCycles, this.#arrive);
   }
+
+  readonly #arrive = (): void => {
+    this.#arrival = undefined;
+    // The guest may have switched to loopback or to a smaller buffer meanwhile: the byte then waits on.
+    if (this.#looped || this.#received.length >= this.#capacity) return;
+    this.#receive(this.#waiting[this.#waitingFrom++]!);
+    if (this.#waitingFrom === this.#waiting.length) {
+      this.#waiting = [];
+      this.#waitingFrom = 0;
+    }
+    this.#admit();
+  };
 
   #receive(byte: number): void {
     if (this.#received.length >= this.#capacity) {
@@ -158,12 +161,14 @@ export class Uart16550 implements BytePortDevice, StatefulDevice {
     this.#timeout = undefined;
     this.#timedOut = false;
     if (!this.#fifoEnabled || this.#received.length === 0) return;
-    this.#timeout = this.#clock.schedule(this.#clock.now + 4 * this.#byteCycles, () => {
-      this.#timeout = undefined;
-      this.#timedOut = true;
-      this.#update();
-    });
+    this.#timeout = this.#clock.schedule(this.#clock.now + 4 * this.#byteCycles, this.#timeOut);
   }
+
+  readonly #timeOut = (): void => {
+    this.#timeout = undefined;
+    this.#timedOut = true;
+    this.#update();
+  };
 
   #send(byte: number): void {
     if (!this.#looped) {
@@ -186,14 +191,17 @@ export class Uart16550 implements BytePortDevice, StatefulDevice {
     if (byte === undefined) return;
     this.#shifting = byte;
     if (this.#transmit.length === 0) this.#holdingEmptyInterrupt = true;
-    this.#departure = this.#clock.schedule(this.#clock.now + this.#byteCycles, () => {
-      this.#departure = undefined;
-      this.#shifting = undefined;
-      if (this.#looped) this.#receive(byte);
-      this.#shift();
-      this.#update();
-    });
+    this.#departure = this.#clock.schedule(this.#clock.now + this.#byteCycles, this.#depart);
   }
+
+  readonly #depart = (): void => {
+    const byte = this.#shifting!;
+    this.#departure = undefined;
+    this.#shifting = undefined;
+    if (this.#looped) this.#receive(byte);
+    this.#shift();
+    this.#update();
+  };
 
   get #modemStatus(): number {
     if (!this.#looped) return this.#modemInputs;
@@ -342,15 +350,63 @@ export class Uart16550 implements BytePortDevice, StatefulDevice {
   state(): DeviceState {
     return {
       registers: [this.#divisor, this.#enable, this.#lineControl, this.#modemControl, this.#scratch],
-      fifo: [this.#fifoEnabled, this.#trigger],
+      fifoEnabled: this.#fifoEnabled,
+      trigger: this.#trigger,
       received: [...this.#received],
       waiting: this.#waiting.slice(this.#waitingFrom),
       transmit: [...this.#transmit],
       shifting: this.#shifting ?? null,
       flags: [this.#overrun, this.#timedOut, this.#holdingEmptyInterrupt],
       modemDelta: this.#modemDelta,
-      sent: [this.#sent, this.#sentCheck],
-      events: [this.#arrival?.cycle ?? null, this.#timeout?.cycle ?? null, this.#departure?.cycle ?? null],
+      sent: this.#sent,
+      sentCheck: [this.#sentCheck],
+      events: [eventState(this.#arrival), eventState(this.#timeout), eventState(this.#departure)],
     };
+  }
+
+  restoreState(state: unknown): void {
+    const reader = new StateReader(state, "serial");
+    const registers = reader.numbers("registers", 0xffff, 0x0f, 0xff, 0x1f, 0xff);
+    const fifoEnabled = reader.flag("fifoEnabled");
+    const trigger = reader.number("trigger", FIFO_SIZE);
+    if (!TRIGGER_LEVELS.includes(trigger)) throw new StateError("serial", `no trigger level ${trigger}`);
+    const capacity = fifoEnabled ? FIFO_SIZE : 1;
+    const received = reader.bytes("received", capacity);
+    const waiting = reader.bytes("waiting", Number.MAX_SAFE_INTEGER);
+    const transmit = reader.bytes("transmit", capacity);
+    const shifting = reader.optionalNumber("shifting", 0xff);
+    const [overrun, timedOut, holdingEmptyInterrupt] = reader.flags("flags", 3);
+    const modemDelta = reader.number("modemDelta", 0x0f);
+    const sent = reader.number("sent");
+    const sentCheck = reader.words("sentCheck", 1);
+    const [arrival, timeout, departure] = reader.events("events", 3, this.#clock.now);
+    if ((shifting === undefined) !== (departure === undefined))
+      throw new StateError("serial", "a byte in the shift register without the event that takes it out");
+    if (arrival && waiting.length === 0)
+      throw new StateError("serial", "the arrival of a byte that is not there");
+
+    [this.#divisor, this.#enable, this.#lineControl, this.#modemControl, this.#scratch] = registers as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    this.#fifoEnabled = fifoEnabled;
+    this.#trigger = trigger;
+    this.#received = received;
+    this.#waiting = waiting;
+    this.#waitingFrom = 0;
+    this.#transmit = transmit;
+    this.#shifting = shifting;
+    this.#overrun = overrun!;
+    this.#timedOut = timedOut!;
+    this.#holdingEmptyInterrupt = holdingEmptyInterrupt!;
+    this.#modemDelta = modemDelta;
+    this.#sent = sent;
+    this.#sentCheck = sentCheck[0]!;
+    this.#arrival = arrival && this.#clock.resume(arrival, this.#arrive);
+    this.#timeout = timeout && this.#clock.resume(timeout, this.#timeOut);
+    this.#departure = departure && this.#clock.resume(departure, this.#depart);
   }
 }

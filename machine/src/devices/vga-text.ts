@@ -7,6 +7,7 @@
  */
 import type { Clock } from "../contract.ts";
 import type { BytePortDevice, DeviceState, StatefulDevice } from "./ports.ts";
+import { StateReader } from "./state-reader.ts";
 
 export const VGA_TEXT_MEMORY = 0xb8000;
 export const VGA_COLUMNS = 80;
@@ -66,5 +67,13 @@ export class VgaText implements BytePortDevice, StatefulDevice {
 
   state(): DeviceState {
     return { ports: [...this.#ports], crt: [...this.#crt] };
+  }
+
+  restoreState(state: unknown): void {
+    const reader = new StateReader(state, "vga");
+    const ports = reader.bytes("ports", 32, "exactly");
+    const crt = reader.bytes("crt", 32, "exactly");
+    this.#ports.set(ports);
+    this.#crt.set(crt);
   }
 }

@@ -1,5 +1,5 @@
 /** A clock without a processor, for device tests: time moves when the test says so. */
-import type { Clock, ClockEvent } from "../contract.ts";
+import type { Clock, ClockEvent, SavedEvent } from "../contract.ts";
 
 interface Pending extends ClockEvent {
   readonly action: () => void;
@@ -9,13 +9,18 @@ export class FakeClock implements Clock {
   now = 0;
   readonly frequency: number;
   #pending: Pending[] = [];
+  #order = 0;
 
   constructor(frequency = 75_000_000) {
     this.frequency = frequency;
   }
 
   schedule(cycle: number, action: () => void): ClockEvent {
-    const event = { cycle, action };
+    return this.resume({ cycle, order: this.#order++ }, action);
+  }
+
+  resume(saved: SavedEvent, action: () => void): ClockEvent {
+    const event = { ...saved, action };
     this.#pending.push(event);
     return event;
   }
