@@ -7,7 +7,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { gdbScript } from "@rialto/debugger/gdb-script.ts";
+import { attachCommand, gdbScript } from "@rialto/debugger/gdb-script.ts";
 import { REPOSITORY } from "@rialto/toolchain/build/system.ts";
 import { bootMachine } from "./boot.ts";
 import { buildSystemReporting } from "./build-system.ts";
@@ -48,18 +48,20 @@ export async function debug(request: DebugRequest): Promise<number> {
   const console =
     start || request.consolePort !== undefined ? await openConsole(request.consolePort ?? 0) : undefined;
   const commands = join(dirname(system.kernel), "debug.gdb");
+  let attach = "";
   let gdb: ChildProcess | undefined;
 
   const hook = debugWithGdb({
     port: request.port,
     onListening(port) {
       const images = system.images.filter(({ kind }) => kind !== "kernel").map(({ file }) => file);
-      writeFileSync(commands, gdbScript({ kernel: system.kernel, images, sources: REPOSITORY, port }));
-      if (!start) say(`held at the first instruction; run: gdb -x ${commands}`);
+      writeFileSync(commands, gdbScript({ kernel: system.kernel, images, sources: REPOSITORY }));
+      attach = attachCommand(port);
+      if (!start) say(`held at the first instruction; run: gdb -x ${commands} -ex "${attach}"`);
     },
     onStarted(session: Session) {
       if (!start) return;
-      gdb = spawn("gdb", ["-q", "-x", commands], { stdio: "inherit" });
+      gdb = spawn("gdb", ["-q", "-x", commands, "-ex", attach], { stdio: "inherit" });
       gdb.on("error", (error) => session.quit(`cannot start gdb: ${error.message}`, 1));
       gdb.on("close", () => session.quit("", 0));
     },

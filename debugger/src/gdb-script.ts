@@ -1,11 +1,15 @@
-/** The commands with which GDB is started: what to load, where to find sources, where the guest is. */
+/** The commands with which GDB is started: what to load, where to find sources. */
 export interface GdbScriptOptions {
   /** Kernel with symbols, and images at their preferred addresses. */
   readonly kernel: string;
   readonly images: readonly string[];
   /** Folder that source names are relative to. */
   readonly sources?: string;
-  readonly port: number;
+}
+
+/** GDB's command that comes after the script. */
+export function attachCommand(port: number): string {
+  return `target remote 127.0.0.1:${port}`;
 }
 
 /** File names are quoted as GDB's commands want them. */
@@ -13,7 +17,7 @@ function quoted(path: string): string {
   return /[\s"'\\]/.test(path) ? `"${path.replace(/["\\]/g, "\\$&")}"` : path;
 }
 
-export function gdbScript({ kernel, images, sources, port }: GdbScriptOptions): string {
+export function gdbScript({ kernel, images, sources }: GdbScriptOptions): string {
   return [
     "set pagination off",
     "set breakpoint pending on",
@@ -23,7 +27,6 @@ export function gdbScript({ kernel, images, sources, port }: GdbScriptOptions): 
     ...(sources === undefined ? [] : [`directory ${quoted(sources)}`]),
     `file ${quoted(kernel)}`,
     ...images.map((image) => `add-symbol-file ${quoted(image)}`),
-    `target remote 127.0.0.1:${port}`,
     "",
   ].join("\n");
 }
