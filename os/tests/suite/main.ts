@@ -8,13 +8,14 @@ import { makePrinter, PRINTER_SIZE, print } from "../../lib/rt/print";
 import { stringEquals } from "../../lib/rt/strings";
 import { callCases, connectionCases } from "./calls";
 import { failedCases, passedCases } from "./check";
+import { fuzzCases } from "./fuzz";
 import { memoryCases } from "./memory";
 import { abuseCases, programCases } from "./programs";
 import { threadCases } from "./threads";
 
 export function main(argc: i32, argv: usize): i32 {
   if (argc > 2) {
-    print(text("usage: suite [calls|connections|threads|memory|programs|abuse]\n"));
+    print(text("usage: suite [calls|connections|threads|memory|programs|abuse|fuzz]\n"));
     return 2;
   }
   const group: usize = argc === 2 ? load<usize>(argv, 4) : 0;
@@ -27,6 +28,7 @@ export function main(argc: i32, argv: usize): i32 {
   }
   if (wanted(group, text("connections"))) connectionCases();
   if (wanted(group, text("abuse"))) abuseCases();
+  if (wanted(group, text("fuzz"))) fuzzCases();
   const out = makePrinter(stackAlloc(PRINTER_SIZE));
   out.number(passedCases());
   out.text(text(" passed, "));
