@@ -39,7 +39,10 @@ function withoutStatements(body: string): string[] {
   return [...shortened, ...variants.sort((a, b) => b.removed - a.removed).map(({ text }) => text)];
 }
 
-/** Contents of every block in the place of the whole statement that holds it; its counter becomes a plain variable. */
+/**
+ * Contents of every block in the place of the whole statement that holds it. The block's own loop counter becomes a plain
+ * variable; those of loops inside stay, for a loop whose counter its body can assign might never end.
+ */
 function unwrapped(body: string): string[] {
   const lines = body.split("\n");
   const variants: string[] = [];
@@ -50,7 +53,11 @@ function unwrapped(body: string): string[] {
     if (!line.endsWith("{")) return;
     const outer = closed ?? (/^(case |default:)/.test(line) ? around.at(-1)! : start);
     around.push(outer);
-    if (line.startsWith("switch")) return;
+    if (line.startsWith("switch") || line === "{") return;
+    const header = line === "do {" ? lines[start - 1]! : line;
+    const counter = /^(?:for \()?let (k\d)\b/.exec(header)?.[1];
+    const plain = (text: string) =>
+      counter ? text.replaceAll(new RegExp(`\\b${counter}\\b`, "g"), "x") : text;
     const inner: string[] = [];
     let depth = 1;
     for (let place = start + 1; place < lines.length; place++) {
@@ -58,8 +65,7 @@ function unwrapped(body: string): string[] {
       if (text.startsWith("}")) depth--;
       if (depth === 0) break;
       if (text.endsWith("{")) depth++;
-      if (!/(break|continue);$/.test(text) && !text.startsWith("let "))
-        inner.push(text.replaceAll(/\bk\d\b/g, "x"));
+      if (!/(break|continue);$/.test(text)) inner.push(plain(text));
     }
     const end = statementEnd(lines, outer);
     if (end < lines.length - 1)
