@@ -24,15 +24,25 @@ import { InterruptControllers } from "../devices/i8259.ts";
 import { KeyboardController } from "../devices/keyboard-controller.ts";
 import { MONITOR_PORT, MONITOR_PORTS, MonitorPort } from "../devices/monitor.ts";
 import { hostBridge, isaBridge, PciConfiguration, powerManagement } from "../devices/pci.ts";
-import { type AccessSize, allOnes, type DeviceState, PortMap } from "../devices/ports.ts";
+import {
+  type AccessSize,
+  allOnes,
+  type DeviceState,
+  PortMap,
+  type StatefulDevice,
+} from "../devices/ports.ts";
 import { RealTimeClock } from "../devices/real-time-clock.ts";
+import { StateError, StateReader } from "../devices/state-reader.ts";
 import { POWER_PORT, PowerManagement, SystemPorts } from "../devices/system-ports.ts";
 import { Uart16550 } from "../devices/uart16550.ts";
 import { VgaText } from "../devices/vga-text.ts";
 import { STATE_BYTES } from "../i386/core.ts";
+import type { CompilerOptions } from "../i386/jit/compiler.ts";
 import { allocateLinearMemory } from "../i386/jit/web-assembly.ts";
 import { Pentium } from "../i386/pentium.ts";
+import type { ProcessorState } from "../i386/processor-state.ts";
 import type { ProcessorStatistics } from "../i386/statistics.ts";
+import { fillMemory, readSnapshot, SnapshotError, writeSnapshot } from "../snapshot/format.ts";
 import { initialiseAsFirmware } from "./firmware.ts";
 import { layOutMultiboot, MULTIBOOT_MAGIC, type MultibootModule } from "./multiboot.ts";
 import { PhaseRecord, type RecordedPhase } from "./phases.ts";
@@ -48,6 +58,8 @@ export interface PentiumPcOptions {
   readonly memory?: number;
   /** Whether hot code is compiled to WebAssembly; the result of a run is the same. Default off. */
   readonly jit?: "on" | "off";
+  /** When and how much is compiled. */
+  readonly compiler?: CompilerOptions;
   /** Cycles in a second. Default 75 MHz. */
   readonly frequency?: number;
   /** Pace of the serial line, see `Uart16550`. */
@@ -80,6 +92,41 @@ export interface PcStatistics extends ProcessorStatistics {
   readonly counters: Readonly<Record<string, number>>;
 }
 
+const BOARD = "pentium";
+
+interface MachineState {
+  readonly processor: ProcessorState;
+  /** Events scheduled since the start. */
+  readonly scheduled: number;
+  readonly devices: DeviceState;
+}
+
+function otherMachine(then: string, here: string): SnapshotError {
+  return new SnapshotError(
+    "other machine",
+    `the snapshot is of a machine with ${then}, and this one has ${here}: make the machine alike`,
+  );
+}
+
+function readEnd(value: unknown): PcEnd | undefined {
+  if (value === null) return undefined;
+  const state = new StateReader(value, "end");
+  const reason = state.text("reason");
+  switch (reason) {
+    case "exit": {
+      const device = state.text("device");
+      if (device !== "monitor" && device !== "debug-exit") break;
+      return { reason, device, status: state.number("status", 0xff) };
+    }
+    case "power-off":
+    case "reset":
+    case "shutdown":
+    case "halted":
+      return { reason };
+  }
+  throw new StateError("end", "no machine ends that way");
+}
+
 export interface LoadOptions {
   readonly modules?: readonly MultibootModule[];
   /** What the kernel finds as its command line, whole. */
@@ -104,7 +151,7 @@ export class PentiumPc {
   readonly #serial: Uart16550;
   readonly #keyboard: KeyboardController;
   /** Everything that has state, in a fixed order. */
-  readonly #devices: ReadonlyArray<readonly [name: string, device: { state(): DeviceState }]>;
+  readonly #devices: ReadonlyArray<readonly [name: string, device: StatefulDevice]>;
 
   constructor(options: PentiumPcOptions = {}) {
     const memory = options.memory ?? DEFAULT_MEMORY;
@@ -132,7 +179,11 @@ export class PentiumPc {
       writePort: (port, size, value) => ports.write(port, size, value),
       acknowledgeInterrupt: () => interrupts.acknowledge(),
     };
-    this.processor = new Pentium(bus, clock, linear === null ? {} : { compileInto: linear });
+    this.processor = new Pentium(
+      bus,
+      clock,
+      linear === null ? {} : { compileInto: linear, compiler: options.compiler ?? {} },
+    );
     this.phases = new PhaseRecord(() => this.processor.statistics());
 
     const finish = (end: PcEnd) => this.#finish(end);
@@ -272,6 +323,75 @@ export class PentiumPc {
       phases: this.phases.phases,
       counters: this.phases.counters,
     };
+  }
+
+  /** The whole machine as a file (snapshot/format.ts): RAM, processor, devices, pending events, phases. Between two calls of `run`. */
+  save(): Uint8Array {
+    const description = {
+      board: BOARD,
+      frequency: this.frequency,
+      cycleModel: this.processor.cycleModel.name,
+      ...this.#state(),
+      phases: this.phases.state(),
+      end: this.end ?? null,
+    };
+    return writeSnapshot(description, new Uint8Array(this.memory, 0, this.memoryBytes));
+  }
+
+  /**
+   * Makes the machine what it was when the snapshot was saved, on any machine with the same memory, frequency and cycle model. Throws
+   * `SnapshotError` and leaves the machine as it is when the bytes do not fit. Listeners, breakpoints and watchpoints stay.
+   */
+  restore(bytes: Uint8Array): void {
+    const contents = readSnapshot(bytes);
+    const memory = contents.ramPages * 4096;
+    if (memory !== this.memoryBytes) throw otherMachine(`${memory} bytes of memory`, `${this.memoryBytes}`);
+    try {
+      const state = new StateReader(contents.description, "snapshot");
+      const compare = (what: string, then: string | number, here: string | number) => {
+        if (then !== here) throw otherMachine(`${what} ${then}`, `${here}`);
+      };
+      compare("the board", state.text("board"), BOARD);
+      compare("a frequency of", state.number("frequency"), this.frequency);
+      compare("the cycle model", state.text("cycleModel"), this.processor.cycleModel.name);
+      const end = readEnd(state.value("end"));
+      const restorePhases = this.phases.prepareState(state.value("phases"));
+      const before = this.#state();
+      try {
+        this.#restoreState(state);
+      } catch (error) {
+        this.#restoreState(new StateReader(before, "machine"));
+        throw error;
+      }
+      restorePhases();
+      this.end = end;
+    } catch (error) {
+      if (error instanceof StateError) {
+        throw new SnapshotError("damaged", `the snapshot is damaged: ${error.message}`, { cause: error });
+      }
+      throw error;
+    }
+    fillMemory(new Uint8Array(this.memory, 0, this.memoryBytes), contents);
+  }
+
+  /** Everything but RAM and what the host has been told. */
+  #state(): MachineState {
+    return {
+      processor: this.processor.state(),
+      scheduled: this.#clock.scheduled,
+      devices: Object.fromEntries(this.#devices.map(([name, device]) => [name, device.state()])),
+    };
+  }
+
+  /** Throws `StateError`, possibly when a part is restored already. */
+  #restoreState(state: StateReader): void {
+    const restoreProcessor = this.processor.prepareState(state.value("processor"));
+    const scheduled = state.number("scheduled");
+    const devices = state.object("devices");
+    // The processor comes first: it is the time by which devices judge their events.
+    restoreProcessor();
+    this.#clock.restart(scheduled);
+    for (const [name, device] of this.#devices) device.restoreState(devices.value(name));
   }
 
   /** Fingerprint of processor, memory and devices: equal for equal runs. */

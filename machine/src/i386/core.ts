@@ -43,7 +43,7 @@ export interface ProcessorCore {
   readonly readLimits: Uint32Array;
   readonly writeLimits: Uint32Array;
   readonly counters: Float64Array;
-  /** [0] the cycle at which BUDGET reaches zero; [1] the cycle up to which cycles by ring are booked. */
+  /** [0] the cycle at which BUDGET reaches zero; [1] the cycle up to which cycles by ring are booked; [2] TSC minus cycle, changed by WRMSR. */
   readonly time: Float64Array;
   /** Makes the interpreter return to the run loop after the instruction under way. Time does not change. */
   attention(): void;
@@ -80,7 +80,7 @@ export function createCore(bus: Bus): ProcessorCore {
     return taken;
   }
   const s = words(Slot.LENGTH);
-  const time = new Float64Array(2);
+  const time = new Float64Array(3);
   const counters = new Float64Array(Counter.LENGTH);
 
   const core: ProcessorCore = {

@@ -20,13 +20,14 @@ import { NO_ERROR_CODE, pendingFault } from "./fault.ts";
 import { IF, RF, TF } from "./instruction.ts";
 
 import { FAULTED } from "./interpreter.ts";
-import { createCompiler, type HotCodeCompiler } from "./jit/compiler.ts";
+import { type CompilerOptions, createCompiler, type HotCodeCompiler } from "./jit/compiler.ts";
 import type { LinearMemory } from "./jit/web-assembly.ts";
 import { ControlBit, Field, Segment, Slot, Vector } from "./layout.ts";
 import type { Memory } from "./memory.ts";
 import type { Paging } from "./paging.ts";
 import { createParts } from "./parts.ts";
 import { assemblePriming, PRIMING_CODE, PRIMING_END } from "./priming.ts";
+import { type ProcessorState, prepareProcessor, readProcessor } from "./processor-state.ts";
 import { RegisterView } from "./register-view.ts";
 import type { Segments } from "./segments.ts";
 import { Counter, describeCounters, type ProcessorStatistics } from "./statistics.ts";
@@ -38,6 +39,7 @@ export interface PentiumOptions {
   readonly cycleModel?: CycleModelName;
   /** The memory that holds RAM and the processor's state: hot code is compiled to work on it. Absent: all is interpreted. */
   readonly compileInto?: LinearMemory;
+  readonly compiler?: CompilerOptions;
 }
 
 const FLAT_CODE = 0x00cf_9b00;
@@ -96,7 +98,8 @@ export class Pentium extends RegisterView implements Processor {
       deadlineMoved: core.attention,
     });
     this.prime();
-    this.compiler = options.compileInto === undefined ? null : createCompiler(parts, options.compileInto);
+    this.compiler =
+      options.compileInto === undefined ? null : createCompiler(parts, options.compileInto, options.compiler);
   }
 
   /** See priming.ts. Leaves the processor reset, at cycle 0, and RAM as it was. */
@@ -366,6 +369,24 @@ export class Pentium extends RegisterView implements Processor {
     this.core.counters.fill(0);
     this.instructionOrigin = this.instructions;
     this.cycleOrigin = now;
+  }
+
+  /** For snapshots; see processor-state.ts. */
+  state(): ProcessorState {
+    const { instructions, instructionOrigin, cycleOrigin } = this;
+    return readProcessor(this.parts, { instructions, instructionOrigin, cycleOrigin });
+  }
+
+  /** Checks a state whole, then returns what takes it over: RAM must follow. Throws `StateError`. */
+  prepareState(state: unknown): () => void {
+    const restore = prepareProcessor(this.parts, state);
+    return () => {
+      const tally = restore();
+      this.retiredBefore = tally.instructions;
+      this.instructionOrigin = tally.instructionOrigin;
+      this.cycleOrigin = tally.cycleOrigin;
+      this.stopReason = null;
+    };
   }
 
   /** Physical address behind a linear one, or -1; touches neither TLB nor accessed bits. */

@@ -74,9 +74,6 @@ export function createSystemHandlers(
   const { REG, RM, SEGMENT, IMMEDIATE, SIZE, PREFIX, BYTES, OFFSET, WORDS } = Field;
   const { readRm, writeRm, address } = operands;
   const descriptor: Descriptor = { low: 0, high: 0 };
-  /** TSC minus the clock's cycle count; changed by WRMSR. */
-  let timeStampOffset = 0;
-
   const next = (p: number): number => (s[Slot.PAGE_EIP]! + pool[p + OFFSET]! + pool[p + BYTES]!) | 0;
 
   /** Continues at the next instruction after the way to it may have changed. */
@@ -247,7 +244,7 @@ export function createSystemHandlers(
     return p + WORDS;
   }
 
-  const timeStamp = (): number => core.now() + timeStampOffset;
+  const timeStamp = (): number => core.now() + core.time[2]!;
 
   function setPair(value: number): void {
     s[EAX] = value % 0x1_0000_0000;
@@ -374,7 +371,7 @@ export function createSystemHandlers(
       requireRing0();
       switch (s[ECX]) {
         case MSR_TIME_STAMP:
-          timeStampOffset = (s[EDX]! >>> 0) * 0x1_0000_0000 + (s[EAX]! >>> 0) - core.now();
+          core.time[2] = (s[EDX]! >>> 0) * 0x1_0000_0000 + (s[EAX]! >>> 0) - core.now();
           break;
         case MSR_MACHINE_CHECK_ADDRESS:
         case MSR_MACHINE_CHECK_TYPE:
