@@ -22,15 +22,21 @@ import { Field, Slot } from "../layout.ts";
 import type { ProcessorParts } from "../parts.ts";
 import { flowOf } from "./operation-names.ts";
 import { discoverRegion } from "./region-graph.ts";
-import { Exit, Function, flagFunctions, type TranslationContext, translateRegion } from "./translator.ts";
+import {
+  Exit,
+  flagFunctions,
+  ModuleFunction,
+  type TranslationContext,
+  translateRegion,
+} from "./translator.ts";
 import { type WasmFunction, writeModule } from "./wasm-writer.ts";
 import { type CompiledFunction, type LinearMemory, webAssembly } from "./web-assembly.ts";
 
 /** Visits after which an entry is worth compiling: a module costs about 60 µs, some 5000 interpreted instructions. */
-const HOT = 200;
+const HOT = 1000;
 /** A batch waits for so many regions, or until one of them has had so many visits. */
 const BATCH = 8;
-const IMPATIENT = 1000;
+const IMPATIENT = 3000;
 /** Compiled functions kept; when there are more, all go. */
 const MOST_REGIONS = 6000;
 /** Versions of a region for other segments or privilege. */
@@ -75,7 +81,18 @@ export interface HotCodeCompiler {
   };
 }
 
-export function createCompiler(parts: ProcessorParts, memory: LinearMemory): HotCodeCompiler {
+export interface CompilerOptions {
+  /** Visits after which an entry is compiled; default `HOT`. 1 compiles everything at once, for tests. */
+  readonly hot?: number;
+}
+
+export function createCompiler(
+  parts: ProcessorParts,
+  memory: LinearMemory,
+  options: CompilerOptions = {},
+): HotCodeCompiler {
+  const hot = options.hot ?? HOT;
+  const batch = options.hot === undefined ? BATCH : 1;
   const { core, codeCache, decoder, paging } = parts;
   const { s } = core;
   const { pool, versions } = codeCache;
@@ -234,11 +251,11 @@ export function createCompiler(parts: ProcessorParts, memory: LinearMemory): Hot
 
   /** Compiles all wanted regions into one module. */
   function compile(): void {
-    const batch = wanted;
+    const items = wanted;
     wanted = [];
     const functions: WasmFunction[] = flagFunctions(s.byteOffset + Slot.EFLAGS * 4);
     const made: { readonly wanted: Wanted; readonly mask: number }[] = [];
-    for (const item of batch) {
+    for (const item of items) {
       if (pool[item.entry + OPERATION] !== ENTRY) continue;
       const context = contextOf(item);
       const offset = pool[item.entry + OFFSET]!;
@@ -258,7 +275,9 @@ export function createCompiler(parts: ProcessorParts, memory: LinearMemory): Hot
     const { exports } = new webAssembly!.Instance(new webAssembly!.Module(bytes), { m: imports });
     for (const [index, { wanted: item, mask }] of made.entries()) {
       const number = numberOf(pool[item.entry + LINK]!);
-      const run = exports[String(index + Function.firstRegion - importTypes.length)] as CompiledFunction;
+      const run = exports[
+        String(index + ModuleFunction.firstRegion - importTypes.length)
+      ] as CompiledFunction;
       const fullMask = mask | (1 << 8);
       const key = (item.flat | (item.mode !== 0 ? 1 << 8 : 0)) & fullMask;
       const known = variants[number] ?? null;
@@ -285,13 +304,13 @@ export function createCompiler(parts: ProcessorParts, memory: LinearMemory): Hot
   function visit(entry: number, copy: number): void {
     const visits = pool[copy + WORDS + VISITS]! + 1;
     pool[copy + WORDS + VISITS] = visits;
-    if (visits === HOT) {
+    if (visits === hot) {
       const known = variants[numberOf(copy)]!;
       if (known === null || known.length < MOST_VARIANTS) {
         wanted.push({ entry, flat: s[FLAT_SEGMENTS]!, mode: s[MODE]! });
       }
     }
-    if (wanted.length >= BATCH || (visits === IMPATIENT && wanted.length > 0)) compile();
+    if (wanted.length >= batch || (visits === IMPATIENT && wanted.length > 0)) compile();
     if (visits >= IMPATIENT) pool[copy + WORDS + VISITS] = 0;
   }
 

@@ -7,8 +7,8 @@
 import { Field } from "../layout.ts";
 
 /** Longest region, in instructions; more makes functions that hosts compile slowly. */
-const MOST_INSTRUCTIONS = 400;
-const DEEPEST_CALL = 3;
+const MOST_INSTRUCTIONS = 150;
+const DEEPEST_CALL = 2;
 
 const { BYTES, IMMEDIATE } = Field;
 

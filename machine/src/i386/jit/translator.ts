@@ -68,7 +68,14 @@ export interface Translation {
 }
 
 /** Indices of the functions that every module has. */
-export const Function = { read: 0, modify: 1, write: 2, carry: 3, overflow: 4, firstRegion: 5 } as const;
+export const ModuleFunction = {
+  read: 0,
+  modify: 1,
+  write: 2,
+  carry: 3,
+  overflow: 4,
+  firstRegion: 5,
+} as const;
 
 const KIND = 8;
 const RESULT = 9;
@@ -289,7 +296,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     storeBudget();
     w.constant((segment << 2) | (size >> 1))
       .get(OFFSET)
-      .call(Function.read)
+      .call(ModuleFunction.read)
       .set(D);
     loadBudget();
     w.get(D);
@@ -308,7 +315,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     w.constant((segment << 2) | (size >> 1))
       .get(OFFSET)
       .get(from)
-      .call(Function.write);
+      .call(ModuleFunction.write);
     loadBudget();
     w.close();
   }
@@ -323,7 +330,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     storeBudget();
     w.constant((segment << 2) | (size >> 1))
       .get(OFFSET)
-      .call(Function.modify)
+      .call(ModuleFunction.modify)
       .set(D);
     loadBudget();
     w.constant(-1).set(PHYSICAL);
@@ -340,7 +347,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     w.constant((segment << 2) | (size >> 1))
       .get(OFFSET)
       .get(from)
-      .call(Function.write);
+      .call(ModuleFunction.write);
     loadBudget();
     w.close();
   }
@@ -415,7 +422,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
         w.get(LEFT);
         break;
       default:
-        w.get(KIND).get(RESULT).get(LEFT).get(RIGHT).get(CARRY).call(Function.carry);
+        w.get(KIND).get(RESULT).get(LEFT).get(RIGHT).get(CARRY).call(ModuleFunction.carry);
     }
   }
 
@@ -436,7 +443,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
         w.get(RIGHT);
         break;
       default:
-        w.get(KIND).get(RESULT).get(LEFT).get(RIGHT).call(Function.overflow);
+        w.get(KIND).get(RESULT).get(LEFT).get(RIGHT).call(ModuleFunction.overflow);
     }
   }
 
@@ -1008,11 +1015,10 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   out.word(slot(Slot.PAGE_EIP)).set(PAGE_EIP);
   for (const segment of usedBases) out.word(slot(Slot.BASE + segment)).set(SEGMENT_BASE + segment);
   out.op(Op.block, I32);
-  const bytes = out.bytes;
-  for (const byte of body) bytes.push(byte);
+  out.append(body);
   for (const [local, number] of saved) out.constant(0).get(local).memory(Op.store, slot(number));
   return {
-    code: { type: 0, locals32: LOCALS, locals64: 1, body: bytes, exported: true },
+    code: { type: 0, locals32: LOCALS, locals64: 1, body: out.bytes, exported: true },
     flatMask,
   };
 }
@@ -1020,7 +1026,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
 /** Bodies of `carry` (kind, result, left, right, carry) and `overflow` (kind, result, left, right) for flags of unknown kind. */
 export function flagFunctions(eflagsAddress: number): WasmFunction[] {
   const [k, result, left, right, carryBefore] = [0, 1, 2, 3, 4];
-  function choose(cases: readonly (readonly [readonly number[], (w: BodyWriter) => void])[]): number[] {
+  function choose(cases: readonly (readonly [readonly number[], (w: BodyWriter) => void])[]): Uint8Array {
     const w = new BodyWriter();
     for (const [kinds, value] of cases) {
       kinds.forEach((number, i) => {

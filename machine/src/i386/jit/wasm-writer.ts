@@ -73,102 +73,157 @@ export const VOID = 0x40;
 export const I32 = 0x7f;
 export const I64 = 0x7e;
 
-export function unsigned(bytes: number[], value: number): void {
-  let rest = value >>> 0;
-  while (rest >= 0x80) {
-    bytes.push((rest & 0x7f) | 0x80);
-    rest >>>= 7;
+/** Bytes that grow at the end. */
+class ByteWriter {
+  private buffer = new Uint8Array(4096);
+  length = 0;
+
+  byte(value: number): void {
+    if (this.length === this.buffer.length) this.grow(1);
+    this.buffer[this.length++] = value;
   }
-  bytes.push(rest);
+
+  append(bytes: Uint8Array): void {
+    if (this.length + bytes.length > this.buffer.length) this.grow(bytes.length);
+    this.buffer.set(bytes, this.length);
+    this.length += bytes.length;
+  }
+
+  unsigned(value: number): void {
+    let rest = value >>> 0;
+    while (rest >= 0x80) {
+      this.byte((rest & 0x7f) | 0x80);
+      rest >>>= 7;
+    }
+    this.byte(rest);
+  }
+
+  signed(value: number): void {
+    let rest = value | 0;
+    for (;;) {
+      const low = rest & 0x7f;
+      rest >>= 7;
+      if ((rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0)) {
+        this.byte(low);
+        return;
+      }
+      this.byte(low | 0x80);
+    }
+  }
+
+  name(text: string): void {
+    this.unsigned(text.length);
+    for (let i = 0; i < text.length; i++) this.byte(text.charCodeAt(i));
+  }
+
+  section(id: number, content: ByteWriter): void {
+    this.byte(id);
+    this.unsigned(content.length);
+    this.append(content.finish());
+  }
+
+  /** A view, valid until the next write. */
+  finish(): Uint8Array {
+    return this.buffer.subarray(0, this.length);
+  }
+
+  private grow(by: number): void {
+    const larger = new Uint8Array(Math.max(this.buffer.length * 2, this.length + by));
+    larger.set(this.finish());
+    this.buffer = larger;
+  }
 }
 
-function signed(bytes: number[], value: number): void {
-  let rest = value | 0;
-  for (;;) {
-    const low = rest & 0x7f;
-    rest >>= 7;
-    if ((rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0)) {
-      bytes.push(low);
-      return;
-    }
-    bytes.push(low | 0x80);
-  }
-}
+// Constants of the hot methods below.
+const { const: CONST, localGet: GET, localSet: SET, localTee: TEE, load: LOAD, call: CALL } = Op;
 
 /** The code of one function. */
 export class BodyWriter {
-  readonly bytes: number[] = [];
+  private readonly out = new ByteWriter();
   /** Blocks, loops and ifs that are open. */
   depth = 0;
 
-  op(...codes: number[]): this {
-    for (const code of codes) this.bytes.push(code);
+  get bytes(): Uint8Array {
+    return this.out.finish();
+  }
+
+  append(bytes: Uint8Array): void {
+    this.out.append(bytes);
+  }
+
+  op(first: number, second = -1, third = -1, fourth = -1): this {
+    this.out.byte(first);
+    if (second >= 0) this.out.byte(second);
+    if (third >= 0) this.out.byte(third);
+    if (fourth >= 0) this.out.byte(fourth);
     return this;
   }
 
   constant(value: number): this {
-    this.bytes.push(Op.const);
-    signed(this.bytes, value);
+    this.out.byte(CONST);
+    this.out.signed(value);
     return this;
   }
 
   get(local: number): this {
-    this.bytes.push(Op.localGet);
-    unsigned(this.bytes, local);
+    this.out.byte(GET);
+    this.out.byte(local);
     return this;
   }
 
   set(local: number): this {
-    this.bytes.push(Op.localSet);
-    unsigned(this.bytes, local);
+    this.out.byte(SET);
+    this.out.byte(local);
     return this;
   }
 
   tee(local: number): this {
-    this.bytes.push(Op.localTee);
-    unsigned(this.bytes, local);
+    this.out.byte(TEE);
+    this.out.byte(local);
     return this;
   }
 
   /** A load or store: the address is on the stack, `offset` is added to it. */
   memory(code: number, offset: number): this {
-    this.bytes.push(code, 0);
-    unsigned(this.bytes, offset);
+    this.out.byte(code);
+    this.out.byte(0);
+    this.out.unsigned(offset);
     return this;
   }
 
   /** Loads the word at a fixed address. */
   word(address: number): this {
-    return this.constant(0).memory(Op.load, address);
+    return this.constant(0).memory(LOAD, address);
   }
 
   call(index: number): this {
-    this.bytes.push(Op.call);
-    unsigned(this.bytes, index);
+    this.out.byte(CALL);
+    this.out.unsigned(index);
     return this;
   }
 
   open(code: number, type: number = VOID): this {
-    this.bytes.push(code, type);
+    this.out.byte(code);
+    this.out.byte(type);
     this.depth++;
     return this;
   }
 
   otherwise(): this {
-    this.bytes.push(Op.else);
+    this.out.byte(Op.else);
     return this;
   }
 
   close(): this {
-    this.bytes.push(Op.end);
+    this.out.byte(Op.end);
     this.depth--;
     return this;
   }
 
   /** Branches to the construct that made `depth` what it is inside it. */
   branch(code: number, target: number): this {
-    this.bytes.push(code);
-    unsigned(this.bytes, this.depth - target);
+    this.out.byte(code);
+    this.out.unsigned(this.depth - target);
     return this;
   }
 }
@@ -178,7 +233,7 @@ export interface WasmFunction {
   readonly type: number;
   readonly locals32: number;
   readonly locals64: number;
-  readonly body: readonly number[];
+  readonly body: Uint8Array;
   readonly exported: boolean;
 }
 
@@ -193,17 +248,6 @@ export interface WasmType {
   readonly results: number;
 }
 
-function section(out: number[], id: number, content: readonly number[]): void {
-  out.push(id);
-  unsigned(out, content.length);
-  for (const byte of content) out.push(byte);
-}
-
-function name(out: number[], text: string): void {
-  unsigned(out, text.length);
-  for (let i = 0; i < text.length; i++) out.push(text.charCodeAt(i));
-}
-
 /**
  * A module that imports `m.memory` and functions from `m`. Exported functions are named by their position among `functions`; indices for
  * calls count the imports first.
@@ -214,60 +258,63 @@ export function writeModule(
   functions: readonly WasmFunction[],
   memoryPages: number,
 ): Uint8Array {
-  const out = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
-  const words: number[] = [];
-  unsigned(words, types.length);
+  const out = new ByteWriter();
+  out.append(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
+  const described = new ByteWriter();
+  described.unsigned(types.length);
   for (const { parameters, results } of types) {
-    words.push(0x60, parameters);
-    for (let i = 0; i < parameters; i++) words.push(I32);
-    words.push(results);
-    for (let i = 0; i < results; i++) words.push(I32);
+    described.byte(0x60);
+    described.byte(parameters);
+    for (let i = 0; i < parameters; i++) described.byte(I32);
+    described.byte(results);
+    for (let i = 0; i < results; i++) described.byte(I32);
   }
-  section(out, 1, words);
+  out.section(1, described);
 
-  const imported: number[] = [];
-  unsigned(imported, imports.length + 1);
-  name(imported, "m");
-  name(imported, "memory");
-  imported.push(2, 1);
-  unsigned(imported, memoryPages);
-  unsigned(imported, memoryPages);
+  const imported = new ByteWriter();
+  imported.unsigned(imports.length + 1);
+  imported.name("m");
+  imported.name("memory");
+  imported.append(Uint8Array.of(2, 1));
+  imported.unsigned(memoryPages);
+  imported.unsigned(memoryPages);
   for (const item of imports) {
-    name(imported, "m");
-    name(imported, item.name);
-    imported.push(0);
-    unsigned(imported, item.type);
+    imported.name("m");
+    imported.name(item.name);
+    imported.byte(0);
+    imported.unsigned(item.type);
   }
-  section(out, 2, imported);
+  out.section(2, imported);
 
-  const declared: number[] = [];
-  unsigned(declared, functions.length);
-  for (const { type } of functions) unsigned(declared, type);
-  section(out, 3, declared);
+  const declared = new ByteWriter();
+  declared.unsigned(functions.length);
+  for (const { type } of functions) declared.unsigned(type);
+  out.section(3, declared);
 
-  const exports: number[] = [];
-  unsigned(exports, functions.filter((item) => item.exported).length);
+  const exports = new ByteWriter();
+  exports.unsigned(functions.filter((item) => item.exported).length);
   for (const [index, item] of functions.entries()) {
     if (!item.exported) continue;
-    name(exports, String(index));
-    exports.push(0);
-    unsigned(exports, imports.length + index);
+    exports.name(String(index));
+    exports.byte(0);
+    exports.unsigned(imports.length + index);
   }
-  section(out, 7, exports);
+  out.section(7, exports);
 
-  const code: number[] = [];
-  unsigned(code, functions.length);
+  const code = new ByteWriter();
+  code.unsigned(functions.length);
   for (const { locals32, locals64, body } of functions) {
-    const header: number[] = [2];
-    unsigned(header, locals32);
-    header.push(I32);
-    unsigned(header, locals64);
-    header.push(I64);
-    unsigned(code, header.length + body.length + 1);
-    for (const byte of header) code.push(byte);
-    for (const byte of body) code.push(byte);
-    code.push(Op.end);
+    const header = new ByteWriter();
+    header.byte(2);
+    header.unsigned(locals32);
+    header.byte(I32);
+    header.unsigned(locals64);
+    header.byte(I64);
+    code.unsigned(header.length + body.length + 1);
+    code.append(header.finish());
+    code.append(body);
+    code.byte(Op.end);
   }
-  section(out, 10, code);
-  return Uint8Array.from(out);
+  out.section(10, code);
+  return out.finish();
 }
