@@ -11,7 +11,6 @@ import { panic, print, printHexadecimal, printNumber } from "../console";
 import { VECTOR_EXHAUSTED, VECTOR_PAGE_FAULT } from "../i386/layout";
 import { revokeHandles } from "../loader/departure";
 import { imageAt, type LoadedImage, ownerOfImage } from "../loader/images";
-import { copyFromSpace, copyToSpace } from "../memory/copy";
 import { kernelSpace } from "../memory/space";
 import { exitThread, type Thread } from "../threads/thread";
 import { endProgram, kernelProcess, type Process } from "./process";

@@ -3,17 +3,22 @@
  * about to end is not touched (`visitSpace`).
  */
 
-import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
+import { type MemoryCounters, PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
 import { E_ACCESSDENIED, E_DISCONNECTED, E_INVALIDARG, S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
 import { PROXY_PAGE } from "../calls/proxies";
 import { PAGE, SHARED_START } from "../i386/layout";
+import { vtlbBound, vtlbEvictions, vtlbRefills, vtlbTables } from "../i386/vtlb";
+import { pagesCopied } from "../memory/commit";
 import { frameAt } from "../memory/copy";
 import { REGION_ANONYMOUS } from "../memory/regions";
-import { mapRegion, protectRegion, unmapRegion } from "../memory/space";
+import { scratchHits } from "../memory/scratch";
+import { commitRange, mapRegion, protectRegion, unmapRegion } from "../memory/space";
+import { trimmedUserPages } from "../memory/trim";
+import { trimmedPages } from "../threads/helper";
 import { leaveSpace, type Process, visitSpace } from "./process";
 
-function isProtection(protection: u32): bool {
+export function isProtection(protection: u32): bool {
   return (protection & ~(PROTECT_READ | PROTECT_WRITE)) === 0;
 }
 
@@ -57,5 +62,27 @@ export function frameUnder(process: Process, address: usize, physical: usize): H
   if (!visitSpace(process)) return E_DISCONNECTED;
   store<u32>(physical, frameAt(process.space, address & ~(PAGE - 1)));
   leaveSpace(process);
+  return S_OK;
+}
+
+export function commitMemory(process: Process, address: usize, size: u32): HRESULT {
+  // In a process, addresses from 2 GB on are the kernel's.
+  if (process.ownSpace && (address >= 0x80000000 || size > 0x80000000 - <u32>address)) return E_INVALIDARG;
+  if (!visitSpace(process)) return E_DISCONNECTED;
+  const result = commitRange(process.space, address, size);
+  leaveSpace(process);
+  return result;
+}
+
+export function describeCounters(address: usize): HRESULT {
+  const counters = changetype<MemoryCounters>(address);
+  counters.tableBound = vtlbBound();
+  counters.tables = vtlbTables();
+  counters.evictions = vtlbEvictions();
+  counters.refills = vtlbRefills();
+  counters.copies = pagesCopied();
+  counters.trimmedUserPages = trimmedUserPages();
+  counters.trimmedKernelPages = trimmedPages();
+  counters.scratchHits = scratchHits();
   return S_OK;
 }

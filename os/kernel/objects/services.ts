@@ -5,11 +5,12 @@
  */
 
 import type { IDriver } from "../../interfaces/IDriver";
-import type { IMemory } from "../../interfaces/IMemory";
+import type { IMemory, MemoryCounters } from "../../interfaces/IMemory";
+import type { ISharedMemory } from "../../interfaces/ISharedMemory";
 import { ISystem, type MemoryInfo, type ModuleInfo, type ProcessInfo } from "../../interfaces/ISystem";
 import type { IThreads } from "../../interfaces/IThreads";
 import type { IUnknown } from "../../interfaces/IUnknown";
-import { E_ACCESSDENIED, E_CANCELLED, S_OK } from "../../interfaces/results";
+import { E_ACCESSDENIED, E_CANCELLED, E_INVALIDARG, S_OK } from "../../interfaces/results";
 import type {
   HRESULT,
   InBytes,
@@ -38,9 +39,18 @@ import { markPhase } from "../i386/monitor";
 import { launch, launchImage } from "../loader/launch";
 import { currentThread } from "../threads/thread";
 import { sleep, WAIT_CANCELLED } from "../threads/wait";
-import { changeProtection, frameUnder, mapMemory, unmapMemory } from "./memory";
+import {
+  changeProtection,
+  commitMemory,
+  describeCounters,
+  frameUnder,
+  isProtection,
+  mapMemory,
+  unmapMemory,
+} from "./memory";
 import { kernelProcess, type Process } from "./process";
 import { bindName, nameAt, registerName, unregisterName } from "./registry";
+import { mapSharedMemory, shareMemory } from "./shared-memory";
 import {
   describeMemory,
   describeModule,
@@ -122,6 +132,19 @@ export class SpaceServices extends ComObject implements ISystem, IMemory, IThrea
   }
   frame(address: u32, physical: Out<u32>): HRESULT {
     return frameUnder(this.process, address, physical);
+  }
+  commit(address: u32, size: u32): HRESULT {
+    return commitMemory(this.process, address, size);
+  }
+  share(size: u32, out: Out<usize>): HRESULT {
+    return shareMemory(size, out);
+  }
+  mapShared(object: ISharedMemory, address: InOut<u32>, protection: u32): HRESULT {
+    if (!isProtection(protection)) return E_INVALIDARG;
+    return mapSharedMemory(this.process, changetype<usize>(object), address, protection);
+  }
+  counters(counters: Out<MemoryCounters>): HRESULT {
+    return describeCounters(counters);
   }
 
   // IThreads

@@ -11,6 +11,7 @@ import { E_FAIL, S_OK } from "../../interfaces/results";
 import { print } from "../../lib/rt/print";
 import { systemObject } from "../../lib/rt/program";
 import { parseNumber, stringEquals } from "../../lib/rt/strings";
+import { memoryAbuse } from "./memory";
 
 /** First entry of the proxy table of a process, and its entries' size. */
 const PROXIES: usize = 0x3f001000;
@@ -22,6 +23,7 @@ const SLOW: u32 = 100000;
 declare function badStackCall(proxy: usize): i32;
 
 let data: u32 = 0;
+let secondArgument: usize = 0;
 /** A zero that the compiler does not know. */
 const zeroWord: usize = memory.data(4, 16);
 
@@ -31,6 +33,7 @@ export function main(argc: i32, argv: usize): i32 {
     return 2;
   }
   const name = load<usize>(argv, 4);
+  if (argc > 2) secondArgument = load<usize>(argv, 8);
   if (stringEquals(name, text("exit"))) return exitWith(load<usize>(argv, 8));
   if (stringEquals(name, text("count"))) return argc;
   if (stringEquals(name, text("data"))) return <i32>++data;
@@ -81,8 +84,9 @@ function callAbuse(name: usize): i32 {
     const result = system.queryInterface(IDriver.IID, word);
     return result === S_OK ? changetype<IDriver>(load<usize>(word)).pin(zeroWord, 4) : result;
   }
-  print(text("abuse: unknown name\n"));
-  return E_FAIL;
+  const result = memoryAbuse(name, secondArgument);
+  if (result === E_FAIL) print(text("abuse: unknown name\n"));
+  return result;
 }
 
 function callProxy(proxy: usize): i32 {

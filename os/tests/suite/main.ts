@@ -10,6 +10,7 @@ import { callCases, connectionCases } from "./calls";
 import { failedCases, passedCases } from "./check";
 import { fuzzCases } from "./fuzz";
 import { memoryCases } from "./memory";
+import { sharingCases } from "./memory-sharing";
 import { abuseCases, programCases } from "./programs";
 import { threadCases } from "./threads";
 
@@ -19,7 +20,10 @@ export function main(argc: i32, argv: usize): i32 {
     return 2;
   }
   const group: usize = argc === 2 ? load<usize>(argv, 4) : 0;
-  if (wanted(group, text("memory"))) memoryCases();
+  if (wanted(group, text("memory"))) {
+    memoryCases();
+    sharingCases();
+  }
   if (wanted(group, text("threads"))) threadCases();
   if (wanted(group, text("programs"))) programCases();
   if (wanted(group, text("calls"))) {

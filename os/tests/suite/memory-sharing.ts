@@ -1,0 +1,202 @@
+/** The VTLB, sharing between spaces, guards, and what happens when memory is exhausted. */
+
+import { type MemoryCounters, PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
+import type { IProcess } from "../../interfaces/IProcess";
+import type { ISharedMemory } from "../../interfaces/ISharedMemory";
+import { type MemoryInfo, PLACE_PROCESS, type ProcessInfo } from "../../interfaces/ISystem";
+import { E_INVALIDARG, E_NOTFOUND, E_OUTOFMEMORY, E_POINTER, S_OK } from "../../interfaces/results";
+import { memoryObject, systemObject } from "../../lib/rt/program";
+import { waitOn } from "../../lib/rt/wait";
+import { expect, expectEqual, runCase } from "./check";
+import { expectAbuse } from "./servers";
+
+const PAGE: usize = 4096;
+const BOTH: u32 = PROTECT_READ | PROTECT_WRITE;
+/** One page in each of so many page tables. */
+const TABLES: u32 = 24;
+const REACH: usize = 0x400000;
+const MANY_REGIONS: u32 = 1000;
+const NAME: usize = text("suite.shared");
+const PATIENCE: u32 = 2000;
+
+function reserve(size: u32): usize {
+  const word = stackAlloc(4);
+  store<u32>(word, 0);
+  const result = memoryObject().map(word, size, BOTH);
+  return expectEqual(result, S_OK, text("result of map")) ? load<u32>(word) : 0;
+}
+
+function counters(): MemoryCounters {
+  return changetype<MemoryCounters>(countersArea);
+}
+const countersArea: usize = memory.data(64, 16);
+
+function readCounters(): void {
+  expectEqual(memoryObject().counters(countersArea), S_OK, text("result of counters"));
+}
+
+/** More page tables than a small bound allows: what they map survives, and there are never more than the bound. */
+function manyTables(): void {
+  const region = reserve(TABLES * <u32>REACH);
+  if (region === 0) return;
+  readCounters();
+  const evictions = counters().evictions;
+  const refills = counters().refills;
+  const frames = stackAlloc(TABLES * 4);
+  for (let index: u32 = 0; index < TABLES; index++) {
+    const at = region + index * REACH;
+    store<u32>(at, index * 3 + 1);
+    memoryObject().frame(<u32>at, frames + index * 4);
+  }
+  for (let round: u32 = 0; round < 3; round++) {
+    for (let index: u32 = 0; index < TABLES; index++)
+      expectEqual(load<u32>(region + index * REACH), index * 3 + 1, text("a word in a far page"));
+  }
+  const frame = stackAlloc(4);
+  for (let index: u32 = 0; index < TABLES; index++) {
+    memoryObject().frame(<u32>(region + index * REACH), frame);
+    expectEqual(load<u32>(frame), load<u32>(frames + index * 4), text("frame of a far page"));
+  }
+  readCounters();
+  expect(counters().tables <= counters().tableBound, text("there are more page tables than the bound"));
+  if (counters().tableBound < TABLES) {
+    expect(counters().evictions - evictions >= TABLES, text("page tables were not evicted"));
+    expect(counters().refills - refills >= TABLES, text("translations were not brought back"));
+  }
+  expectEqual(memoryObject().unmap(<u32>region), S_OK, text("result of unmap"));
+}
+
+function copyOnWrite(): void {
+  expectAbuse(text("copy-on-write"), 0);
+  // What the first one wrote went to no other.
+  expectAbuse(text("copy-on-write"), 0);
+}
+
+function copyOnWriteWait(): void {
+  expectAbuse(text("copy-on-write-wait"), 0);
+}
+
+/** Two spaces map one object; frames, contents and waiting are common, and all of it goes with the last. */
+function sharedMemory(): void {
+  const word = stackAlloc(4);
+  store<u32>(word, 0);
+  const before = changetype<ProcessInfo>(stackAlloc(offsetof<ProcessInfo>()));
+  const info = changetype<ProcessInfo>(stackAlloc(offsetof<ProcessInfo>()));
+  if (!expectEqual(memoryObject().share(4 * <u32>PAGE - 5, word), S_OK, text("result of share"))) return;
+  const object = changetype<ISharedMemory>(load<usize>(word));
+  object.size(word);
+  expectEqual(load<u32>(word), 4 * <u32>PAGE, text("size of the object"));
+  store<u32>(word, 0);
+  expectEqual(memoryObject().mapShared(object, word, BOTH), S_OK, text("result of mapShared"));
+  const region: usize = load<u32>(word);
+  store<u32>(word, 0);
+  expectEqual(memoryObject().mapShared(object, word, PROTECT_READ), S_OK, text("result of mapping it twice"));
+  const mirror: usize = load<u32>(word);
+  if (region === 0 || mirror === 0) return;
+  store<u32>(region, 5);
+  store<u32>(region + 4, 0);
+  expectEqual(load<u32>(mirror), 5, text("word of the second mapping"));
+  expectEqual(systemObject().register(NAME, object), S_OK, text("result of register"));
+  store<u32>(word, 0);
+  const started = systemObject().run(text("abuse"), text("shared-peer suite.shared"), PLACE_PROCESS, word);
+  if (expectEqual(started, S_OK, text("result of run"))) {
+    const peer = changetype<IProcess>(load<usize>(word));
+    expectEqual(waitOn(region + 4, 0, PATIENCE), 0, text("result of waiting for the peer"));
+    peer.wait(word);
+    expectEqual(load<u32>(word), 0, text("exit code of the peer"));
+    peer.release();
+    memoryObject().frame(<u32>region, word);
+    expectEqual(load<u32>(region + 2 * PAGE), load<u32>(word), text("frame that the peer saw"));
+  }
+  object.resident(word);
+  expectEqual(load<u32>(word), 2, text("resident pages"));
+  expectEqual(systemObject().unregister(NAME), S_OK, text("result of unregister"));
+  object.release();
+  expectEqual(load<u32>(mirror), 5, text("word after the object was released"));
+  systemObject().self(changetype<usize>(before));
+  expectEqual(memoryObject().unmap(<u32>region), S_OK, text("result of unmap"));
+  systemObject().self(changetype<usize>(info));
+  expectEqual(info.sharedPages, before.sharedPages - 2, text("shared pages without one of the mappings"));
+  expectEqual(load<u32>(mirror + 4), 1, text("word after the first mapping went"));
+  expectEqual(memoryObject().unmap(<u32>mirror), S_OK, text("result of unmapping the second"));
+}
+
+function sharedErrors(): void {
+  const word = stackAlloc(4);
+  store<u32>(word, 0);
+  expectEqual(memoryObject().share(0, word), E_INVALIDARG, text("result of sharing nothing"));
+  expectEqual(memoryObject().share(0xf0000000, word), E_INVALIDARG, text("result of sharing too much"));
+  expectAbuse(text("shared-fake"), 0);
+}
+
+function guards(): void {
+  expectAbuse(text("guard"), E_POINTER);
+  expectAbuse(text("pass-guard"), E_POINTER);
+}
+
+function unmapRace(): void {
+  const code = E_POINTER;
+  expectAbuse(text("unmap-race"), code);
+}
+
+/** The machine has not so many frames: an answer, and everything is there afterwards. */
+function commitTooMuch(): void {
+  const info = changetype<MemoryInfo>(stackAlloc(offsetof<MemoryInfo>()));
+  systemObject().memoryInfo(changetype<usize>(info));
+  const size = (info.total + 1) << 12;
+  const region = reserve(size);
+  if (region === 0) return;
+  expectEqual(memoryObject().commit(<u32>region, size), E_OUTOFMEMORY, text("result of commit"));
+  expectEqual(memoryObject().unmap(<u32>region), S_OK, text("result of unmap"));
+  const small = reserve(<u32>PAGE);
+  expectEqual(memoryObject().commit(<u32>small, <u32>PAGE), S_OK, text("result of commit afterwards"));
+  expectEqual(
+    memoryObject().commit(<u32>small, 2 * <u32>PAGE),
+    E_NOTFOUND,
+    text("result of commit past the end"),
+  );
+  expectEqual(memoryObject().unmap(<u32>small), S_OK, text("result of unmapping that"));
+}
+
+function hogs(): void {
+  expectAbuse(text("hog-by-touch"), E_OUTOFMEMORY);
+  expectAbuse(text("hog-by-commit"), 0);
+}
+
+function regionHog(): void {
+  expectAbuse(text("hog-regions"), 0);
+}
+
+/** Every region of many is found. */
+function manyRegions(): void {
+  const list = reserve(MANY_REGIONS * 4);
+  if (list === 0) return;
+  let made: u32 = 0;
+  const word = stackAlloc(4);
+  for (; made < MANY_REGIONS; made++) {
+    store<u32>(word, 0);
+    if (!expectEqual(memoryObject().map(word, <u32>PAGE, BOTH), S_OK, text("result of map"))) break;
+    store<u32>(list + made * 4, load<u32>(word));
+    store<u32>(load<u32>(word), made);
+  }
+  for (let index: u32 = 0; index < made; index++) {
+    const region = load<u32>(list + index * 4);
+    expectEqual(load<u32>(region), index, text("word of a region"));
+    expectEqual(memoryObject().unmap(region), S_OK, text("result of unmap"));
+  }
+  expectEqual(memoryObject().unmap(<u32>list), S_OK, text("result of unmapping the list"));
+}
+
+export function sharingCases(): void {
+  runCase(text("vtlb-many-tables"), functionAddress(manyTables));
+  runCase(text("copy-on-write"), functionAddress(copyOnWrite));
+  runCase(text("copy-on-write-wait"), functionAddress(copyOnWriteWait));
+  runCase(text("shared-memory"), functionAddress(sharedMemory));
+  runCase(text("shared-memory-errors"), functionAddress(sharedErrors));
+  runCase(text("guard-pages"), functionAddress(guards));
+  runCase(text("unmap-while-the-kernel-writes"), functionAddress(unmapRace));
+  runCase(text("commit-too-much"), functionAddress(commitTooMuch));
+  runCase(text("memory-hogs"), functionAddress(hogs));
+  runCase(text("region-hog"), functionAddress(regionHog));
+  runCase(text("many-regions"), functionAddress(manyRegions));
+}
