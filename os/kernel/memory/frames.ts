@@ -2,8 +2,9 @@
  * Physical page frames: one reference count and one owner each. Free frames are chained through the table, so taking and
  * giving back are a few instructions, in sections that first-level handlers may use too.
  *
- * Frames that belong to programs can be had only while more than `RESERVE` are free, so that the kernel can still grow a stack or a
- * page table to report or end what exhausted memory.
+ * Some free frames are spoken for. Every thread may need a kernel stack at any moment, and a context switch cannot fail: so as many
+ * frames are kept as threads could still ask for (`claimFrames`). Above those, programs cannot have the last `RESERVE` and the kernel's
+ * heap not the last half of it, so that the kernel can still report and end what exhausted memory.
  */
 
 import { enterCritical, leaveCritical } from "../i386/critical";
@@ -23,6 +24,9 @@ export const OWNER_ANONYMOUS: u32 = 9;
 const OWNERS: usize = 10;
 
 const RESERVE: u32 = 16;
+
+/** Free frames that belong to kernel stacks which threads may still need. */
+let claimed: u32 = 0;
 
 /** One entry of the frame table. */
 @unmanaged
@@ -101,12 +105,28 @@ export function addFrames(start: u32, end: u32, owner: u32): void {
   }
 }
 
+/** How many free frames an owner must leave. */
+function keptFrom(owner: u32): u32 {
+  if (owner === OWNER_KERNEL_STACKS) return 0;
+  return claimed + (owner >= OWNER_USER_STACKS ? RESERVE : RESERVE / 2);
+}
+
+/** Keeps `count` frames for kernel stacks. */
+export function claimFrames(count: u32): void {
+  claimed = count;
+}
+
+/** Are there frames beyond those kept for kernel stacks? */
+export function framesToSpare(): bool {
+  return load<u32>(countSlot(OWNER_FREE)) > claimed + RESERVE / 2;
+}
+
 /** A zeroed frame: its physical address, or 0 when memory is exhausted for this kind of owner. */
 export function allocateFrame(owner: u32): u32 {
   const flags = enterCritical();
   const number = firstFree;
   const free = load<u32>(countSlot(OWNER_FREE));
-  if (number === 0 || (owner >= OWNER_USER_STACKS && free <= RESERVE)) {
+  if (number === 0 || free <= keptFrom(owner)) {
     leaveCritical(flags);
     return 0;
   }

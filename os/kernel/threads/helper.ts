@@ -7,6 +7,7 @@
  */
 
 import { enterCritical, leaveCritical, PROBE_MARGIN } from "../i386/critical";
+import { framesToSpare } from "../memory/frames";
 import { kernelSpace } from "../memory/space";
 import { trimUserStack } from "../memory/trim";
 import { commitStackPage, inGuardPage, stackTop, trimPool, trimStack } from "./stacks";
@@ -91,7 +92,7 @@ export function helperMain(_argument: usize): void {
 function growStack(thread: Thread): void {
   stackFaults++;
   const address = thread.faultAddress;
-  if (inGuardPage(address) || !commitStackPage(address)) {
+  if (inGuardPage(address) || !framesToSpare() || !commitStackPage(address)) {
     // Overflow, or no memory: the thread goes on at the top of its stack, only to report that and end.
     thread.esp = <u32>(stackTop(thread.kernelStack - 1) - 64);
     thread.eip = <u32>stackOverflowEntry();

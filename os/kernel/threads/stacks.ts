@@ -10,25 +10,22 @@
 import { KERNEL_BASE, PAGE, STACKS_END, STACKS_START } from "../i386/layout";
 import { kernelDirectoryAddress, PTE_PRESENT, PTE_WRITE } from "../i386/paging";
 import { enterTranslation, removeTranslations } from "../i386/vtlb";
-import {
-  allocateFrame,
-  OWNER_KERNEL_HEAP,
-  OWNER_KERNEL_STACKS,
-  releaseFrame,
-  window,
-} from "../memory/frames";
+import { allocateFrame, claimFrames, OWNER_KERNEL_STACKS, releaseFrame, window } from "../memory/frames";
 
 /** Address space of one stack, its guard page included. */
-export const STACK_SLOT: usize = 0x200000;
-const SLOTS: u32 = 248;
+export const STACK_SLOT: usize = 0x110000;
+const SLOTS: u32 = 466;
+/** Every thread may need a kernel stack, and the processor one more: no more threads than this. */
+export const MOST_THREADS: u32 = SLOTS - 16;
 
 /** Slot numbers of pooled stacks, most recently used last. */
-const pool: usize = memory.data(992, 16);
+const pool: usize = memory.data(1864, 16);
 /** Window address of the ledger by slot number / 4. */
 const ledgers: usize = memory.data(248, 16);
 let pooled: u32 = 0;
 /** Slots from here on were never used. */
 let fresh: u32 = 0;
+let threads: u32 = 0;
 
 export function inKernelStacks(address: usize): bool {
   return address >= STACKS_START && address < STACKS_END;
@@ -63,7 +60,7 @@ export function stackFrame(address: usize): u32 {
 export function commitStackPage(address: usize): bool {
   if (stackFrame(address) !== 0) return true;
   if (ledgerEntry(address) === 0) {
-    const ledger = allocateFrame(OWNER_KERNEL_HEAP);
+    const ledger = allocateFrame(OWNER_KERNEL_STACKS);
     if (ledger === 0) return false;
     store<u32>(ledgers + ((address - STACKS_START) >> 23) * 4, <u32>window(ledger));
   }
@@ -79,7 +76,22 @@ export function commitStackPage(address: usize): bool {
 export function takeStack(): u32 {
   if (pooled > 0) return load<u32>(pool + --pooled * 4);
   if (fresh === SLOTS || !commitStackPage(stackTop(fresh) - PAGE)) return -1;
-  return fresh++;
+  fresh++;
+  claimStacks();
+  return fresh - 1;
+}
+
+/** Tells how many threads there are, so that frames for their kernel stacks are kept. */
+export function countThreads(count: u32): void {
+  threads = count;
+  claimStacks();
+}
+
+/** A stack for each thread and the spare one, less those that exist, and the ledgers of their slots. */
+function claimStacks(): void {
+  const needed = threads + 2;
+  const missing = needed > fresh ? needed - fresh : 0;
+  claimFrames(missing + (missing + 3) / 4);
 }
 
 export function giveStack(slot: u32): void {

@@ -9,12 +9,14 @@
 import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
 import { RING1_CODE, RING1_DATA, RING1_FLAGS, USER_CODE, USER_DATA, USER_FLAGS } from "../i386/layout";
 import { copyToSpace } from "../memory/copy";
+import { framesToSpare } from "../memory/frames";
 import { allocate, free } from "../memory/heap";
 import { giveRecord, type RecordPool, takeRecord } from "../memory/records";
 import { REGION_STACK } from "../memory/regions";
 import { kernelSpace, mapRegion, type Space, unmapRegion } from "../memory/space";
 import { threadEnded } from "../upper";
 import { current } from "./scheduler";
+import { countThreads, MOST_THREADS } from "./stacks";
 import {
   CANCEL,
   HAND_OFF,
@@ -163,6 +165,7 @@ export function createThread(
   argument: usize,
   priority: u32,
 ): Thread | null {
+  if (liveThreads >= MOST_THREADS || !framesToSpare()) return null;
   const thread = changetype<Thread | null>(takeRecord(changetype<RecordPool>(records)));
   if (!thread) return null;
   thread.floatingPoint = allocate(FLOATING_POINT_SIZE);
@@ -276,6 +279,7 @@ export function enterThread(thread: Thread): void {
   thread.sameBucket = changetype<Thread | null>(load<usize>(bucket));
   store<usize>(bucket, changetype<usize>(thread));
   liveThreads++;
+  countThreads(liveThreads);
 }
 
 /** At ring 0: takes a dead thread out of the list. */
@@ -284,6 +288,7 @@ export function leaveThread(thread: Thread): void {
   else allThreads = thread.allNext;
   if (thread.allNext) thread.allNext!.allPrevious = thread.allPrevious;
   liveThreads--;
+  countThreads(liveThreads);
   const bucket = buckets + (thread.id & (BUCKETS - 1)) * 4;
   let before: Thread | null = null;
   let at = changetype<Thread | null>(load<usize>(bucket));

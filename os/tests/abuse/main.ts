@@ -11,6 +11,7 @@ import { E_FAIL, S_OK } from "../../interfaces/results";
 import { print } from "../../lib/rt/print";
 import { systemObject } from "../../lib/rt/program";
 import { parseNumber, stringEquals } from "../../lib/rt/strings";
+import { handleBomb, memoryHog, processBomb, regionBomb, sleepLong, threadBomb } from "./bombs";
 import { memoryAbuse } from "./memory";
 
 /** First entry of the proxy table of a process, and its entries' size. */
@@ -47,6 +48,12 @@ export function main(argc: i32, argv: usize): i32 {
   if (stringEquals(name, text("privileged"))) halt();
   if (stringEquals(name, text("port"))) portOut8(0x80, 0);
   if (stringEquals(name, text("undefined"))) unreachable();
+  if (stringEquals(name, text("sleep"))) return sleepLong();
+  if (stringEquals(name, text("thread-bomb"))) return threadBomb();
+  if (stringEquals(name, text("handle-bomb"))) return handleBomb();
+  if (stringEquals(name, text("process-bomb"))) return processBomb();
+  if (stringEquals(name, text("region-bomb"))) return regionBomb();
+  if (stringEquals(name, text("memory-hog"))) return memoryHog();
   return callAbuse(name);
 }
 

@@ -11,6 +11,7 @@ import {
   E_HANDLE,
   E_NOTFOUND,
   E_NOTIMPL,
+  E_OUTOFMEMORY,
   E_POINTER,
   S_OK,
 } from "../../interfaces/results";
@@ -127,6 +128,26 @@ function driverCallRefused(): void {
   expectAbuse(text("driver-call"), E_ACCESSDENIED);
 }
 
+function threadBomb(): void {
+  expectAbuse(text("thread-bomb"), E_OUTOFMEMORY);
+}
+
+function handleBomb(): void {
+  expectAbuse(text("handle-bomb"), E_OUTOFMEMORY);
+}
+
+function processBomb(): void {
+  expectAbuse(text("process-bomb"), E_OUTOFMEMORY);
+}
+
+function regionBomb(): void {
+  expectAbuse(text("region-bomb"), E_OUTOFMEMORY);
+}
+
+function memoryHog(): void {
+  expectAbuse(text("memory-hog"), E_OUTOFMEMORY);
+}
+
 /** Runs the bytes of a good program with one word changed, or cut short. */
 function runSpoiled(at: u32, value: u32, size: u32): void {
   const word = stackAlloc(4);
@@ -187,4 +208,9 @@ export function abuseCases(): void {
   runCase(text("call-with-missing-method"), functionAddress(badMethod));
   runCase(text("call-with-bad-stack"), functionAddress(badStack));
   runCase(text("driver-call-from-a-process"), functionAddress(driverCallRefused));
+  runCase(text("bomb-of-threads"), functionAddress(threadBomb));
+  runCase(text("bomb-of-handles"), functionAddress(handleBomb));
+  runCase(text("bomb-of-processes"), functionAddress(processBomb));
+  runCase(text("bomb-of-regions"), functionAddress(regionBomb));
+  runCase(text("hog-of-memory"), functionAddress(memoryHog));
 }
