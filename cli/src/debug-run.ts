@@ -5,9 +5,12 @@
  * With GDB on the terminal the guest's console is on a TCP port; else it is on the standard streams, as with `rialto boot`.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { readElfSection, readElfSymbols } from "@rialto/debugger/elf-symbols.ts";
 import { attachCommand, gdbScript } from "@rialto/debugger/gdb-script.ts";
+import { loadKernelLayout } from "@rialto/debugger/host/kernel-layout.ts";
+import { entryFrames } from "@rialto/debugger/rialto/entry-frames.ts";
 import { REPOSITORY } from "@rialto/toolchain/build/system.ts";
 import { bootMachine } from "./boot.ts";
 import { buildSystemReporting } from "./build-system.ts";
@@ -32,6 +35,14 @@ function gdbInstalled(): boolean {
 
 const say = (text: string) => process.stderr.write(`rialto: ${text}\n`);
 
+/** Symbols and frames of the kernel's entry code, see entry-frames.ts. */
+function entrySymbols(kernelFile: string): Uint8Array {
+  const kernel = readFileSync(kernelFile);
+  const text = readElfSection(kernel, ".text");
+  if (!text) throw new Error(`${kernelFile} has no section .text`);
+  return entryFrames(loadKernelLayout(REPOSITORY), text, readElfSymbols(kernel));
+}
+
 async function openConsole(port: number): Promise<ConsoleSocket> {
   try {
     const opened = await openConsoleSocket(port);
@@ -48,14 +59,19 @@ export async function debug(request: DebugRequest): Promise<number> {
   const console =
     start || request.consolePort !== undefined ? await openConsole(request.consolePort ?? 0) : undefined;
   const commands = join(dirname(system.kernel), "debug.gdb");
+  const frames = join(dirname(system.kernel), "entry-frames.elf");
   let attach = "";
   let gdb: ChildProcess | undefined;
 
   const hook = debugWithGdb({
     port: request.port,
     onListening(port) {
+      writeFileSync(frames, entrySymbols(system.kernel));
       const images = system.images.filter(({ kind }) => kind !== "kernel").map(({ file }) => file);
-      writeFileSync(commands, gdbScript({ kernel: system.kernel, images, sources: REPOSITORY }));
+      writeFileSync(
+        commands,
+        gdbScript({ kernel: system.kernel, images: [frames, ...images], sources: REPOSITORY }),
+      );
       attach = attachCommand(port);
       if (!start) say(`held at the first instruction; run: gdb -x ${commands} -ex "${attach}"`);
     },

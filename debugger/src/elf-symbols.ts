@@ -3,6 +3,27 @@ import { SECTION_HEADER_SIZE, SHT_SYMTAB, SYMBOL_SIZE } from "@rialto/toolchain/
 
 const ELF_MAGIC = 0x464c_457f;
 
+/** The section of that name; undefined when there is none, or no ELF32 file. */
+export function readElfSection(
+  file: Uint8Array,
+  name: string,
+): { readonly address: number; readonly bytes: Uint8Array } | undefined {
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  if (file.length < 52 || view.getUint32(0, true) !== ELF_MAGIC || file[4] !== 1) return undefined;
+  const sections = view.getUint32(32, true);
+  const count = view.getUint16(48, true);
+  const nameTable = view.getUint16(50, true);
+  if (sections + count * SECTION_HEADER_SIZE > file.length || nameTable >= count) return undefined;
+  const header = (index: number, field: number): number =>
+    view.getUint32(sections + index * SECTION_HEADER_SIZE + field, true);
+  for (let index = 1; index < count; index++) {
+    if (textAt(file, header(nameTable, 16) + header(index, 0)) !== name) continue;
+    const start = header(index, 16);
+    return { address: header(index, 12), bytes: file.subarray(start, start + header(index, 20)) };
+  }
+  return undefined;
+}
+
 /** Empty when the file is no ELF32 file or has no symbols. */
 export function readElfSymbols(file: Uint8Array): ReadonlyMap<string, number> {
   const symbols = new Map<string, number>();

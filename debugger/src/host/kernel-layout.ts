@@ -18,5 +18,7 @@ export function loadKernelLayout(repository: string): KernelLayout {
     imageFile: read("imageFile"),
     directory: read("directory"),
     layout: read("layout"),
+    proxies: read("proxies"),
+    proxyStubs: read("proxyStubs"),
   });
 }

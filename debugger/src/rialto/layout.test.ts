@@ -65,10 +65,15 @@ describe("records of the kernel", () => {
       imageFile: read("imageFile"),
       directory: read("directory"),
       layout: read("layout"),
+      proxies: read("proxies"),
+      proxyStubs: read("proxyStubs"),
     });
     expect(layout.threadStates.get(layout.running)).toBe("running");
     expect([...layout.processStates.values()]).toEqual(["running", "ending", "ended"]);
     expect(layout.kernelBase).toBe(2 ** 30);
+    const { page, threadExit, serverReturn } = layout.proxies;
+    // As i386/proxies.asm.ts draws the page.
+    expect([threadExit - page, serverReturn - page]).toEqual([2048, 2064]);
     expect(() => layout.thread("nothing")).toThrow(/Thread has no field nothing/);
     expect(() => fieldOffsets("", "Thread")).toThrow(/no class Thread/);
   });

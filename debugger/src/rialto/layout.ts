@@ -12,6 +12,8 @@ export const KERNEL_SOURCES = {
   imageFile: "os/kernel/loader/elf.ts",
   directory: "os/kernel/i386/paging.ts",
   layout: "os/kernel/i386/layout.ts",
+  proxies: "os/kernel/calls/proxies.ts",
+  proxyStubs: "os/kernel/i386/proxies.asm.ts",
 } as const;
 
 export type KernelSourceName = keyof typeof KERNEL_SOURCES;
@@ -29,6 +31,14 @@ export interface KernelLayout {
   /** Base of the kernel's segments. */
   readonly kernelBase: number;
   readonly running: number;
+  /** The page of code that every process has for its calls: stubs, and where threads and server calls return to. */
+  readonly proxies: {
+    readonly page: number;
+    readonly methods: number;
+    readonly stubSize: number;
+    readonly threadExit: number;
+    readonly serverReturn: number;
+  };
   /** Names of thread states by number. */
   readonly threadStates: ReadonlyMap<number, string>;
   readonly processStates: ReadonlyMap<number, string>;
@@ -68,25 +78,34 @@ function constants(source: string, prefix: string): ReadonlyMap<string, number> 
   return new Map([...found].map(([, name, value]) => [name, Number(value)]));
 }
 
+/** The value of one constant, exported or not, with or without a type. */
+function constant(source: string, name: string): number {
+  const found = new RegExp(`^(?:export )?const ${name}(?:: \\w+)? = (\\w+);$`, "m").exec(source);
+  if (!found) throw new Error(`the kernel's sources have no constant ${name}`);
+  return Number(found[1]);
+}
+
 function namesByNumber(values: ReadonlyMap<string, number>): ReadonlyMap<number, string> {
   return new Map([...values].map(([name, value]) => [value, name.toLowerCase().replaceAll("_", " ")]));
 }
 
 export function readKernelLayout(sources: KernelSources): KernelLayout {
   const threadStates = constants(sources.thread, "THREAD_");
-  const kernelBase = constants(sources.layout, "KERNEL_").get("BASE");
-  const running = threadStates.get("RUNNING");
-  if (kernelBase === undefined || running === undefined) {
-    throw new Error("the kernel's sources lack KERNEL_BASE or THREAD_RUNNING");
-  }
   return {
     thread: offsetFinder(sources.thread, "Thread"),
     process: offsetFinder(sources.process, "Process"),
     loadedImage: offsetFinder(sources.images, "LoadedImage"),
     imageFile: offsetFinder(sources.imageFile, "ImageFile"),
     directory: offsetFinder(sources.directory, "Directory"),
-    kernelBase,
-    running,
+    kernelBase: constant(sources.layout, "KERNEL_BASE"),
+    running: constant(sources.thread, "THREAD_RUNNING"),
+    proxies: {
+      page: constant(sources.proxies, "PROXY_PAGE"),
+      methods: constant(sources.proxies, "MAX_METHODS"),
+      stubSize: constant(sources.proxyStubs, "STUB_SIZE"),
+      threadExit: constant(sources.thread, "USER_THREAD_EXIT"),
+      serverReturn: constant(sources.proxies, "SERVER_RETURN_STUB"),
+    },
     threadStates: namesByNumber(threadStates),
     processStates: namesByNumber(constants(sources.process, "PROCESS_")),
   };

@@ -1,0 +1,213 @@
+/**
+ * GDB itself against the booted system: breakpoints by name before paging, in the kernel, in a first-level handler, in one binary both in
+ * a process and in the kernel; source lines, watchpoints, threads; and that a debugged run counts what any other counts.
+ */
+import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const RIALTO = fileURLToPath(new URL("../bin/rialto.mjs", import.meta.url));
+const SCRIPT = fileURLToPath(new URL("../../.rialto/build/debug.gdb", import.meta.url));
+const GDB = spawnSync("gdb", ["--version"]).error === undefined;
+const withGdb = GDB ? "with GDB" : "with GDB (skipped: gdb is not installed)";
+const BUILD_TIME = 600_000;
+
+let folder = "";
+const children: ChildProcess[] = [];
+
+interface Served {
+  readonly port: number;
+  /** Console output and exit status, at the end. */
+  readonly finished: Promise<{ readonly out: string; readonly err: string; readonly code: number | null }>;
+}
+
+/** Starts a command that serves GDB, and waits until it listens. */
+function serve(args: readonly string[]): Promise<Served> {
+  const child = spawn(process.execPath, [RIALTO, ...args], {
+    cwd: folder,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  children.push(child);
+  let [out, err] = ["", ""];
+  child.stdout!.setEncoding("utf8").on("data", (text: string) => {
+    out += text;
+  });
+  return new Promise((resolve, reject) => {
+    const finished = new Promise<{ out: string; err: string; code: number | null }>((done) => {
+      child.on("close", (code) => {
+        done({ out: out.replaceAll("\r\n", "\n"), err, code });
+        reject(new Error(`ended before GDB could come:\n${err}`));
+      });
+    });
+    child.stderr!.setEncoding("utf8").on("data", (text: string) => {
+      err += text;
+      const port = /target remote 127\.0\.0\.1:(\d+)/.exec(err);
+      if (port) resolve({ port: Number(port[1]), finished });
+    });
+  });
+}
+
+const debug = (lines: readonly string[], more: readonly string[] = []) =>
+  serve(["debug", "--no-gdb", ...more, ...lines.flatMap((line) => ["--exec", line])]);
+
+/** What GDB prints for these commands. */
+function gdb(port: number, commands: readonly string[]): Promise<string> {
+  const all = [`target remote 127.0.0.1:${port}`, ...commands].flatMap((command) => ["-ex", command]);
+  return new Promise((resolve) => {
+    execFile("gdb", ["-q", "-nx", "-batch", "-x", SCRIPT, ...all], { timeout: 60_000 }, (_error, out, err) =>
+      resolve(`${out}${err}`),
+    );
+  });
+}
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "rialto-gdb-"));
+  const build = spawnSync(process.execPath, [RIALTO, "build"], { cwd: folder, encoding: "utf8" });
+  if (build.status !== 0) throw new Error(`the system does not build:\n${build.stderr}`);
+}, BUILD_TIME);
+
+afterAll(() => {
+  for (const child of children) if (child.exitCode === null) child.kill();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe.skipIf(!GDB)(withGdb, () => {
+  it("stops in the kernel before and after paging, at a variable's change and in a trap handler", async () => {
+    const { port } = await debug(["run hello"]);
+    const text = await gdb(port, [
+      "info registers eip cr0",
+      "stepi",
+      "x/i $eip",
+      "break prepareBoot",
+      "continue",
+      'printf "unpaged cr0 %x base %x\\n", $cr0, $cs_base',
+      "delete",
+      "watch lastId",
+      "continue",
+      "bt",
+      "delete",
+      "break firstLevelTrap",
+      "continue",
+      "bt",
+      "next",
+      "info registers eflags cs",
+      "p $st0",
+      "monitor system",
+      "kill",
+    ]);
+    expect(text).toMatch(/cr0 +0x11 /);
+    expect(text).toMatch(/=> 0x10[0-9a-f]{4}:\tcld/);
+    expect(text).toMatch(/Breakpoint 1, prepareBoot \(\) at os\/kernel\//);
+    expect(text).toMatch(/unpaged cr0 11 base 80000000/);
+    expect(text).toMatch(/Hardware watchpoint 2: lastId\n\nOld value = 0\nNew value = 1\n/);
+    expect(text).toMatch(/#0 .* in createThread \(\) at os\/kernel\/threads\/thread\.ts:\d+/);
+    expect(text).toMatch(/#\d+ .* in bootMain \(\) at os\/kernel\//);
+    // Through the trap to the code that was interrupted.
+    expect(text).toMatch(/Breakpoint 3, firstLevelTrap \(\) at os\/kernel\/i386\/traps\.ts:\d+/);
+    expect(text).toMatch(/#1 +<signal handler called>\n#2 .*\n#3 .* at os\/kernel\//);
+    expect(text).toMatch(/cs +0x8 /);
+    expect(text).toMatch(/ring 0, interrupts off/);
+  });
+
+  it("stops one binary in a process and in the kernel, with threads and backtraces across system calls", async () => {
+    const { port, finished } = await debug(["run hello", "run -k hello"]);
+    const text = await gdb(port, [
+      "break os/apps/hello/main.ts:main",
+      "continue",
+      "bt",
+      "info threads",
+      "p $cs & 3",
+      "next",
+      "break systemCall",
+      "continue",
+      "bt",
+      "monitor ps",
+      "monitor modules",
+      "delete 2",
+      "continue",
+      "bt",
+      "p $cs & 3",
+      "delete",
+      "continue",
+    ]);
+    const [inProcess, inKernel] = text
+      .split(/hit Breakpoint 1, main \(\) at os\/apps\/hello\/main\.ts:\d+/)
+      .slice(1);
+    expect(inProcess).toMatch(/#1 .* in startProgram \(\) at os\/lib\/rt\/program\.ts:\d+/);
+    expect(inProcess).toMatch(
+      /\* \d+ +Thread \d+ "hello" \(running, process \d+, priority \d+, ring 3\) main \(\)/,
+    );
+    expect(inProcess).toMatch(/Thread \d+ "shell" \(waiting, process \d+, priority \d+\)/);
+    expect(inProcess).toMatch(/\$1 = 3\n10\t/);
+    expect(inProcess).toMatch(
+      /#0 +systemCall \(\) at .*\n#1 +<signal handler called>\n#2 .* in proxyMethod\d+ \(\)\n#3 .* at os\/lib\/rt\/.*\n#4 .* in main \(\) at os\//,
+    );
+    // GDB prints the answers of the monitor on its standard error.
+    expect(text).toMatch(/^5 +process +1 +running +hello$/m);
+    expect(text).toMatch(/^hello +hello +41400000 /m);
+    expect(inKernel).toMatch(/#1 .* in startProgram \(\) at os\/lib\/rt\/program\.ts/);
+    expect(inKernel).toMatch(/\$2 = 1\n/);
+    expect(inKernel).toMatch(/exited normally/);
+    const { out, code } = await finished;
+    expect(out).toMatch(/ring 3.*\n.*\n.*ring 1/);
+    expect(code).toBe(0);
+  });
+
+  it("attaches, leaves, and comes again; the guest's status is GDB's and ours", async () => {
+    const { port, finished } = await debug(["run nothing"]);
+    expect(await gdb(port, ["break bootMain", "continue", "detach"])).toMatch(/Breakpoint 1, bootMain/);
+    const { code, out } = await finished;
+    expect(out).toContain("run nothing");
+    expect(code).not.toBe(0);
+  });
+
+  it("does not change what the guest counts", async () => {
+    const lines = ["--exec", "run hello"];
+    const plain = join(folder, "plain.json");
+    const debugged = join(folder, "debugged.json");
+    expect(spawnSync(process.execPath, [RIALTO, "boot", "--stats", plain, ...lines]).status).toBe(0);
+    const { port, finished } = await serve(["boot", "--gdb", "0", "--stats", debugged, ...lines]);
+    const text = await gdb(port, [
+      "break os/apps/hello/main.ts:main",
+      "watch lastId",
+      "continue",
+      "continue",
+      "next",
+      "stepi 20",
+      "delete",
+      "break main.ts:12",
+      "continue",
+      "bt",
+      "info threads",
+      "delete",
+      "continue",
+    ]);
+    expect(text).toMatch(/exited normally/);
+    expect((await finished).code).toBe(0);
+    const counts = (file: string) => JSON.parse(readFileSync(file, "utf8"));
+    expect(counts(debugged)).toEqual(counts(plain));
+  });
+});
+
+describe("without GDB", () => {
+  it("says what is wrong with a port, and turns a second debugger away", async () => {
+    const wrong = spawnSync(process.execPath, [RIALTO, "debug", "--port", "99999"], { encoding: "utf8" });
+    expect(wrong.status).toBe(2);
+    expect(wrong.stderr).toMatch(/--port 99999: it takes a TCP port/);
+    const { port } = await debug(["run hello"]);
+    const taken = spawnSync(process.execPath, [RIALTO, "debug", "--no-gdb", "--port", String(port)], {
+      encoding: "utf8",
+    });
+    expect(taken.status).toBe(1);
+    expect(taken.stderr).toMatch(/somebody listens on that port already/);
+    const first = connect(port, "127.0.0.1");
+    await new Promise((resolve) => first.once("connect", resolve));
+    const second = connect(port, "127.0.0.1");
+    await new Promise((resolve) => second.once("close", resolve));
+    first.destroy();
+  });
+});
