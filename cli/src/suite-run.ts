@@ -1,11 +1,19 @@
 /** Runs the guest's test suite and reads its report. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { REPOSITORY } from "@rialto/toolchain/build/system.ts";
 import type { BootHost } from "./boot.ts";
 import { UsageError } from "./errors.ts";
 import { type GuestOutcome, type Place, reportEnd, runGuest } from "./guest-run.ts";
 import { nearest } from "./nearest.ts";
 
-/** Groups of os/tests/suite/main.ts. */
-export const SUITE_GROUPS = ["memory", "threads", "programs", "calls", "connections", "abuse"] as const;
+/** Names of the suite's groups, as its main function tells them apart. */
+function suiteGroups(): string[] {
+  const source = readFileSync(join(REPOSITORY, "os/tests/suite/main.ts"), "utf8");
+  return [
+    ...new Set([...source.matchAll(/wanted\(group, text\("([a-z-]+)"\)\)/g)].map((match) => match[1]!)),
+  ];
+}
 
 export interface SuiteRequest {
   readonly group: string | undefined;
@@ -24,10 +32,11 @@ export interface SuiteReport {
 }
 
 export function checkGroup(group: string): string {
-  if (SUITE_GROUPS.some((name) => name === group)) return group;
-  const suggestion = nearest(group, SUITE_GROUPS);
+  const groups = suiteGroups();
+  if (groups.includes(group)) return group;
+  const suggestion = nearest(group, groups);
   throw new UsageError(
-    `no group '${group}' in the suite.${suggestion ? ` Did you mean '${suggestion}'?` : ""} Groups: ${SUITE_GROUPS.join(", ")}.`,
+    `no group '${group}' in the suite.${suggestion ? ` Did you mean '${suggestion}'?` : ""} Groups: ${groups.join(", ")}.`,
   );
 }
 

@@ -13,7 +13,7 @@ const EXAMPLES = `
 The suite is one program (os/tests/suite); it runs in a process, then in the kernel, on a fresh machine each time. The exit
 status is 1 when a case failed, or a run did not reach its end.
 
-Groups: ${["memory", "threads", "programs", "calls", "connections", "abuse"].join(", ")}; all of them when none is named.
+All groups run when none is named; a name that is none gets the list of them.
 
 Examples:
   rialto test
