@@ -13,6 +13,7 @@ import {
   byte,
   cl,
   dh,
+  dl,
   dword,
   eax,
   ebp,
@@ -25,6 +26,7 @@ import {
   registers32,
   word,
 } from "../assembly.ts";
+import { conditions } from "../instruction.ts";
 
 interface Pair {
   readonly interpreted: PentiumPc;
@@ -98,7 +100,28 @@ function randomProgram(seed: number): Uint8Array {
   function one(): void {
     const r = pick(doubles);
     const other = pick(doubles);
-    switch (random(22)) {
+    switch (random(26)) {
+      case 22:
+      case 23:
+      case 24: {
+        // Flags of results that are zero, small or equal, read at once.
+        const [name, right] = pick([
+          ["and", 1],
+          ["xor", r],
+          ["cmp", r],
+          ["sub", r],
+          ["add", -1],
+          ["cmp", 0],
+          ["test", 3],
+        ] as const);
+        a.emit(name, r, right);
+        const condition = pick(conditions);
+        const over = a.newLabel();
+        if (random(2) === 0) a.emit(`j${condition}`, over);
+        a.emit(`set${condition}`, dl);
+        a.place(over);
+        break;
+      }
       case 0:
       case 1:
         a.emit(pick(arithmetic), r, other);
