@@ -4,6 +4,7 @@ import { MultibootError, type MultibootModule } from "@rialto/machine/boards/mul
 import { PentiumPc } from "@rialto/machine/boards/pentium-pc.ts";
 import { fileErrorReason, UsageError, UserError } from "./errors.ts";
 import { type Debugged, debugWithGdb, parseGdbPort } from "./gdb-server.ts";
+import { parseJit } from "./jit-flag.ts";
 import { openOutputFile } from "./output-file.ts";
 import { openRecordedRun, type RecordedRun } from "./recorded-run.ts";
 import { parseRecordingFlags, type RecordingFlags } from "./recorded-run-flags.ts";
@@ -16,6 +17,7 @@ export interface MachineRunOptions extends RecordingFlags {
   /** "FILE arguments" each; the kernel sees the whole string, as with QEMU. */
   readonly module?: readonly string[];
   readonly memory: string;
+  readonly jit?: string;
   readonly append?: string;
   readonly stats?: string;
   readonly debugConsole?: string;
@@ -66,6 +68,7 @@ export async function runOnStandardStreams(
 
 export async function runMachine(kernelPath: string, options: MachineRunOptions): Promise<number> {
   const memory = parseMemorySize(options.memory);
+  const jit = parseJit(options.jit ?? "off");
   const port = parseGdbPort(options.gdb);
   const recording = parseRecordingFlags(options);
   if (recording && port !== undefined) {
@@ -96,6 +99,7 @@ export async function runMachine(kernelPath: string, options: MachineRunOptions)
     (serialOutput) => {
       const board = new PentiumPc({
         memory,
+        jit,
         serialOutput,
         debugOutput: (byte) => {
           if (debugConsole !== undefined) writeSync(debugConsole, Uint8Array.of(byte));

@@ -7,6 +7,7 @@ import { RECORDING_HELP, type RecordingFlags } from "../recorded-run-flags.ts";
 interface MachineFlags extends RecordingFlags {
   readonly module?: readonly string[];
   readonly memory: string;
+  readonly jit: string;
   readonly append?: string;
   readonly stats?: string;
   readonly debugConsole?: string;
@@ -32,6 +33,7 @@ export function register(program: Command): void {
     .description("boot a multiboot kernel on the Pentium machine")
     .option("--module <file-and-arguments>", "load a module with the kernel (repeatable)", collect)
     .option("-m, --memory <size>", "size of RAM", "16M")
+    .option("--jit <on|off>", "compile hot code to WebAssembly; the run is the same", "off")
     .option("--append <text>", "add to the kernel's command line")
     .option("--stats <file>", "write counts of the run as JSON")
     .option("--debug-console <file>", "write what the guest sends to port 0xe9 ('-' is stderr)")
