@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PentiumPc } from "@rialto/machine/boards/pentium-pc.ts";
+import type { RunStart, SnapshotStart } from "@rialto/machine/recording/identity.ts";
 import { extendArchive } from "@rialto/toolchain/build/system.ts";
 import { type ArchiveFile, readArchive } from "@rialto/toolchain/link/archive.ts";
 import { buildSystemReporting } from "./build-system.ts";
@@ -22,6 +23,8 @@ import {
   type SessionInput,
   type SessionOutput,
 } from "./session.ts";
+import { machineFromSnapshot, openSavedRun } from "./snapshot-file.ts";
+import type { SnapshotRequest } from "./snapshot-flags.ts";
 import { NoInput, StandardInput, StandardOutput } from "./standard-streams.ts";
 import { writeStatistics } from "./statistics-file.ts";
 
@@ -35,6 +38,8 @@ export interface BootRequest {
   readonly options: ReadonlyMap<string, string>;
   /** Bytes of RAM. */
   readonly memory: number;
+  /** Whether hot code is compiled; default off. Our machine only. */
+  readonly jit?: "on" | "off";
   /** File that gets the counts of the run as JSON. Our machine only. */
   readonly stats?: string | undefined;
   /** Files put into the boot archive besides the built ones. */
@@ -45,6 +50,10 @@ export interface BootRequest {
   readonly debug?: DebugHook | undefined;
   /** What is recorded or replayed. Our machine only. */
   readonly recording?: RecordingRequest | undefined;
+  /** Where the machine is saved when the run is left. Our machine only. */
+  readonly snapshot?: SnapshotRequest | undefined;
+  /** Snapshot from which the machine goes on, instead of booting. Our machine only. */
+  readonly from?: string | undefined;
   /** Whether an interrupt from the terminal ends the run; by default it does. */
   readonly interruptible?: boolean;
   /** Ends the run; its reason is an `Interruption`. */
@@ -102,37 +111,61 @@ function inputOf(request: BootRequest): "console" | "none" {
   return request.input ?? (request.script === undefined ? "console" : "none");
 }
 
+interface StartedMachine {
+  readonly pc: PentiumPc;
+  readonly start: RunStart | SnapshotStart;
+  /** Undefined for a machine from a snapshot. */
+  readonly kernelFile: string | undefined;
+}
+
+/** A machine that stands before its first instruction, or where its snapshot was saved. */
+async function startMachine(
+  request: BootRequest,
+  serialOutput: (byte: number) => void,
+): Promise<StartedMachine> {
+  if (request.from !== undefined) {
+    const { pc, bytes } = machineFromSnapshot(request.from, { jit: request.jit ?? "off", serialOutput });
+    return { pc, start: { snapshot: bytes }, kernelFile: undefined };
+  }
+  const { kernelFile, archive, script, commandLine } = await prepare(request);
+  const pc = new PentiumPc({
+    memory: request.memory,
+    jit: request.jit ?? "off",
+    serialOutput,
+    debugOutput: () => {},
+  });
+  const modules = [{ commandLine: "archive", bytes: archive }];
+  if (script !== undefined) modules.push({ commandLine: "script", bytes: new TextEncoder().encode(script) });
+  const kernel = readFileSync(kernelFile);
+  pc.loadMultiboot(kernel, { modules, commandLine });
+  return { pc, start: { kernel, modules, commandLine }, kernelFile };
+}
+
 /** Boots on our machine with the given streams. */
 export async function bootMachine(
   request: BootRequest,
   output: (quit: () => void) => SessionOutput,
   input: SessionInput = inputOf(request) === "console" ? new ConsoleInput() : new NoInput(),
 ): Promise<BootOutcome & { readonly pc: PentiumPc; readonly processorMilliseconds: number }> {
-  const image = await prepare(request);
   let session: Session | undefined;
-  const pc = new PentiumPc({
-    memory: request.memory,
-    serialOutput: (byte) => session?.serialOutput(byte),
-    debugOutput: () => {},
-  });
-  const modules = [{ commandLine: "archive", bytes: image.archive }];
-  if (image.script !== undefined) {
-    modules.push({ commandLine: "script", bytes: new TextEncoder().encode(image.script) });
-  }
-  const kernel = readFileSync(image.kernelFile);
-  pc.loadMultiboot(kernel, { modules, commandLine: image.commandLine });
-  const debugged = await request.debug?.(pc, image.kernelFile);
-  const recorded =
-    request.recording &&
-    openRecordedRun(pc, { kernel, modules, commandLine: image.commandLine }, request.recording);
+  const {
+    pc,
+    start: origin,
+    kernelFile,
+  } = await startMachine(request, (byte) => session?.serialOutput(byte));
+  const debugged = kernelFile === undefined ? undefined : await request.debug?.(pc, kernelFile);
+  const recorded = request.recording && openRecordedRun(pc, origin, request.recording);
+  const bare = debugged?.machine ?? recorded?.machine ?? pc;
+  const saved = request.snapshot && openSavedRun(pc, bare, request.snapshot);
   session = new Session(
-    debugged?.machine ?? recorded?.machine ?? pc,
+    saved?.machine ?? bare,
     recorded?.replays ? new NoInput() : input,
     output(() => session?.quit("", 141)),
   );
   const running = session;
   debugged?.started(running);
   recorded?.started(running);
+  saved?.started(running);
   const interrupted = () => running.quit("interrupted", 130);
   const terminated = () => running.quit("terminated", 143);
   if (request.interruptible !== false) process.on("SIGINT", interrupted);
@@ -160,6 +193,7 @@ export async function bootMachine(
     process.off("SIGINT", interrupted);
     process.off("SIGTERM", terminated);
     recorded?.close();
+    saved?.close();
     await debugged?.close();
   }
 }
@@ -183,6 +217,8 @@ export async function bootQemu(
   if (request.stats !== undefined) throw new UserError("--stats needs our own machine: leave --on qemu out");
   if (request.recording !== undefined)
     throw new UserError("--record and --replay need our own machine: leave --on qemu out");
+  if (request.snapshot !== undefined || request.from !== undefined)
+    throw new UserError("--snapshot and --from need our own machine: leave --on qemu out");
   if (request.debug !== undefined) throw new UserError("--gdb needs our own machine: leave --on qemu out");
   const image = await prepare(request);
   const folder = mkdtempSync(join(tmpdir(), "rialto-"));

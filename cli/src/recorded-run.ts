@@ -5,7 +5,7 @@
 import { closeSync, readFileSync, writeSync } from "node:fs";
 import type { PcStop, PentiumPc } from "@rialto/machine/boards/pentium-pc.ts";
 import { parseRecording, RecordingError } from "@rialto/machine/recording/format.ts";
-import { describeStart, type RunStart } from "@rialto/machine/recording/identity.ts";
+import { describeStart, type RunStart, type SnapshotStart } from "@rialto/machine/recording/identity.ts";
 import { Recorder } from "@rialto/machine/recording/recorder.ts";
 import { Replayer } from "@rialto/machine/recording/replayer.ts";
 import { fileErrorReason, UserError } from "./errors.ts";
@@ -24,7 +24,12 @@ export interface RecordedRun {
   close(): void;
 }
 
-function record(pc: PentiumPc, start: RunStart, path: string, hashEvery: number): RecordedRun {
+function record(
+  pc: PentiumPc,
+  start: RunStart | SnapshotStart,
+  path: string,
+  hashEvery: number,
+): RecordedRun {
   const file = openOutputFile(path, "recording");
   let failed = false;
   let session: Session | undefined;
@@ -69,7 +74,7 @@ function asUserError<T>(path: string, action: () => T): T {
   }
 }
 
-function replay(pc: PentiumPc, start: RunStart, path: string): RecordedRun {
+function replay(pc: PentiumPc, start: RunStart | SnapshotStart, path: string): RecordedRun {
   const { recording, replayer } = asUserError(path, () => {
     const parsed = parseRecording(readRecording(path));
     return { recording: parsed, replayer: new Replayer<PcStop>(pc, parsed, describeStart(pc, start)) };
@@ -112,7 +117,11 @@ function replay(pc: PentiumPc, start: RunStart, path: string): RecordedRun {
 }
 
 /** The board is loaded and has not run. */
-export function openRecordedRun(pc: PentiumPc, start: RunStart, request: RecordingRequest): RecordedRun {
+export function openRecordedRun(
+  pc: PentiumPc,
+  start: RunStart | SnapshotStart,
+  request: RecordingRequest,
+): RecordedRun {
   if (request.replay !== undefined) return replay(pc, start, request.replay);
   return record(pc, start, request.record!, request.hashEvery);
 }

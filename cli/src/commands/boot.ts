@@ -3,15 +3,18 @@ import type { Command } from "commander";
 import type { BootHost } from "../boot.ts";
 import { UsageError } from "../errors.ts";
 import { RECORDING_HELP, type RecordingFlags } from "../recorded-run-flags.ts";
+import { parseSnapshotFlags, SNAPSHOT_HELP, type SnapshotFlags } from "../snapshot-flags.ts";
 import { STATISTICS_HELP } from "../statistics-help.ts";
 
-interface BootFlags extends RecordingFlags {
+interface BootFlags extends RecordingFlags, SnapshotFlags {
+  readonly from?: string;
   readonly on: string;
   readonly exec: readonly string[];
   readonly script?: string;
   readonly place: readonly string[];
   readonly set: readonly string[];
   readonly memory: string;
+  readonly jit: string;
   readonly stats?: string;
   readonly gdb?: string;
 }
@@ -26,9 +29,21 @@ Examples:
   rialto boot --place console=process --place bootfs=kernel --exec ps
   rialto boot --on qemu --script lines.txt
   rialto boot --record session.jsonl --hash-every 75000000     then: rialto boot --replay session.jsonl
-${RECORDING_HELP}${STATISTICS_HELP}`;
+  rialto boot --snapshot prompt.snapshot --snapshot-after 1       then: rialto boot --from prompt.snapshot
+${RECORDING_HELP}${SNAPSHOT_HELP}${STATISTICS_HELP}`;
 
 const collect = (value: string, values: readonly string[]): string[] => [...values, value];
+
+/** What a snapshot has decided already. */
+function refuseWithSnapshot(flags: BootFlags, command: Command): void {
+  const given = ["exec", "script", "place", "set", "memory", "gdb"].filter(
+    (name) => command.getOptionValueSource(name) === "cli",
+  );
+  if (given.length === 0) return;
+  throw new UsageError(
+    `--from ${flags.from} with ${given.map((name) => `--${name}`).join(", ")}: a snapshot goes on with what it was booted with; leave one of them out`,
+  );
+}
 
 export function register(program: Command): void {
   program
@@ -45,15 +60,20 @@ export function register(program: Command): void {
     )
     .option("--set <key=value>", "set a boot option (repeatable)", collect, [])
     .option("-m, --memory <size>", "size of RAM", "16M")
+    .option("--jit <on|off>", "compile hot code to WebAssembly; the run is the same", "off")
     .option("--stats <file>", "write counts of the run as JSON")
     .option("--record <file>", "write what comes into the machine, to replay the run")
     .option("--replay <file>", "run as recorded, and compare")
     .option("--hash-every <cycles>", "put a hash of the state into the recording every so many cycles")
+    .option("--snapshot <file>", "save the machine when the run is left")
+    .option("--snapshot-after <seconds>", "leave after so much guest time")
+    .option("--from <file>", "go on from a snapshot instead of booting")
     .option("--gdb <port>", "wait for GDB on a TCP port of the loopback before the first instruction")
     .addHelpText("after", EXAMPLES)
-    .action(async (flags: BootFlags) => {
+    .action(async (flags: BootFlags, command: Command) => {
       const { boot } = await import("../boot.ts");
       const { bootOptions, parseHost, scriptOf } = await import("../boot-flags.ts");
+      const { parseJit } = await import("../jit-flag.ts");
       const { parseMemorySize } = await import("../sizes.ts");
       const { debugWithGdb, parseGdbPort } = await import("../gdb-server.ts");
       const { parseRecordingFlags } = await import("../recorded-run-flags.ts");
@@ -64,14 +84,18 @@ export function register(program: Command): void {
           "--gdb with --record or --replay: a debugger changes the moments of input; take one of them",
         );
       }
+      if (flags.from !== undefined) refuseWithSnapshot(flags, command);
       const on: BootHost = parseHost(flags.on);
       process.exitCode = await boot({
         on,
         script: scriptOf(flags.exec, flags.script),
         options: bootOptions(flags.place, flags.set),
         memory: parseMemorySize(flags.memory),
+        jit: parseJit(flags.jit),
         stats: flags.stats,
         recording,
+        snapshot: parseSnapshotFlags(flags),
+        from: flags.from,
         debug: port === undefined ? undefined : debugWithGdb({ port }),
       });
     });

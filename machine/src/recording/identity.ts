@@ -20,6 +20,20 @@ export interface RunStart {
   readonly commandLine: string;
 }
 
+/** A run that goes on from a snapshot. */
+export interface SnapshotStart {
+  readonly snapshot: Uint8Array;
+}
+
+function partsOf(start: RunStart | SnapshotStart): RecordedPart[] {
+  if ("snapshot" in start) return [part("snapshot", start.snapshot)];
+  return [
+    part("kernel", start.kernel),
+    part("command line", new TextEncoder().encode(start.commandLine)),
+    ...start.modules.map((module, i) => part(`module ${i + 1} (${module.commandLine})`, module.bytes)),
+  ];
+}
+
 /** What the header takes from the machine. */
 export interface IdentifiedMachine {
   statistics(): { readonly model: string; readonly frequency: number; readonly memory: number };
@@ -28,7 +42,7 @@ export interface IdentifiedMachine {
 /** Throws RangeError for a negative or broken number of cycles between hashes. */
 export function describeStart(
   machine: IdentifiedMachine,
-  { kernel, modules, commandLine }: RunStart,
+  start: RunStart | SnapshotStart,
   hashEvery = 0,
 ): RecordingHeader {
   if (!Number.isSafeInteger(hashEvery) || hashEvery < 0)
@@ -39,11 +53,7 @@ export function describeStart(
     memory,
     frequency,
     cycleModel: model,
-    parts: [
-      part("kernel", kernel),
-      part("command line", new TextEncoder().encode(commandLine)),
-      ...modules.map((module, i) => part(`module ${i + 1} (${module.commandLine})`, module.bytes)),
-    ],
+    parts: partsOf(start),
     hashEvery,
   };
 }
