@@ -65,6 +65,7 @@ import { beginSleep, beginWait, endWait, mayWrite, waitsOnShared, wakeWaiters } 
 import { deviceInterrupt } from "./interrupts";
 import {
   KERNEL_BASE,
+  KERNEL_LINEAR,
   RING1_CODE,
   RING1_DATA,
   RING1_FLAGS,
@@ -157,7 +158,7 @@ export function nestedTrap(frame: Thread): void {
  * dispatch). A fault of the refill itself changes CR2, so that was read before.
  */
 function isRefill(error: u32, linear: usize): bool {
-  return (error & FAULT_PROTECTION) === 0 && refillKernel(linear);
+  return linear >= KERNEL_LINEAR && (error & FAULT_PROTECTION) === 0 && refillKernel(linear);
 }
 
 function pageFault(thread: Thread, linear: usize): void {

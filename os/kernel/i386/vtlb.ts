@@ -143,14 +143,17 @@ export function translationAt(directory: u32, linear: usize): u32 {
 
 /** Enters a translation, making room for it if need be; returns what was there before. */
 export function enterTranslation(directory: u32, linear: usize, entry: u32): u32 {
+  const home = homeOf(directory, linear);
+  const slot = WINDOW_START + home + (linear >> 22) * 4;
   const flags = enterCritical();
-  let address = entryAddress(directory, linear);
-  while (address === 0) {
+  let table = load<u32>(slot);
+  while ((table & PTE_PRESENT) === 0) {
     // At ring 1 the table that goes may be that of the stack in use.
-    if ((codeSegment() & 3) === 0) makeTable(homeOf(directory, linear), <u32>(linear >> 22));
-    else privateTrap(MAKE_TABLE, homeOf(directory, linear), <u32>(linear >> 22), 0);
-    address = entryAddress(directory, linear);
+    if ((codeSegment() & 3) === 0) makeTable(home, <u32>(linear >> 22));
+    else privateTrap(MAKE_TABLE, home, <u32>(linear >> 22), 0);
+    table = load<u32>(slot);
   }
+  const address = WINDOW_START + (table & PTE_FRAME) + ((linear >> 12) & 1023) * 4;
   const before = load<u32>(address);
   store<u32>(address, entry);
   leaveCritical(flags);

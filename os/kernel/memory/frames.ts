@@ -40,7 +40,7 @@ class Frame {
 const counts: usize = memory.data(40, 16);
 /** Most frames by owner since boot; OWNER_FREE's is the most in use since `restartPeak`. */
 const peaks: usize = memory.data(40, 16);
-/** By owner, u64: sum over time of frames × cycles, up to the last change of the count; and the time of that change. */
+/** By owner of stacks, u64: sum over time of frames × cycles, up to the last change of the count; and the time of that change. */
 const integrals: usize = memory.data(80, 16);
 const changed: usize = memory.data(80, 16);
 let table: usize = 0;
@@ -61,14 +61,19 @@ function recount(owner: u32, change: i32): void {
   const slot = countSlot(owner);
   const before = load<u32>(slot);
   const after = before + <u32>change;
-  const now = timeStamp();
-  const since = changed + (owner << 3);
-  const integral = integrals + (owner << 3);
-  store<u64>(integral, load<u64>(integral) + <u64>before * (now - load<u64>(since)));
-  store<u64>(since, now);
+  if (owner === OWNER_KERNEL_STACKS || owner === OWNER_USER_STACKS) integrate(owner, before);
   store<u32>(slot, after);
   const peak = peaks + (owner << 2);
   if (after > load<u32>(peak)) store<u32>(peak, after);
+}
+
+/** Accounts for the time since the last change of a stack owner's count. */
+function integrate(owner: u32, count: u32): void {
+  const now = timeStamp();
+  const since = changed + (owner << 3);
+  const integral = integrals + (owner << 3);
+  store<u64>(integral, load<u64>(integral) + <u64>count * (now - load<u64>(since)));
+  store<u64>(since, now);
 }
 
 function noteUse(): void {
@@ -174,7 +179,7 @@ export function peakFrames(owner: u32): u32 {
   return load<u32>(peaks + (owner << 2));
 }
 
-/** Mean over the time since boot of the owner's frames, in thousandths. */
+/** Mean over the time since boot of the frames of stacks, in thousandths. */
 export function meanFrames(owner: u32): u32 {
   const flags = enterCritical();
   recount(owner, 0);

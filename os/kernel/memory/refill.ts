@@ -5,7 +5,7 @@
  * static table.
  */
 
-import { HEAP_SIZE, HEAP_START, KERNEL_BASE, KERNEL_LINEAR } from "../i386/layout";
+import { HEAP_SIZE, HEAP_START, KERNEL_BASE } from "../i386/layout";
 import { kernelDirectoryAddress, PTE_PRESENT, PTE_WRITE } from "../i386/paging";
 import { enterTranslation, noteRefill } from "../i386/vtlb";
 import { inKernelStacks, stackFrame } from "../threads/stacks";
@@ -22,9 +22,8 @@ export function kernelEntry(address: usize): u32 {
   return frame === 0 ? 0 : frame | PTE_WRITE | PTE_PRESENT;
 }
 
-/** At ring 0: true when the fault was only a missing translation of the kernel's half, which is there now. */
+/** At ring 0: true when a fault in the kernel's half was only a missing translation, which is there now. */
 export function refillKernel(linear: usize): bool {
-  if (linear < KERNEL_LINEAR) return false;
   const entry = kernelEntry(linear - KERNEL_BASE);
   if (entry === 0) return false;
   enterTranslation(kernelDirectoryAddress(), linear, entry);

@@ -28,6 +28,7 @@ const CALLS: u32 = 500;
 const FEW: u32 = 20;
 const PAGES: u32 = 64;
 const PAGE: u32 = 4096;
+const REGIONS: u32 = 1000;
 const LARGE: u32 = 65536;
 
 const IN_KERNEL: usize = text("kernelbench.kernel");
@@ -220,6 +221,20 @@ function returns(_argument: usize): u32 {
 }
 
 function pages(): HRESULT {
+  let result = pagesOf(text("page fault, first touch of a page"));
+  const list = stackAlloc(REGIONS * 4);
+  let made: u32 = 0;
+  for (; made < REGIONS && result === S_OK; made++) {
+    store<u32>(list + made * 4, 0);
+    result = memoryObject().map(list + made * 4, PAGE, PROTECT_READ | PROTECT_WRITE);
+  }
+  if (result === S_OK) result = pagesOf(text("page fault, first touch of a page, among 1000 regions"));
+  for (let index: u32 = 0; index < made; index++) memoryObject().unmap(load<u32>(list + index * 4));
+  return result;
+}
+
+/** A region of many pages: made, touched, ended. */
+function pagesOf(touch: usize): HRESULT {
   const address = stackAlloc(4);
   store<u32>(address, 0);
   begin();
@@ -230,7 +245,7 @@ function pages(): HRESULT {
   store<u8>(region, 1); // brings the page table
   begin();
   for (let page: u32 = 1; page < PAGES; page++) store<u8>(region + page * PAGE, 1);
-  end(PAGES - 1, text("page fault, first touch of a page"));
+  end(PAGES - 1, touch);
   begin();
   const unmapped = memoryObject().unmap(<u32>region);
   end(1, text("region of 64 pages ended"));
