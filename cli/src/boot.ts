@@ -40,8 +40,6 @@ export interface BootRequest {
   readonly memory: number;
   /** Whether hot code is compiled; default off. Our machine only. */
   readonly jit?: "on" | "off";
-  /** Whether hot code is compiled; default off. Our machine only. */
-  readonly jit?: "on" | "off";
   /** File that gets the counts of the run as JSON. Our machine only. */
   readonly stats?: string | undefined;
   /** Files put into the boot archive besides the built ones. */
@@ -132,7 +130,6 @@ async function startMachine(
   const { kernelFile, archive, script, commandLine } = await prepare(request);
   const pc = new PentiumPc({
     memory: request.memory,
-    jit: request.jit ?? "off",
     jit: request.jit ?? "off",
     serialOutput,
     debugOutput: () => {},
