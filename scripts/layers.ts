@@ -60,7 +60,7 @@ const ROOMS: readonly Room[] = [
 ];
 
 /** What every test may import besides. */
-const TEST_PACKAGES = ["node:", "vitest", "fast-check", "iced-x86", "assemblyscript"];
+const TEST_PACKAGES = ["node:", "vitest", "fast-check", "iced-x86", "assemblyscript", "typescript"];
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const WORKSPACE = /^@rialto\/(machine|toolchain|debugger|cli)\/(.*)$/;

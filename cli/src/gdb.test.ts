@@ -169,7 +169,10 @@ describe.skipIf(!GDB)(withGdb, () => {
     const lines = ["--exec", "run hello"];
     const plain = join(folder, "plain.json");
     const debugged = join(folder, "debugged.json");
-    expect(spawnSync(process.execPath, [RIALTO, "boot", "--stats", plain, ...lines]).status).toBe(0);
+    const boot = spawnSync(process.execPath, [RIALTO, "boot", "--stats", plain, ...lines], {
+      encoding: "utf8",
+    });
+    expect(boot).toMatchObject({ status: 0, stderr: expect.any(String) });
     const { port, finished } = await serve(["boot", "--gdb", "0", "--stats", debugged, ...lines]);
     const text = await gdb(port, [
       "break os/apps/hello/main.ts:main",
