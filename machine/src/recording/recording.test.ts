@@ -12,8 +12,8 @@ const START = { kernel: KERNEL, modules: [], commandLine: "echo" };
 const TEXT = new TextEncoder().encode("typed at odd moments, in bits and pieces.");
 const HASH_EVERY = 250_000;
 
-function machine(output: number[], memory = 3 * 2 ** 20): PentiumPc {
-  const pc = new PentiumPc({ memory, serialOutput: (byte) => output.push(byte) });
+function machine(output: number[], memory = 3 * 2 ** 20, jit: "on" | "off" = "off"): PentiumPc {
+  const pc = new PentiumPc({ memory, jit, serialOutput: (byte) => output.push(byte) });
   pc.loadMultiboot(KERNEL, START);
   return pc;
 }
@@ -62,9 +62,13 @@ function record(seed: number, hashEvery = HASH_EVERY, leaveAt = Number.POSITIVE_
 }
 
 /** In slices of another length than the recording's. */
-function replay(lines: string, slice = 33_333): Omit<Run, "lines"> & { readonly compared: number } {
+function replay(
+  lines: string,
+  slice = 33_333,
+  jit: "on" | "off" = "off",
+): Omit<Run, "lines"> & { readonly compared: number } {
   const output: number[] = [];
-  const pc = machine(output);
+  const pc = machine(output, undefined, jit);
   const replayer = new Replayer<PcStop>(pc, parseRecording(lines), describeStart(pc, START));
   while (!replayer.finished) {
     replayer.serialInput([1, 2, 3]);
@@ -90,6 +94,13 @@ describe("record and replay", () => {
       expect(replayed).toEqual(recorded);
       expect(compared).toBe(Math.floor(recorded.cycle / HASH_EVERY) + 1);
     }
+  });
+
+  it("compiled code replays what was recorded interpreted", () => {
+    const { lines, ...recorded } = record(8);
+    const { compared, ...replayed } = replay(lines, 100_000, "on");
+    expect(replayed).toEqual(recorded);
+    expect(compared).toBeGreaterThan(1);
   });
 
   it("different moments give different runs, so the comparison means something", () => {
