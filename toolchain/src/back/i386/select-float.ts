@@ -60,6 +60,45 @@ function sizeOf(type: Type): 4 | 8 {
   return type === "f32" ? 4 : 8;
 }
 
+/**
+ * Bounds of a value's magnitude, if it is neither zero nor infinite, as powers of two; and whether it is one, so that a
+ * product with it is exact.
+ */
+function magnitude(i: Instruction): {
+  readonly least: number;
+  readonly most: number;
+  readonly power: boolean;
+} {
+  switch (i.operation) {
+    case "constant": {
+      const size = Math.abs(i.constant as number);
+      if (size === 0 || !Number.isFinite(size)) return { least: 0, most: 0, power: true };
+      const exponent = Math.floor(Math.log2(size));
+      return { least: exponent - 1, most: exponent + 1, power: size === 2 ** exponent };
+    }
+    case "convertS":
+    case "convertU":
+      return { least: 0, most: 32, power: false };
+    case "convertWideS":
+    case "convertWideU":
+      return { least: 0, most: 64, power: false };
+    case "promote":
+      return { least: -149, most: 128, power: false };
+    case "neg":
+    case "abs":
+      return magnitude(i.operands[0]);
+    default:
+      return { least: -1074, most: 1024, power: false };
+  }
+}
+
+/** Whether an f64 product or quotient may be rounded twice: below the normal range, and not exact before. */
+function mayBeTiny(i: Instruction): boolean {
+  const [x, y] = i.operands.map(magnitude);
+  if (y.power || (i.operation === "mul" && x.power)) return false;
+  return (i.operation === "mul" ? x.least + y.least : x.least - y.most) < -1020;
+}
+
 export class FloatSelector {
   private readonly s: Selector;
   private readonly slots = new Map<Instruction, Slot>();
@@ -182,7 +221,8 @@ export class FloatSelector {
         s.emit("fld", [a]);
         s.emit(op, [b]);
         this.pop(to);
-        s.emit(i.operation === "mul" ? "fixTinyProduct" : "fixTinyQuotient", [s.temporary(), to, a, b]);
+        if (mayBeTiny(i))
+          s.emit(i.operation === "mul" ? "fixTinyProduct" : "fixTinyQuotient", [s.temporary(), to, a, b]);
         return;
       }
       this.push(x);

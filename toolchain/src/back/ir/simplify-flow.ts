@@ -1,10 +1,17 @@
 /**
  * Makes the graph smaller: branches on constants become jumps, a block joins its only predecessor when it is that one's
  * only successor, and a predecessor that already knows how a block's branch on a phi will go jumps past it (the short
- * circuit of && and ||).
+ * circuit of && and ||); one that brings a comparison branches itself.
  */
 import { orderBlocks, removePredecessor, removeTrivialPhis, retarget } from "./flow.ts";
-import { applyReplacements, type Block, type Instruction, type Routine, successors } from "./instructions.ts";
+import {
+  applyReplacements,
+  type Block,
+  type Instruction,
+  isComparison,
+  type Routine,
+  successors,
+} from "./instructions.ts";
 
 export function simplifyFlow(routine: Routine): void {
   for (let changed = true; changed; ) {
@@ -77,7 +84,11 @@ function threadBranch(block: Block, uses: ReadonlyMap<Instruction, number>): boo
   for (let n = block.predecessors.length - 1; n >= 0; n--) {
     const value = phi.operands[n];
     const from = block.predecessors[n];
-    if (value.operation !== "constant" || from === block) continue;
+    if (from === block) continue;
+    if (value.operation !== "constant") {
+      if (repeatBranch(block, n, inverted, uses)) changed = true;
+      continue;
+    }
     const target = (value.constant !== 0) !== inverted ? t.taken : t.otherwise;
     if (target === block || target.predecessors.includes(from)) continue;
     // Constants of this block must not be used where it no longer dominates.
@@ -91,6 +102,36 @@ function threadBranch(block: Block, uses: ReadonlyMap<Instruction, number>): boo
     changed = true;
   }
   return changed;
+}
+
+/** A predecessor that only jumps here with a comparison of its own takes the branch itself. */
+function repeatBranch(
+  block: Block,
+  edge: number,
+  inverted: boolean,
+  uses: ReadonlyMap<Instruction, number>,
+): boolean {
+  const t = block.terminator;
+  const value = block.phis[0].operands[edge];
+  const from = block.predecessors[edge];
+  if (t.kind !== "branch" || from.terminator.kind !== "jump") return false;
+  const boolean = isComparison(value.operation) || value.operation === "and" || value.operation === "or";
+  if (!boolean || value.block !== from || uses.get(value) !== 1) return false;
+  const [taken, otherwise] = inverted ? [t.otherwise, t.taken] : [t.taken, t.otherwise];
+  for (const target of [taken, otherwise]) {
+    if (target === block || target.predecessors.includes(from)) return false;
+  }
+  if (block.instructions.some((i) => i.operation === "constant" && (uses.get(i) ?? 0) > (inverted ? 1 : 0))) {
+    return false;
+  }
+  for (const target of [taken, otherwise]) {
+    const old = target.predecessors.indexOf(block);
+    target.predecessors.push(from);
+    for (const p of target.phis) p.operands.push(p.operands[old]);
+  }
+  from.terminator = { kind: "branch", condition: value, taken, otherwise };
+  removePredecessor(block, edge);
+  return true;
 }
 
 function mergeChains(routine: Routine): boolean {

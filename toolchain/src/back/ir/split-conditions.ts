@@ -39,6 +39,8 @@ export function splitConditions(routine: Routine): void {
 interface Pair {
   readonly first: Instruction;
   readonly second: Instruction;
+  /** The first counts when it is zero. */
+  readonly firstInverted: boolean;
   /** Both must hold; otherwise one is enough. */
   readonly both: boolean;
   /** The pair decides the opposite branch. */
@@ -62,11 +64,20 @@ function pairOf(condition: Instruction): Pair | undefined {
   }
   const [x, y, z] = condition.operands;
   if ((condition.operation === "and" || condition.operation === "or") && isBoolean(x) && isBoolean(y)) {
-    return { first: x, second: y, both: condition.operation === "and", inverted: false };
+    return {
+      first: x,
+      second: y,
+      firstInverted: false,
+      both: condition.operation === "and",
+      inverted: false,
+    };
   }
   if (condition.operation !== "select" || condition.type !== "i32") return undefined;
-  if (isNumber(z, true)) return { first: x, second: y, both: true, inverted: false };
-  if (isNumber(y, false)) return { first: x, second: z, both: false, inverted: false };
+  const plain = { first: x, firstInverted: false, inverted: false };
+  if (isNumber(z, true)) return { ...plain, second: y, both: true };
+  if (isNumber(y, false)) return { ...plain, second: z, both: false };
+  if (isNumber(y, true)) return { ...plain, second: z, both: true, firstInverted: true };
+  if (isNumber(z, false)) return { ...plain, second: y, both: false, firstInverted: true };
   return undefined;
 }
 
@@ -93,7 +104,8 @@ function split(routine: Routine, block: Block, uses: Map<Instruction, number>): 
   single.predecessors[single.predecessors.indexOf(block)] = middle;
   middle.predecessors.push(block);
   middle.terminator = { kind: "branch", condition: pair.second, taken, otherwise };
-  block.terminator = pair.both
+  const goesOn = pair.both !== pair.firstInverted;
+  block.terminator = goesOn
     ? { kind: "branch", condition: pair.first, taken: middle, otherwise: shared }
     : { kind: "branch", condition: pair.first, taken: shared, otherwise: middle };
   const gone = new Set([t.condition, inner]);
