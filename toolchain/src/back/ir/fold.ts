@@ -2,8 +2,8 @@
  * Algebra on single instructions: constants are computed, identities removed, addresses gathered into
  * `symbol + offset`, and operations rewritten to the form that the later passes look for (constants on the right,
  * comparison of a comparison with zero inverted, power-of-two products as shifts). `fold` returns the value that the
- * instruction equals, possibly made by the builder, or undefined when it must stand as it is. Floats are folded only where IEEE arithmetic gives one result.
- * Over 500 lines because the rules call each other on what they make.
+ * instruction equals, possibly made by the builder, or undefined when it must stand as it is. Of floats only exact
+ * conversions are folded. Over 500 lines because the rules call each other on what they make.
  */
 import type { Builder } from "./build.ts";
 import { type Instruction, isComparison, type Operation } from "./instructions.ts";
