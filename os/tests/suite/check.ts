@@ -10,7 +10,7 @@ import { systemObject } from "../../lib/rt/program";
 import { sleep } from "../../lib/rt/wait";
 
 /** What ends may come late (a thread's last pages, a process's tables): how long to wait for them, in ms. */
-const SETTLE: u32 = 300;
+const SETTLE: u32 = 3000;
 /** How often a case may be repeated until one repetition leaves the system as it was. */
 const REPETITIONS: u32 = 4;
 
