@@ -6,6 +6,7 @@
  * which is entered with the probe. So it never faults on its stack and always gets on.
  */
 
+import { ticks } from "../i386/clock";
 import { enterCritical, leaveCritical, PROBE_MARGIN } from "../i386/critical";
 import { framesToSpare } from "../memory/frames";
 import { kernelSpace } from "../memory/space";
@@ -77,15 +78,19 @@ function takeFromQueue(): Thread | null {
 
 /** Entry function of the helper thread. */
 export function helperMain(_argument: usize): void {
+  let trimAt = ticks() + TRIM_INTERVAL;
   while (true) {
-    const timedOut = privateTrap(HELPER_WAIT, 0, TRIM_INTERVAL, 0);
+    const left = <i32>(trimAt - ticks());
+    privateTrap(HELPER_WAIT, 0, left > 0 ? left : 1, 0);
     let thread = takeFromQueue();
     while (thread) {
       if (thread.state === THREAD_STACK_FAULT) growStack(thread);
       else freeThread(thread);
       thread = takeFromQueue();
     }
-    if (timedOut) trimStacks();
+    if (<i32>(trimAt - ticks()) > 0) continue;
+    trimStacks();
+    trimAt = ticks() + TRIM_INTERVAL;
   }
 }
 
