@@ -9,6 +9,8 @@
  * Faults of fetching belong to the instruction that is looked for, not to the one before: FETCHING is 1 and EIP is set while
  * anything here may raise. Decoding ahead raises nothing: it stops in front of what it cannot decode.
  *
+ * Over 500 lines: looking up, decoding and caching share the scratch records and the page under way.
+ *
  * Limits: code segments are taken as 32-bit (D = 1), stacks as 32-bit (B = 1).
  */
 

@@ -1,6 +1,7 @@
 /**
  * The run loop and what the host sees: events, HLT, breakpoints, watchpoints, counters, TLB misses, and that a run gives the
- * same result however it is cut. What instructions do is tested by the instruction tests and the system checks.
+ * same result however it is cut. What instructions do is tested by the instruction tests and the system checks. Over 500 lines: all
+ * of it stands on the small machine below.
  */
 
 import { describe, expect, it } from "vitest";

@@ -20,7 +20,7 @@ import {
   ss,
   word,
 } from "../../i386/assembly.ts";
-import { Address, type CheckWriter, Selector, type SystemCheck } from "./check-kernel.ts";
+import { Address, type CheckWriter, Selector, type SystemCheck } from "./check-writer.ts";
 
 const AM = 0x4_0000;
 const AC = 0x4_0000;

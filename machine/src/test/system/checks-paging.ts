@@ -1,7 +1,7 @@
 /**
  * Checks of paging: faults and their codes, accessed and dirty bits, write protection, 4 MB pages, the TLB, accesses across page ends,
  * restart of the instruction that faulted. Source of the rules: Pentium Processor Family Developer's Manual, volume 3, chapters 11
- * (paging), 12 (page-level protection), 14 (interrupt 14) and 23 (CR4.PSE).
+ * (paging), 12 (page-level protection), 14 (interrupt 14) and 23 (CR4.PSE). Long because it is a table of checks.
  */
 
 import {
@@ -23,7 +23,7 @@ import {
   qword,
   word,
 } from "../../i386/assembly.ts";
-import { Address, type CheckWriter, describe, Selector, type SystemCheck, Tss } from "./check-kernel.ts";
+import { Address, type CheckWriter, describe, Selector, type SystemCheck, Tss } from "./check-writer.ts";
 
 const WP = 0x1_0000;
 const PAGE = Address.scratch;

@@ -1,7 +1,7 @@
 /**
  * Checks of rings: privileged instructions, IOPL and the I/O permission map, interrupt, trap and call gates, stacks of inner rings,
  * RET and IRET to outer rings. Source of the rules: Pentium Processor Family Developer's Manual, volume 3, chapters 12, 14 and 15,
- * and the pages of INT, IRET, CALL, JMP, RET.
+ * and the pages of INT, IRET, CALL, JMP, RET. Long because it is a table of checks.
  */
 
 import {
@@ -26,7 +26,7 @@ import {
   memory,
   ss,
 } from "../../i386/assembly.ts";
-import { Address, type CheckWriter, describe, Selector, type SystemCheck, Tss } from "./check-kernel.ts";
+import { Address, type CheckWriter, describe, Selector, type SystemCheck, Tss } from "./check-writer.ts";
 
 const IOPL_3 = 0x3000;
 const CALL_GATE_3 = 0xec;

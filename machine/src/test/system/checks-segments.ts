@@ -1,6 +1,7 @@
 /**
  * Checks of segments: limits, types, null selectors, loads of segment registers, address arithmetic. Source of the rules: Pentium
  * Processor Family Developer's Manual, volume 3, chapters 11 and 12, and the pages of MOV, POP, Lxx, LAR, LSL, VERR, ARPL.
+ * Long because it is a table of checks.
  */
 
 import {
@@ -31,7 +32,7 @@ import {
   ss,
   word,
 } from "../../i386/assembly.ts";
-import { Address, type CheckWriter, describe, Selector, type SystemCheck } from "./check-kernel.ts";
+import { Address, type CheckWriter, describe, Selector, type SystemCheck } from "./check-writer.ts";
 
 const WRITABLE = 0x93;
 const FLAT = 0xc;

@@ -1,18 +1,10 @@
 /**
  * Checks of hardware tasks, double faults and shutdown's neighbours. Source of the rules: Pentium Processor Family Developer's
- * Manual, volume 3, chapter 13 (tables 13-1 and 13-2) and chapter 14 (interrupts 8 and 10).
+ * Manual, volume 3, chapter 13 (tables 13-1 and 13-2) and chapter 14 (interrupts 8 and 10). Long because it is a table of checks.
  */
 
 import { ax, bx, byte, cr0, dword, eax, ebx, ecx, edx, esp, far, type Label } from "../../i386/assembly.ts";
-import {
-  Address,
-  type CheckWriter,
-  describe,
-  Selector,
-  type SystemCheck,
-  Tss,
-  TssMore,
-} from "./check-kernel.ts";
+import { Address, type CheckWriter, describe, Selector, type SystemCheck, Tss } from "./check-writer.ts";
 
 const FLAT = 0xc;
 const NT = 0x4000;
@@ -97,9 +89,9 @@ const switchChecks: SystemCheck[] = [
         a.emit("mov", eax, cr0);
         a.emit("and", eax, 8);
         kernel.note(eax);
-        kernel.noteMemory(Address.tss + TssMore.eax + 12);
-        kernel.noteMemory(Address.tss + TssMore.cs);
-        kernel.noteMemory(Address.tss + TssMore.ds);
+        kernel.noteMemory(Address.tss + Tss.eax + 12);
+        kernel.noteMemory(Address.tss + Tss.cs);
+        kernel.noteMemory(Address.tss + Tss.ds);
         kernel.finish();
       });
       a.emit("mov", ebx, 0x5555);
@@ -124,7 +116,7 @@ const switchChecks: SystemCheck[] = [
       });
       a.emit("call", far(Selector.tssA, 0));
       tssType(kernel, Selector.tssA);
-      a.emit("mov", eax, dword({ displacement: Address.tssA + TssMore.eflags }));
+      a.emit("mov", eax, dword({ displacement: Address.tssA + Tss.eflags }));
       a.emit("and", eax, NT);
       kernel.note(eax);
       a.emit("pushfd");
@@ -153,10 +145,10 @@ const switchChecks: SystemCheck[] = [
     "ok; aaaa bbbb cccc dddd 336000",
     (kernel) => {
       const { a } = kernel;
-      kernel.store(Address.tssA + TssMore.eax, 0xaaaa);
-      kernel.store(Address.tssA + TssMore.eax + 12, 0xbbbb);
-      kernel.store(Address.tssA + TssMore.eax + 4, 0xcccc);
-      kernel.store(Address.tssA + TssMore.eax + 8, 0xdddd);
+      kernel.store(Address.tssA + Tss.eax, 0xaaaa);
+      kernel.store(Address.tssA + Tss.eax + 12, 0xbbbb);
+      kernel.store(Address.tssA + Tss.eax + 4, 0xcccc);
+      kernel.store(Address.tssA + Tss.eax + 8, 0xdddd);
       taskBody(kernel, Address.tssA, () => {
         kernel.note(eax);
         kernel.note(ebx);
@@ -266,8 +258,8 @@ const switchChecks: SystemCheck[] = [
   ),
   check("task.ring3", "a task may start in ring 3", "ok; 1b 23", (kernel) => {
     const { a } = kernel;
-    kernel.store(Address.tssA + TssMore.cs, Selector.userCode);
-    for (const slot of [TssMore.ss, TssMore.ds, TssMore.es]) {
+    kernel.store(Address.tssA + Tss.cs, Selector.userCode);
+    for (const slot of [Tss.ss, Tss.ds, Tss.es]) {
       kernel.store(Address.tssA + slot, Selector.userData);
     }
     taskBody(kernel, Address.tssA, () => {
@@ -313,7 +305,7 @@ const switchChecks: SystemCheck[] = [
     const { a } = kernel;
     const handler = a.newLabel();
     kernel.gate(1, 0x8e, Selector.code, handler);
-    kernel.store(Address.tssA + TssMore.trap, 1);
+    kernel.store(Address.tssA + Tss.trap, 1);
     const entry = taskBody(kernel, Address.tssA, () => kernel.finish());
     a.emit("jmp", far(Selector.tssA, 0));
     a.place(handler);
@@ -395,45 +387,39 @@ const refusedChecks: SystemCheck[] = [
     kernel.at();
     a.emit("iretd");
   }),
-  inNewTask("new.ssNull", "a null SS is #TS(0) in the new task", "ok; 0 30 123456", TssMore.ss, 0),
+  inNewTask("new.ssNull", "a null SS is #TS(0) in the new task", "ok; 0 30 123456", Tss.ss, 0),
   inNewTask(
     "new.ssOutside",
     "SS beyond the GDT is #TS(selector) in the new task",
     "ok; f8 30 123456",
-    TssMore.ss,
+    Tss.ss,
     0xf8,
   ),
   inNewTask(
     "new.ssDpl",
     "SS of another ring is #TS(selector)",
     "ok; 20 30 123456",
-    TssMore.ss,
+    Tss.ss,
     Selector.userData,
   ),
-  inNewTask("new.ssAbsent", "an absent SS is #SS(selector)", "ok; 98 30 123456", TssMore.ss, Selector.slotA),
-  inNewTask(
-    "new.csData",
-    "CS that is no code is #TS(selector)",
-    "ok; 10 30 123456",
-    TssMore.cs,
-    Selector.data,
-  ),
-  inNewTask("new.csNull", "a null CS is #TS(0)", "ok; 0 30 123456", TssMore.cs, 0),
-  inNewTask("new.csAbsent", "an absent CS is #NP(selector)", "ok; a0 30 123456", TssMore.cs, Selector.slotB),
-  inNewTask("new.dsAbsent", "an absent DS is #NP(selector)", "ok; 98 30 123456", TssMore.ds, Selector.slotA),
+  inNewTask("new.ssAbsent", "an absent SS is #SS(selector)", "ok; 98 30 123456", Tss.ss, Selector.slotA),
+  inNewTask("new.csData", "CS that is no code is #TS(selector)", "ok; 10 30 123456", Tss.cs, Selector.data),
+  inNewTask("new.csNull", "a null CS is #TS(0)", "ok; 0 30 123456", Tss.cs, 0),
+  inNewTask("new.csAbsent", "an absent CS is #NP(selector)", "ok; a0 30 123456", Tss.cs, Selector.slotB),
+  inNewTask("new.dsAbsent", "an absent DS is #NP(selector)", "ok; 98 30 123456", Tss.ds, Selector.slotA),
   inNewTask(
     "new.dsSystem",
     "DS that is a system segment is #TS(selector)",
     "ok; 28 30 123456",
-    TssMore.ds,
+    Tss.ds,
     Selector.tss,
   ),
-  inNewTask("new.esOutside", "ES beyond the GDT is #TS(selector)", "ok; f8 30 123456", TssMore.es, 0xf8),
+  inNewTask("new.esOutside", "ES beyond the GDT is #TS(selector)", "ok; f8 30 123456", Tss.es, 0xf8),
   inNewTask(
     "new.ldt",
     "an LDT selector that is no LDT is #TS(selector)",
     "ok; 10 30 123456",
-    TssMore.ldt,
+    Tss.ldt,
     Selector.data,
   ),
 ];
@@ -537,7 +523,7 @@ const doubleChecks: SystemCheck[] = [
       a.emit("lea", eax, dword({ displacement: faulting }));
       a.emit("sub", eax, dword({ displacement: Address.tss + Tss.eip }));
       kernel.note(eax);
-      a.emit("mov", eax, dword({ displacement: Address.tss + TssMore.eax + 12 }));
+      a.emit("mov", eax, dword({ displacement: Address.tss + Tss.eax + 12 }));
       kernel.note(eax);
       kernel.finish();
     },

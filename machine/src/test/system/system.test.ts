@@ -5,7 +5,8 @@
 
 import { describe, expect, it } from "vitest";
 import { isAvailable, type MachineName, runKernel, skipReason } from "../run-kernel.ts";
-import { buildCheckKernel, describeLine, type SystemCheck } from "./check-kernel.ts";
+import { buildCheckKernel, describeLine } from "./check-kernel.ts";
+import type { SystemCheck } from "./check-writer.ts";
 import { debugChecks } from "./checks-debug.ts";
 import { pagingChecks } from "./checks-paging.ts";
 import { ringChecks } from "./checks-rings.ts";
