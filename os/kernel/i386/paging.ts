@@ -10,7 +10,7 @@ import { allocateFrame, OWNER_PAGE_TABLES, releaseFrame } from "../memory/frames
 import { currentDirectory } from "../threads/scheduler";
 import { FLUSH_ALL, FLUSH_PAGE, privateTrap } from "../threads/traps";
 import { enterCritical, leaveCritical } from "./critical";
-import { KERNEL_BASE, WINDOW_SIZE, WINDOW_START } from "./layout";
+import { KERNEL_BASE, PAGE, WINDOW_SIZE, WINDOW_START } from "./layout";
 
 export const PTE_PRESENT: u32 = 1;
 export const PTE_WRITE: u32 = 2;
@@ -20,7 +20,6 @@ const PTE_LARGE: u32 = 0x80;
 export const PTE_FRAME: u32 = 0xfffff000;
 
 const directoryArea: usize = memory.data(8192, 16);
-const firstDirectory: usize = memory.data(4, 16);
 
 /** Physical address of the kernel's own directory. */
 let kernelDirectory: u32 = 0;
@@ -35,14 +34,16 @@ export class Directory {
   next: Directory | null = null;
 }
 
+function roundToPage(address: usize): usize {
+  return (address + PAGE - 1) & ~(PAGE - 1);
+}
+
 /**
  * The first directory, built before paging is on: the window in 4 MB pages, and the first 4 MB at its physical address
  * for the instructions around the switch.
  */
 export function buildFirstDirectory(): u32 {
-  // Where static data lies is known only when the image is linked: the compiler must not do this rounding.
-  volatileStore32(firstDirectory, <u32>directoryArea);
-  const directory: usize = (volatileLoad32(firstDirectory) + 4095) & ~4095;
+  const directory = roundToPage(directoryArea);
   for (let offset: usize = 0; offset < WINDOW_SIZE; offset += 0x400000) {
     const linear = WINDOW_START + KERNEL_BASE + offset;
     store<u32>(directory + (linear >> 22) * 4, <u32>offset | PTE_LARGE | PTE_WRITE | PTE_PRESENT);

@@ -51,8 +51,11 @@ export interface ImageSource {
 
 const defaultMemoryBase = 0x10000;
 const tableBase = 1;
-/** Distances between the two compilations. Bits 12 and up are mixed, low bits zero: data may be aligned to 4096. */
-const memoryDistance = 0x15a5a000;
+/**
+ * Distances between the two compilations. Bits 4 and up are mixed, so that an address rounded by the compiler differs by something
+ * else and is found; the low bits are zero, since the linker aligns static data to 16.
+ */
+const memoryDistance = 0x15a5a010;
 const tableDistance = 0x2000;
 
 export async function compileImage(image: ImageSource): Promise<FrontModule> {

@@ -65,6 +65,15 @@ describe("relocations", () => {
     expect(message).toMatch(/main\.ts:2:\d+: .*an address takes part in arithmetic at compile time/);
   });
 
+  it("refuses an address that is rounded at compile time: the linker aligns data to 16 only", async () => {
+    const message = await failure(
+      compileKernel(
+        "const area: usize = memory.data(8192, 16);\nexport function f(): usize {\n  const page = (area + 4095) & ~4095;\n  return page;\n}",
+      ),
+    );
+    expect(message).toMatch(/main\.ts:2:\d+: .*an address takes part in arithmetic at compile time/);
+  });
+
   it("counts zero data up to its end", async () => {
     const module = await compileKernel(
       "const a: usize = memory.data<u8>([1]);\nconst b: usize = memory.data(1000);\nexport function f(): usize { return a + b; }",

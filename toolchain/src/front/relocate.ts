@@ -232,7 +232,7 @@ function relocateData(module: WrappedModule, bases: Bases, reference: ReferenceM
       twin.bytes.length !== segment.bytes.length
     ) {
       throw new BuildError(
-        "static data is laid out differently at two bases: no item may be aligned to more than 4096",
+        "static data is laid out differently at two bases: no item may be aligned to more than 16",
       );
     }
     const start = segment.offset - bases.memoryBase;
