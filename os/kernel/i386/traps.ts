@@ -39,7 +39,6 @@ import {
 } from "../threads/thread";
 import {
   CANCEL,
-  CURRENT_THREAD,
   EXIT_THREAD,
   FLUSH_ALL,
   FLUSH_PAGE,
@@ -224,7 +223,6 @@ function privateOperation(thread: Thread): void {
   else if (operation === WAKE) thread.eax = wakeWaiters(first, second, fromUser);
   else if (operation === YIELD) yieldTurn(thread);
   else if (operation === SLEEP) beginSleep(thread, first);
-  else if (operation === CURRENT_THREAD) thread.eax = thread.id;
   else if (operation === LOCK) beginLock(thread, first, false);
   else if (operation === UNLOCK) endLock(thread, first);
   else if (operation === EXIT_THREAD) continueAt(thread, exitEntry());

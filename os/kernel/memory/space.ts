@@ -223,15 +223,6 @@ function borderAt(space: Space, address: usize): bool {
   return !region || region.start === address || splitRegion(space, region, address);
 }
 
-/** Size of the region that contains `address`, 0 if none. */
-export function regionSize(space: Space, address: usize): u32 {
-  lockSpace(space);
-  const region = findRegion(space, address);
-  const size = region ? region.size : 0;
-  unlockSpace(space);
-  return size;
-}
-
 /** Commits every page of a range. E_NOTFOUND when a part of it is in no region, E_OUTOFMEMORY. */
 export function commitRange(space: Space, address: usize, size: u32): HRESULT {
   let result: HRESULT = size === 0 || address + size < address ? E_INVALIDARG : S_OK;

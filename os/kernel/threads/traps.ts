@@ -8,7 +8,6 @@ export const WAKE: u32 = 1;
 export const YIELD: u32 = 2;
 export const EXIT_THREAD: u32 = 3;
 export const SLEEP: u32 = 4;
-export const CURRENT_THREAD: u32 = 5;
 /** ecx = mutex word (locks.ts): takes it or waits for it. */
 export const LOCK: u32 = 6;
 /** ecx = mutex word: gives it to the most urgent waiter. */

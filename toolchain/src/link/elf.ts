@@ -37,11 +37,9 @@ export const SHF_EXECINSTR = 4;
 
 export const STB_LOCAL = 0;
 export const STB_GLOBAL = 1;
-export const STT_NOTYPE = 0;
 export const STT_OBJECT = 1;
 export const STT_FUNC = 2;
 export const SHN_UNDEF = 0;
-export const SHN_ABS = 0xfff1;
 
 export const R_386_GLOB_DAT = 6;
 export const R_386_RELATIVE = 8;
