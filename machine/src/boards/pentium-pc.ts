@@ -37,6 +37,7 @@ import { POWER_PORT, PowerManagement, SystemPorts } from "../devices/system-port
 import { Uart16550 } from "../devices/uart16550.ts";
 import { VgaText } from "../devices/vga-text.ts";
 import { STATE_BYTES } from "../i386/core.ts";
+import type { CycleModelName } from "../i386/cycles.ts";
 import type { CompilerOptions } from "../i386/jit/compiler.ts";
 import { allocateLinearMemory } from "../i386/jit/web-assembly.ts";
 import { Pentium } from "../i386/pentium.ts";
@@ -58,6 +59,8 @@ export interface PentiumPcOptions {
   readonly memory?: number;
   /** Whether hot code is compiled to WebAssembly; the result of a run is the same. Default off. */
   readonly jit?: "on" | "off";
+  /** What cycles are counted by, see `cycles.ts`. Default `fast`. With `detailed` nothing is compiled. */
+  readonly cycleModel?: CycleModelName;
   /** When and how much is compiled. */
   readonly compiler?: CompilerOptions;
   /** Cycles in a second. Default 75 MHz. */
@@ -179,11 +182,10 @@ export class PentiumPc {
       writePort: (port, size, value) => ports.write(port, size, value),
       acknowledgeInterrupt: () => interrupts.acknowledge(),
     };
-    this.processor = new Pentium(
-      bus,
-      clock,
-      linear === null ? {} : { compileInto: linear, compiler: options.compiler ?? {} },
-    );
+    this.processor = new Pentium(bus, clock, {
+      cycleModel: options.cycleModel ?? "fast",
+      ...(linear === null ? {} : { compileInto: linear, compiler: options.compiler ?? {} }),
+    });
     this.phases = new PhaseRecord(() => this.processor.statistics());
 
     const finish = (end: PcEnd) => this.#finish(end);

@@ -14,10 +14,11 @@ const RECORDS = 1 << 17;
 const ENTRY_RECORDS = 1 << 15;
 export const FIRST_ENTRY_RECORD = RECORDS * Field.WORDS;
 /** Records kept free at the end, so that one run of decoding never meets the end of the pool. */
-const RESERVE = 128;
+const RESERVE = 160;
 /** Records at the start for code that is never cached (see decoder.ts), and the unused index 0. */
 export const SCRATCH_RECORD = Field.WORDS;
-const FIRST_RECORD = 4 * Field.WORDS;
+/** Pool index of the first record that is cached. */
+export const FIRST_CACHED = 5 * Field.WORDS;
 /** Granularity in which a page remembers which of its bytes were decoded. */
 const CHUNK_SHIFT = 5;
 const CHUNKS = 4096 >> CHUNK_SHIFT;
@@ -55,7 +56,7 @@ export function createCodeCache(core: ProcessorCore): CodeCache {
   const codeFrames = new Uint8Array(frameCount + 1);
   const versions = new Uint32Array(frameCount + 1);
   const coverage: (Uint8Array | null)[] = new Array(frameCount).fill(null);
-  let top = FIRST_RECORD;
+  let top = FIRST_CACHED;
   let generation = 0;
 
   function dropFrame(frameNumber: number): void {
@@ -125,7 +126,7 @@ export function createCodeCache(core: ProcessorCore): CodeCache {
         coverage[frame] = null;
       }
       codeFrames.fill(0);
-      top = FIRST_RECORD;
+      top = FIRST_CACHED;
       generation++;
       core.s[Slot.CODE_PAGE] = -1;
       cache.onAllDropped();

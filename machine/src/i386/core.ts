@@ -51,6 +51,8 @@ export interface ProcessorCore {
   observer: ProcessorObserver | null;
   /** Called when a task switch has changed DR7. */
   onDebugRegistersChanged: () => void;
+  /** Called by INVD and WBINVD. */
+  onCachesInvalidated: () => void;
   now(): number;
   setCpl(ring: number): void;
   /** Counts a transfer and books the cycles of the ring that is left. Call before `setCpl`. */
@@ -99,6 +101,7 @@ export function createCore(bus: Bus): ProcessorCore {
     time,
     observer: null,
     onDebugRegistersChanged: () => {},
+    onCachesInvalidated: () => {},
     now: () => time[0]! - s[Slot.BUDGET]!,
     attention() {
       time[0] = time[0]! - s[Slot.BUDGET]!;

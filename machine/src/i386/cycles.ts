@@ -6,17 +6,22 @@
  * for it. The value is two reads that miss the 8 KB data cache and hit the second-level cache with 66 MHz bus timing 3-1-1-1
  * (Pentium Processor Family Developer's Manual, volume 1, chapter 6: bus cycles), rounded: an assumption, stated as such.
  *
+ * `detailed`: the same clocks, with instruction and data cache, memory bus and pairing (`timing/detailed.ts`). The reads of a TLB miss go
+ * through the data cache; each costs 2 clocks besides (address and cache access stages of the pipeline): an assumption.
+ *
  * `instructions`: every instruction takes the table's clocks, nothing else is added; for comparing path lengths.
  */
 export interface CycleModel {
   readonly name: string;
   readonly dataTlbMiss: number;
   readonly codeTlbMiss: number;
+  readonly detailed: boolean;
 }
 
 export const cycleModels = {
-  fast: { name: "fast", dataTlbMiss: 12, codeTlbMiss: 12 },
-  instructions: { name: "instructions", dataTlbMiss: 0, codeTlbMiss: 0 },
+  fast: { name: "fast", dataTlbMiss: 12, codeTlbMiss: 12, detailed: false },
+  detailed: { name: "detailed", dataTlbMiss: 4, codeTlbMiss: 4, detailed: true },
+  instructions: { name: "instructions", dataTlbMiss: 0, codeTlbMiss: 0, detailed: false },
 } as const satisfies Record<string, CycleModel>;
 
 export type CycleModelName = keyof typeof cycleModels;

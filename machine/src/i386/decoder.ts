@@ -15,7 +15,7 @@
  */
 
 import type { CodeCache } from "./code-cache.ts";
-import { SCRATCH_RECORD } from "./code-cache.ts";
+import { FIRST_CACHED, SCRATCH_RECORD } from "./code-cache.ts";
 import type { ProcessorCore } from "./core.ts";
 import { raise } from "./fault.ts";
 import { chooseHotOperation, FIRST_COLD, HotOperation } from "./hot-operations.ts";
@@ -31,11 +31,10 @@ import {
   rowNumbers,
   type TableInstruction,
 } from "./table.ts";
+import type { DetailedTiming } from "./timing/detailed.ts";
 
 /** Longest instruction, prefixes included; one more byte is #GP(0). */
 const LONGEST = 15;
-/** Records below are scratch. */
-const FIRST_CACHED = 4 * Field.WORDS;
 /** Records decoded ahead in one go. */
 const RUN = 48;
 
@@ -46,6 +45,7 @@ export const coldNumbers: ReadonlyMap<string, number> = new Map(
     "hostBreakpoint",
     "nextPageCheck",
     "countedEntry",
+    "account",
   ].map((name, index) => [name, FIRST_COLD + index]),
 );
 
@@ -75,6 +75,7 @@ export function createDecoder(
   codeCache: CodeCache,
   paging: Paging,
   memory: Memory,
+  timing: DetailedTiming | null,
 ): Decoder {
   const { s, ram8, ramSize } = core;
   const { pool } = codeCache;
@@ -382,7 +383,9 @@ export function createDecoder(
       pseudo(p, breakpointNumber, offset, 0);
       p += WORDS;
     }
-    decodeOne(p, offset);
+    if (timing !== null) p += WORDS;
+    const row = decodeOne(p, offset);
+    if (row !== null) timing?.prepare(row, p, currentFrame + offset);
     pseudo(p + WORDS, HotOperation.relocate, offset + pool[p + BYTES]!, 0);
     return SCRATCH_RECORD;
   }
@@ -397,9 +400,9 @@ export function createDecoder(
     ahead = false;
     const entry = codeCache.top();
     const check = breakpoints.size !== 0 && mayBreakAt(offset) ? entry + WORDS : entry;
-    const p = check + WORDS;
+    const p = check + (timing === null ? WORDS : 2 * WORDS);
     if (limit !== 0xffff_ffff && start + 8191 > limit) return decodeScratch(offset);
-    decodeOne(p, offset);
+    const row = decodeOne(p, offset);
     const bytes = pool[p + BYTES]!;
     if (nextPagePhysical === -1 || nextPagePhysical >>> 0 >= ramSize) return decodeScratch(offset);
     const nextFrame = nextPagePhysical >>> 12;
@@ -408,6 +411,7 @@ export function createDecoder(
     pseudo(check, nextPageCheckNumber, offset, 0);
     codeCache.mapOf(nextFrame);
     codeCache.cover(nextFrame, 0, beyond);
+    if (row !== null) timing?.prepare(row, p, currentFrame + offset);
     pool[check + EXTRA] = nextFrame;
     pool[check + IMMEDIATE] = codeCache.versions[nextFrame]!;
     pseudo(p + WORDS, HotOperation.relocate, offset + bytes, 0);
@@ -453,6 +457,7 @@ export function createDecoder(
         pseudo(p, breakpointNumber, offset, 0);
         p += WORDS;
       }
+      if (timing !== null) p += WORDS;
       const row = decodeOne(p, offset);
       if (row === null) {
         if (count === 0) return decodeStraddling(map, offset);
@@ -460,6 +465,7 @@ export function createDecoder(
         p = here + WORDS;
         break;
       }
+      timing?.prepare(row, p, currentFrame + offset);
       map[offset] = here;
       codeCache.cover(currentFrame >>> 12, offset, pool[p + BYTES]!);
       offset += pool[p + BYTES]!;
@@ -530,8 +536,7 @@ export function createDecoder(
   function link(p: number): number {
     const generation = codeCache.generation();
     const target = jump((s[PAGE_EIP]! + pool[p + IMMEDIATE]!) | 0);
-    const scratchEnd = SCRATCH_RECORD + 3 * WORDS;
-    if (p >= scratchEnd && target >= scratchEnd && generation === codeCache.generation()) {
+    if (p >= FIRST_CACHED && target >= FIRST_CACHED && generation === codeCache.generation()) {
       pool[p + LINK] = target;
       if (target <= p) decoder.onEntry?.(target, currentFrame >>> 12);
     }

@@ -55,6 +55,8 @@ export interface Paging {
   forgetWrites(): void;
   /** Linear page numbers whose accesses must take the slow path (watchpoints, data breakpoints). */
   readonly watchedPages: Set<number>;
+  /** Told of every table entry that a walk reads, by physical address; null when nobody asks. */
+  onTableRead: ((physical: number) => void) | null;
   readonly banks: { readonly data: TlbBank; readonly large: TlbBank; readonly code: TlbBank };
 }
 
@@ -100,6 +102,7 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
     const access = (write ? FAULT_WRITE : 0) | (user ? FAULT_USER : 0);
     const directoryAddress = (s[CR3]! & 0xfffff000) | ((linear >>> 20) & 0xffc);
     const directory = readEntry(directoryAddress);
+    paging.onTableRead?.(directoryAddress);
     if ((directory & PRESENT) === 0) pageFault(linear, access);
     if ((directory & LARGE) !== 0 && (s[CR4]! & CR4_PSE) !== 0) {
       if ((directory & 0x3f_e000) !== 0) pageFault(linear, access | FAULT_PRESENT | FAULT_RESERVED);
@@ -110,6 +113,7 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
     }
     const tableAddress = (directory & 0xfffff000) | ((linear >>> 10) & 0xffc);
     const table = readEntry(tableAddress);
+    paging.onTableRead?.(tableAddress);
     if ((table & PRESENT) === 0) pageFault(linear, access);
     const combined = table & (directory | ~(USER | WRITABLE));
     checkPermission(linear, combined, write, user, access);
@@ -293,7 +297,8 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
     forgetFastPaths();
   }
 
-  return {
+  const paging: Paging = {
+    onTableRead: null,
     readTags,
     writeTags,
     frames,
@@ -307,4 +312,5 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
     watchedPages,
     banks: { data, large, code },
   };
+  return paging;
 }

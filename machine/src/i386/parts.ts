@@ -20,6 +20,7 @@ import { createStringHandlers } from "./strings.ts";
 import { createSystemHandlers } from "./system.ts";
 import { instructions } from "./table.ts";
 import { createTasks } from "./tasks.ts";
+import { createDetailedTiming, type DetailedTiming } from "./timing/detailed.ts";
 import { createTransfers } from "./transfers.ts";
 import { createTraps, type Traps } from "./traps.ts";
 import type { FloatingPointUnit } from "./x87/contract.ts";
@@ -39,6 +40,8 @@ export interface ProcessorParts {
   readonly interpreter: Interpreter;
   /** What runs at entries that the compiler of hot code counts. */
   readonly entries: { run: Handler };
+  /** Null unless the cycle model is `detailed`. */
+  readonly timing: DetailedTiming | null;
 }
 
 /** `hostBreakpoint` runs in front of an instruction that may have one. */
@@ -47,13 +50,17 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
   const codeCache = createCodeCache(core);
   const paging = createPaging(core, codeCache, cycleModel);
   codeCache.onPagesChanged = paging.forgetWrites;
-  const memory = createMemory(core, codeCache, paging);
+  const plainMemory = createMemory(core, codeCache, paging);
+  const timing = cycleModel.detailed
+    ? createDetailedTiming(core, codeCache, paging, coldNumbers.get("account")!, () => decoder.frame())
+    : null;
+  const memory = timing === null ? plainMemory : timing.observeData(plainMemory);
   const segments = createSegments(core, memory);
   const flags = createFlags(core);
   const tasks = createTasks(core, memory, paging, segments, flags);
   const traps = createTraps(core, memory, segments, tasks, flags);
   const transfers = createTransfers(core, memory, segments, tasks, flags);
-  const decoder = createDecoder(core, codeCache, paging, memory);
+  const decoder = createDecoder(core, codeCache, paging, memory, timing);
   const operands = createOperands(core, codeCache, memory);
   const ports = createPorts(core, memory);
   const debugging = createDebugging(core, memory, paging);
@@ -67,7 +74,9 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
     ...createControlHandlers(
       ...([core, codeCache, memory, flags, operands, decoder, segments, transfers, traps] as const),
     ),
-    ...createStringHandlers(core, codeCache, memory, paging, flags, operands, ports),
+    ...createStringHandlers(
+      ...([core, codeCache, memory, paging, flags, operands, ports, timing === null] as const),
+    ),
     ...createSystemHandlers(
       ...([core, codeCache, memory, paging, flags, operands, decoder, segments, ports, debugging] as const),
     ),
@@ -75,6 +84,7 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
     hostBreakpoint,
     nextPageCheck: decoder.continuesOnNextPage,
     countedEntry: (p) => entries.run(p),
+    account: timing?.account ?? ((p) => p),
   };
   for (const row of instructions) {
     if (!row.twoByte && row.opcode >= 0xd8 && row.opcode <= 0xdf) named[row.operation] = float.escape;
@@ -87,6 +97,10 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
   }
   const interpreter = createInterpreter(core, codeCache, memory, flags, decoder, handlers);
   core.onDebugRegistersChanged = debugging.refresh;
+  if (timing !== null) {
+    paging.onTableRead = timing.readTable;
+    core.onCachesInvalidated = timing.invalidateCaches;
+  }
   return {
     core,
     codeCache,
@@ -100,5 +114,6 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
     floatingPoint,
     interpreter,
     entries,
+    timing,
   };
 }

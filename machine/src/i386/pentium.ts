@@ -99,7 +99,9 @@ export class Pentium extends RegisterView implements Processor {
     });
     this.prime();
     this.compiler =
-      options.compileInto === undefined ? null : createCompiler(parts, options.compileInto, options.compiler);
+      options.compileInto === undefined || cycleModel.detailed
+        ? null
+        : createCompiler(parts, options.compileInto, options.compiler);
   }
 
   /** See priming.ts. Leaves the processor reset, at cycle 0, and RAM as it was. */
@@ -142,6 +144,7 @@ export class Pentium extends RegisterView implements Processor {
     this.paging.flush();
     this.codeCache.dropAll();
     this.floatingPoint.reset();
+    this.parts.timing?.reset();
     this.debugging.refresh();
   }
 
@@ -359,6 +362,7 @@ export class Pentium extends RegisterView implements Processor {
       this.core.counters,
       this.instructions - this.instructionOrigin,
       now - this.cycleOrigin,
+      this.parts.timing?.counters,
     );
   }
 
@@ -367,6 +371,7 @@ export class Pentium extends RegisterView implements Processor {
     const now = this.core.now();
     this.bookRing(now);
     this.core.counters.fill(0);
+    this.parts.timing?.clearCounters();
     this.instructionOrigin = this.instructions;
     this.cycleOrigin = now;
   }

@@ -8,6 +8,8 @@ import { StateError, StateReader } from "../devices/state-reader.ts";
 import { ControlBit, Segment, Slot } from "./layout.ts";
 import type { ProcessorParts } from "./parts.ts";
 import { Counter } from "./statistics.ts";
+import { CacheTags } from "./timing/cache.ts";
+import type { DetailedState } from "./timing/detailed.ts";
 import type { TlbBank } from "./tlb.ts";
 
 /** Counts that the run loop keeps. */
@@ -39,6 +41,8 @@ export interface ProcessorState {
   readonly tlbs: readonly (readonly number[])[];
   /** Index and value of the counters that are not zero. */
   readonly counters: readonly (readonly [index: number, value: number])[];
+  /** Caches, bus and pipes; null unless the cycle model is `detailed`. */
+  readonly timing: DetailedState | null;
 }
 
 const SEGMENTS = 8;
@@ -78,6 +82,7 @@ export function readProcessor(parts: ProcessorParts, tally: Tally): ProcessorSta
     floatingPoint: [...floatingPoint.save()],
     tlbs: banksOf(parts).map((bank) => [...bank.save()]),
     counters: used,
+    timing: parts.timing?.save() ?? null,
   };
 }
 
@@ -97,6 +102,26 @@ function readCounters(reader: StateReader): Float64Array {
     counters[index] = value;
   }
   return counters;
+}
+
+function readTiming(reader: StateReader): DetailedState {
+  const counters = reader.object("counters");
+  return {
+    codeLines: reader.words("codeLines", CacheTags.imageLength),
+    dataLines: reader.words("dataLines", CacheTags.imageLength),
+    bus: reader.number("bus"),
+    next: reader.integer("next"),
+    waiting: reader.integer("waiting"),
+    stoppedAt: reader.integer("stoppedAt"),
+    counters: {
+      codeCacheMisses: counters.number("codeCacheMisses"),
+      dataReadMisses: counters.number("dataReadMisses"),
+      dataWriteMisses: counters.number("dataWriteMisses"),
+      writeBacks: counters.number("writeBacks"),
+      pairs: counters.number("pairs"),
+      stalls: counters.number("stalls"),
+    },
+  };
 }
 
 function isCycle(value: unknown): value is number {
@@ -173,6 +198,9 @@ export function prepareProcessor(parts: ProcessorParts, state: unknown): () => T
     return image;
   });
   const newCounters = readCounters(reader);
+  const { timing } = parts;
+  const timingState =
+    timing === null ? null : readTiming(new StateReader(reader.value("timing"), "processor.timing"));
 
   return () => {
     s.fill(0);
@@ -203,6 +231,7 @@ export function prepareProcessor(parts: ProcessorParts, state: unknown): () => T
     memory.updateAlignmentCheck();
     for (let segment = Segment.ES; segment <= Segment.GS; segment++) memory.refreshLimits(segment);
     debugging.refresh();
+    if (timing !== null && timingState !== null) timing.restore(timingState);
     s[Slot.CODE_PAGE] = -1;
     return tally;
   };

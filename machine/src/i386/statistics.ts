@@ -5,6 +5,8 @@
  * processor's own clock, so that counting costs nothing in straight-line code.
  */
 
+import type { DetailedCounters } from "./timing/detailed.ts";
+
 /** A copy of all counters at one moment, or the difference of two. */
 export interface ProcessorStatistics {
   instructions: number;
@@ -25,6 +27,8 @@ export interface ProcessorStatistics {
   pageFaults: number;
   segmentLoads: number;
   cr3Loads: number;
+  /** Only with the cycle model `detailed`. */
+  caches?: DetailedCounters;
 }
 
 /** Indices in the counter array. */
@@ -51,6 +55,7 @@ export function describeCounters(
   counters: Float64Array,
   instructions: number,
   cycles: number,
+  caches?: DetailedCounters,
 ): ProcessorStatistics {
   const ringTransitions: Record<string, number> = {};
   for (let from = 0; from < 4; from++) {
@@ -78,6 +83,24 @@ export function describeCounters(
     pageFaults: counters[Counter.PAGE_FAULTS]!,
     segmentLoads: counters[Counter.SEGMENT_LOADS]!,
     cr3Loads: counters[Counter.CR3_LOADS]!,
+    ...(caches === undefined ? {} : { caches: { ...caches } }),
+  };
+}
+
+function cachesBetween(
+  earlier: DetailedCounters | undefined,
+  later: DetailedCounters | undefined,
+): { caches?: DetailedCounters } {
+  if (earlier === undefined || later === undefined) return {};
+  return {
+    caches: {
+      codeCacheMisses: later.codeCacheMisses - earlier.codeCacheMisses,
+      dataReadMisses: later.dataReadMisses - earlier.dataReadMisses,
+      dataWriteMisses: later.dataWriteMisses - earlier.dataWriteMisses,
+      writeBacks: later.writeBacks - earlier.writeBacks,
+      pairs: later.pairs - earlier.pairs,
+      stalls: later.stalls - earlier.stalls,
+    },
   };
 }
 
@@ -109,5 +132,6 @@ export function statisticsBetween(
     pageFaults: later.pageFaults - earlier.pageFaults,
     segmentLoads: later.segmentLoads - earlier.segmentLoads,
     cr3Loads: later.cr3Loads - earlier.cr3Loads,
+    ...cachesBetween(earlier.caches, later.caches),
   };
 }

@@ -28,6 +28,8 @@ export function createStringHandlers(
   flags: Flags,
   operands: Operands,
   ports: Ports,
+  /** False when every access has to be seen by itself. */
+  inBulk: boolean,
 ): Record<string, Handler> {
   const { s, s16, ram8, readLimits, writeLimits } = core;
   const { pool } = codeCache;
@@ -83,7 +85,7 @@ export function createStringHandlers(
         const count = countOf(p);
         if (count === 0) return p + WORDS;
         let done = 0;
-        if (bulk !== null && (s[EFLAGS]! & DF) === 0 && !isNarrow(p) && s[BUDGET]! > clocks.each) {
+        if (bulk !== null && inBulk && (s[EFLAGS]! & DF) === 0 && !isNarrow(p) && s[BUDGET]! > clocks.each) {
           done = bulk(p, size, Math.min(count >>> 0, Math.floor(s[BUDGET]! / clocks.each)));
         }
         if (done === 0) {

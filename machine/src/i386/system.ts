@@ -326,10 +326,12 @@ export function createSystemHandlers(
     },
     invd(p) {
       requireRing0();
+      core.onCachesInvalidated();
       return p + WORDS;
     },
     wbinvd(p) {
       requireRing0();
+      core.onCachesInvalidated();
       return p + WORDS;
     },
     movToControl,

@@ -14,7 +14,7 @@
  * except by looking up the next instruction as the interpreter would.
  */
 
-import { FIRST_ENTRY_RECORD } from "../code-cache.ts";
+import { FIRST_CACHED, FIRST_ENTRY_RECORD } from "../code-cache.ts";
 import { coldNumbers } from "../decoder.ts";
 import { pendingFault } from "../fault.ts";
 import { HotOperation } from "../hot-operations.ts";
@@ -50,7 +50,6 @@ const FRAME = Field.BASE;
 const VISITS = Field.EXTRA;
 
 const { OPERATION, CLOCKS, OFFSET, BYTES, LINK, WORDS } = Field;
-const FIRST_CACHED = 4 * WORDS;
 
 interface Variant {
   readonly key: number;
