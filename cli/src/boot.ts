@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PentiumPc } from "@rialto/machine/boards/pentium-pc.ts";
+import type { CycleModelName } from "@rialto/machine/i386/cycles.ts";
 import type { RunStart, SnapshotStart } from "@rialto/machine/recording/identity.ts";
 import { extendArchive } from "@rialto/toolchain/build/system.ts";
 import { type ArchiveFile, readArchive } from "@rialto/toolchain/link/archive.ts";
@@ -40,6 +41,8 @@ export interface BootRequest {
   readonly memory: number;
   /** Whether hot code is compiled; default off. Our machine only. */
   readonly jit?: "on" | "off";
+  /** By what cycles are counted; default `fast`. Our machine only. */
+  readonly cycleModel?: CycleModelName;
   /** File that gets the counts of the run as JSON. Our machine only. */
   readonly stats?: string | undefined;
   /** Files put into the boot archive besides the built ones. */
@@ -131,6 +134,7 @@ async function startMachine(
   const pc = new PentiumPc({
     memory: request.memory,
     jit: request.jit ?? "off",
+    cycleModel: request.cycleModel ?? "fast",
     serialOutput,
     debugOutput: () => {},
   });

@@ -3,6 +3,7 @@
  * Everything between the marks counts: loading the program, its run, other programs' work for it, its end. What publishing the kernel's
  * counters costs does not.
  */
+import type { CycleModelName } from "@rialto/machine/i386/cycles.ts";
 import { type GuestOutcome, type GuestProgram, type Place, runGuest, runLine } from "./guest-run.ts";
 import type { Counts, PhaseCounts, RunStatistics } from "./statistics-file.ts";
 
@@ -53,9 +54,17 @@ export async function measure(
   place: Place,
   words: readonly string[],
   memory: number,
+  cycleModel: CycleModelName,
 ): Promise<Measurement> {
   const lines = [`mark ${BEFORE}`, runLine(program.name, place, words), `mark ${AFTER}`];
-  const outcome = await runGuest({ on: "rialto", lines, files: program.files, memory, show: "nothing" });
+  const outcome = await runGuest({
+    on: "rialto",
+    lines,
+    files: program.files,
+    memory,
+    cycleModel,
+    show: "nothing",
+  });
   const phases = between(outcome.statistics);
   if (!phases) return { place, outcome, counts: undefined, pages: undefined, calls: undefined };
   const [before, ...after] = phases as [PhaseCounts, ...PhaseCounts[]];

@@ -30,6 +30,7 @@ export interface GuestRun {
   /** Bytes of RAM. */
   readonly memory: number;
   readonly options?: ReadonlyMap<string, string>;
+  readonly cycleModel?: BootRequest["cycleModel"];
   readonly input?: BootRequest["input"];
   /** Seconds of wall time; the run is ended after them. */
   readonly limit?: number | undefined;
@@ -103,6 +104,7 @@ export async function runGuest(run: GuestRun): Promise<GuestOutcome> {
     script: run.lines.map((line) => `${line}\n`).join(""),
     options: new Map([["quiet", "1"], ...(run.options ?? [])]),
     memory: run.memory,
+    ...(run.cycleModel ? { cycleModel: run.cycleModel } : {}),
     files: run.files ?? [],
     input: run.input ?? "none",
     signal,

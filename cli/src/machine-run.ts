@@ -2,6 +2,7 @@
 import { readFileSync, writeSync } from "node:fs";
 import { MultibootError, type MultibootModule } from "@rialto/machine/boards/multiboot.ts";
 import { PentiumPc } from "@rialto/machine/boards/pentium-pc.ts";
+import { parseCycleModel } from "./cycle-model-flag.ts";
 import { fileErrorReason, UsageError, UserError } from "./errors.ts";
 import { type Debugged, debugWithGdb, parseGdbPort } from "./gdb-server.ts";
 import { parseJit } from "./jit-flag.ts";
@@ -18,6 +19,7 @@ export interface MachineRunOptions extends RecordingFlags {
   readonly module?: readonly string[];
   readonly memory: string;
   readonly jit?: string;
+  readonly cycleModel?: string;
   readonly append?: string;
   readonly stats?: string;
   readonly debugConsole?: string;
@@ -69,6 +71,7 @@ export async function runOnStandardStreams(
 export async function runMachine(kernelPath: string, options: MachineRunOptions): Promise<number> {
   const memory = parseMemorySize(options.memory);
   const jit = parseJit(options.jit ?? "off");
+  const cycleModel = parseCycleModel(options.cycleModel ?? "fast");
   const port = parseGdbPort(options.gdb);
   const recording = parseRecordingFlags(options);
   if (recording && port !== undefined) {
@@ -100,6 +103,7 @@ export async function runMachine(kernelPath: string, options: MachineRunOptions)
       const board = new PentiumPc({
         memory,
         jit,
+        cycleModel,
         serialOutput,
         debugOutput: (byte) => {
           if (debugConsole !== undefined) writeSync(debugConsole, Uint8Array.of(byte));

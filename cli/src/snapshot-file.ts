@@ -2,7 +2,8 @@
 import { accessSync, constants, renameSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { PentiumPc, type PentiumPcOptions } from "@rialto/machine/boards/pentium-pc.ts";
-import { SnapshotError, snapshotMemory } from "@rialto/machine/snapshot/format.ts";
+import { cycleModelNames } from "@rialto/machine/i386/cycles.ts";
+import { SnapshotError, snapshotCycleModel, snapshotMemory } from "@rialto/machine/snapshot/format.ts";
 import { fileErrorReason, UserError } from "./errors.ts";
 import { readInputFile } from "./machine-run.ts";
 import type { Session, SessionMachine } from "./session.ts";
@@ -15,7 +16,9 @@ export function machineFromSnapshot(
 ): { readonly pc: PentiumPc; readonly bytes: Uint8Array } {
   const bytes = readInputFile(path, "snapshot");
   try {
-    const pc = new PentiumPc({ memory: snapshotMemory(bytes), ...options });
+    const saved = snapshotCycleModel(bytes);
+    const cycleModel = cycleModelNames.find((name) => name === saved) ?? "fast";
+    const pc = new PentiumPc({ memory: snapshotMemory(bytes), cycleModel, ...options });
     pc.restore(bytes);
     return { pc, bytes };
   } catch (error) {

@@ -17,6 +17,8 @@
  *     ringTransitions: { "3-1": n, … }     every kind that occurred
  *     tlbMisses: { code4K, data4K, data4M }
  *     exceptions, softwareInterrupts, hardwareInterrupts: { VECTOR: n }, those that occurred
+ *     caches: { codeCacheMisses, dataReadMisses, dataWriteMisses, writeBacks, pairs (instructions in the V pipe), stalls (cycles of
+ *              waiting for memory) }        with --cycle-model detailed only
  *
  *   Counters of Rialto's kernel (os/kernel/i386/monitor.ts); pages are 4 KB
  *     pages.total, .free, .kernelImage, .kernelHeap, .bootArchive, .pageTables, .imageCode, .imageData, .anonymous
@@ -58,6 +60,7 @@ export interface Counts {
   readonly exceptions: Readonly<Record<string, number>>;
   readonly softwareInterrupts: Readonly<Record<string, number>>;
   readonly hardwareInterrupts: Readonly<Record<string, number>>;
+  readonly caches?: NonNullable<ProcessorStatistics["caches"]>;
 }
 
 export interface PhaseCounts {
@@ -118,6 +121,7 @@ export function describeCounts(statistics: ProcessorStatistics): Counts {
     exceptions: occurred(exceptions.entries()),
     softwareInterrupts: occurred(softwareInterrupts.entries()),
     hardwareInterrupts: occurred(hardwareInterrupts.entries()),
+    ...(statistics.caches === undefined ? {} : { caches: statistics.caches }),
   };
 }
 

@@ -2,6 +2,7 @@
  * Path lengths of the kernel: runs os/tests/kernelbench in a process and in the kernel, and joins what it prints with the counts
  * between its marks.
  */
+import type { CycleModelName } from "@rialto/machine/i386/cycles.ts";
 import { UserError } from "../errors.ts";
 import { type Place, reportEnd, runGuest } from "../guest-run.ts";
 import type { PhaseCounts } from "../statistics-file.ts";
@@ -37,9 +38,13 @@ export interface KernelBench {
   readonly paths: readonly PathLength[];
 }
 
-export async function measurePaths(place: Place, memory: number): Promise<KernelBench> {
+export async function measurePaths(
+  place: Place,
+  memory: number,
+  cycleModel: CycleModelName,
+): Promise<KernelBench> {
   const lines = [`run ${place === "kernel" ? "-k " : ""}kernelbench`];
-  const outcome = await runGuest({ on: "rialto", lines, memory, show: "nothing" });
+  const outcome = await runGuest({ on: "rialto", lines, memory, cycleModel, show: "nothing" });
   const { statistics, text, status } = outcome;
   const [marks, ...others] = intervals(text, statistics!.phases);
   if (status !== 0 || !marks || others.length === 0) {

@@ -1,9 +1,12 @@
 /** `rialto bench`: speed of the machine, path lengths of the kernel, quality of generated code. */
+
+import type { CycleModelName } from "@rialto/machine/i386/cycles.ts";
 import type { Command } from "commander";
 import type { CodeComparison } from "../bench/generated-code.ts";
 
 interface BenchFlags {
   readonly memory: string;
+  readonly cycleModel: string;
   readonly json?: boolean;
 }
 
@@ -49,11 +52,11 @@ async function benchMachine(json: boolean, memory: number): Promise<void> {
   );
 }
 
-async function benchKernel(json: boolean, memory: number): Promise<void> {
+async function benchKernel(json: boolean, memory: number, cycleModel: CycleModelName): Promise<void> {
   const { measurePaths } = await import("../bench/kernel-paths.ts");
   const { formatColumns } = await import("../bench/reports.ts");
-  const user = await measurePaths("process", memory);
-  const kernel = await measurePaths("kernel", memory);
+  const user = await measurePaths("process", memory, cycleModel);
+  const kernel = await measurePaths("kernel", memory, cycleModel);
   if (json) {
     print(`${JSON.stringify({ model: user.model, process: user.paths, kernel: kernel.paths }, null, 2)}\n`);
     return;
@@ -136,10 +139,12 @@ export function register(program: Command): void {
     .usage("[options] machine|kernel|toolchain")
     .description("measure the machine, the kernel, or the toolchain")
     .option("-m, --memory <size>", "size of RAM (machine, kernel)", "16M")
+    .option("--cycle-model <name>", "fast, detailed or instructions (kernel)", "fast")
     .option("--json", "print one JSON object")
     .addHelpText("after", EXAMPLES)
     .action(async (subject: string, flags: BenchFlags) => {
       const { UsageError } = await import("../errors.ts");
+      const { parseCycleModel } = await import("../cycle-model-flag.ts");
       const { nearest } = await import("../nearest.ts");
       const { parseMemorySize } = await import("../sizes.ts");
       const json = flags.json === true;
@@ -147,7 +152,7 @@ export function register(program: Command): void {
         case "machine":
           return benchMachine(json, parseMemorySize(flags.memory));
         case "kernel":
-          return benchKernel(json, parseMemorySize(flags.memory));
+          return benchKernel(json, parseMemorySize(flags.memory), parseCycleModel(flags.cycleModel));
         case "toolchain":
           return benchToolchain(json);
       }

@@ -15,6 +15,7 @@ interface BootFlags extends RecordingFlags, SnapshotFlags {
   readonly set: readonly string[];
   readonly memory: string;
   readonly jit: string;
+  readonly cycleModel: string;
   readonly stats?: string;
   readonly gdb?: string;
 }
@@ -36,12 +37,12 @@ const collect = (value: string, values: readonly string[]): string[] => [...valu
 
 /** What a snapshot has decided already. */
 function refuseWithSnapshot(flags: BootFlags, command: Command): void {
-  const given = ["exec", "script", "place", "set", "memory", "gdb"].filter(
+  const given = ["exec", "script", "place", "set", "memory", "cycleModel", "gdb"].filter(
     (name) => command.getOptionValueSource(name) === "cli",
   );
   if (given.length === 0) return;
   throw new UsageError(
-    `--from ${flags.from} with ${given.map((name) => `--${name}`).join(", ")}: a snapshot goes on with what it was booted with; leave one of them out`,
+    `--from ${flags.from} with ${given.map((name) => `--${name.replace("cycleModel", "cycle-model")}`).join(", ")}: a snapshot goes on with what it was booted with; leave one of them out`,
   );
 }
 
@@ -61,6 +62,11 @@ export function register(program: Command): void {
     .option("--set <key=value>", "set a boot option (repeatable)", collect, [])
     .option("-m, --memory <size>", "size of RAM", "16M")
     .option("--jit <on|off>", "compile hot code to WebAssembly; the run is the same", "off")
+    .option(
+      "--cycle-model <name>",
+      "fast; detailed (adds caches and pairing, and is slower); instructions",
+      "fast",
+    )
     .option("--stats <file>", "write counts of the run as JSON")
     .option("--record <file>", "write what comes into the machine, to replay the run")
     .option("--replay <file>", "run as recorded, and compare")
@@ -73,6 +79,7 @@ export function register(program: Command): void {
     .action(async (flags: BootFlags, command: Command) => {
       const { boot } = await import("../boot.ts");
       const { bootOptions, parseHost, scriptOf } = await import("../boot-flags.ts");
+      const { parseCycleModel } = await import("../cycle-model-flag.ts");
       const { parseJit } = await import("../jit-flag.ts");
       const { parseMemorySize } = await import("../sizes.ts");
       const { debugWithGdb, parseGdbPort } = await import("../gdb-server.ts");
@@ -92,6 +99,7 @@ export function register(program: Command): void {
         options: bootOptions(flags.place, flags.set),
         memory: parseMemorySize(flags.memory),
         jit: parseJit(flags.jit),
+        cycleModel: parseCycleModel(flags.cycleModel),
         stats: flags.stats,
         recording,
         snapshot: parseSnapshotFlags(flags),

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 
 interface CompareFlags {
   readonly memory: string;
+  readonly cycleModel: string;
   readonly json?: boolean;
 }
 
@@ -22,18 +23,26 @@ export function register(program: Command): void {
     .usage("[options] FILE.ts|NAME [arguments...]")
     .description("run a program in a process and in the kernel and compare the costs")
     .option("-m, --memory <size>", "size of RAM", "16M")
+    .option(
+      "--cycle-model <name>",
+      "fast; detailed (adds caches and pairing, and is slower); instructions",
+      "fast",
+    )
     .option("--json", "print one JSON object")
     .allowUnknownOption()
     .addHelpText("after", EXAMPLES)
     .action(async (word: string, words: string[], flags: CompareFlags) => {
+      const { cycleModels } = await import("@rialto/machine/i386/cycles.ts");
       const { parseMemorySize } = await import("../sizes.ts");
       const { findProgram, reportEnd, runLine } = await import("../guest-run.ts");
       const { comparedRows, formatTable, measure } = await import("../compare-run.ts");
+      const { parseCycleModel } = await import("../cycle-model-flag.ts");
       const memory = parseMemorySize(flags.memory);
+      const cycleModel = parseCycleModel(flags.cycleModel);
       runLine("program", "process", words); // bad words are refused before anything is built
       const guest = await findProgram(word);
-      const user = await measure(guest, "process", words, memory);
-      const kernel = await measure(guest, "kernel", words, memory);
+      const user = await measure(guest, "process", words, memory, cycleModel);
+      const kernel = await measure(guest, "kernel", words, memory, cycleModel);
       const both = [user, kernel];
       const sameText = user.outcome.text === kernel.outcome.text;
       for (const { outcome } of both) reportEnd(outcome);
@@ -74,7 +83,7 @@ export function register(program: Command): void {
       const { model, frequency } = kernel.outcome.statistics!;
       process.stdout.write(`\n${formatTable(comparedRows(user, kernel))}`);
       process.stdout.write(
-        `\nCycle model '${model}' at ${frequency / 1e6} MHz: clocks of Intel's instruction tables, cache hits assumed, no pairing, plus TLB misses. Loading and ending the program count.\n`,
+        `\nCycle model '${model}' at ${frequency / 1e6} MHz: ${cycleModels[cycleModel].description}. Loading and ending the program count.\n`,
       );
     });
 }

@@ -8,6 +8,7 @@ interface MachineFlags extends RecordingFlags {
   readonly module?: readonly string[];
   readonly memory: string;
   readonly jit: string;
+  readonly cycleModel: string;
   readonly append?: string;
   readonly stats?: string;
   readonly debugConsole?: string;
@@ -34,6 +35,11 @@ export function register(program: Command): void {
     .option("--module <file-and-arguments>", "load a module with the kernel (repeatable)", collect)
     .option("-m, --memory <size>", "size of RAM", "16M")
     .option("--jit <on|off>", "compile hot code to WebAssembly; the run is the same", "off")
+    .option(
+      "--cycle-model <name>",
+      "fast; detailed (adds caches and pairing, and is slower); instructions",
+      "fast",
+    )
     .option("--append <text>", "add to the kernel's command line")
     .option("--stats <file>", "write counts of the run as JSON")
     .option("--debug-console <file>", "write what the guest sends to port 0xe9 ('-' is stderr)")

@@ -13,15 +13,38 @@
  */
 export interface CycleModel {
   readonly name: string;
+  /** For people who read its results. */
+  readonly description: string;
   readonly dataTlbMiss: number;
   readonly codeTlbMiss: number;
   readonly detailed: boolean;
 }
 
 export const cycleModels = {
-  fast: { name: "fast", dataTlbMiss: 12, codeTlbMiss: 12, detailed: false },
-  detailed: { name: "detailed", dataTlbMiss: 4, codeTlbMiss: 4, detailed: true },
-  instructions: { name: "instructions", dataTlbMiss: 0, codeTlbMiss: 0, detailed: false },
+  fast: {
+    name: "fast",
+    description: "clocks of Intel's instruction tables, cache hits assumed, no pairing, plus TLB misses",
+    dataTlbMiss: 12,
+    codeTlbMiss: 12,
+    detailed: false,
+  },
+  detailed: {
+    name: "detailed",
+    description:
+      "clocks of Intel's instruction tables, 8 KB instruction and data caches, no second-level cache, U and V pipe, TLB misses",
+    dataTlbMiss: 4,
+    codeTlbMiss: 4,
+    detailed: true,
+  },
+  instructions: {
+    name: "instructions",
+    description: "clocks of Intel's instruction tables alone",
+    dataTlbMiss: 0,
+    codeTlbMiss: 0,
+    detailed: false,
+  },
 } as const satisfies Record<string, CycleModel>;
 
 export type CycleModelName = keyof typeof cycleModels;
+
+export const cycleModelNames = Object.keys(cycleModels) as readonly CycleModelName[];

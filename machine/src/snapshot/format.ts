@@ -146,6 +146,14 @@ export function snapshotMemory(bytes: Uint8Array): number {
   return readSnapshot(bytes).ramPages * PAGE;
 }
 
+/** Name of the cycle model that the machine of a snapshot has; undefined when it names none. */
+export function snapshotCycleModel(bytes: Uint8Array): unknown {
+  const { description } = readSnapshot(bytes);
+  return typeof description === "object" && description !== null && "cycleModel" in description
+    ? description.cycleModel
+    : undefined;
+}
+
 /** Makes RAM what it was. */
 export function fillMemory(ram: Uint8Array, { pageNumbers, pages }: SnapshotContents): void {
   ram.fill(0);
