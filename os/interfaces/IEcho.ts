@@ -34,5 +34,10 @@ export interface IEcho extends IUnknown {
   slow(milliseconds: u32): HRESULT;
   /** Ends the server's program. */
   quit(): HRESULT;
+  /** Get a buffer and do not touch it: the cost of carrying it in, and out. */
+  accept(buffer: InBytes, size: u32): HRESULT;
+  supply(buffer: OutBytes, size: u32): HRESULT;
+  /** Reads a byte of every 4 KB. */
+  probe(buffer: InBytes, size: u32): HRESULT;
 }
 export declare const IEcho: { readonly IID: u32 };

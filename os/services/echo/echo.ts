@@ -91,4 +91,17 @@ export class Echo extends ComObject implements IEcho {
     wake(stop, 1);
     return S_OK;
   }
+
+  accept(_buffer: InBytes, _size: u32): HRESULT {
+    return S_OK;
+  }
+
+  supply(_buffer: OutBytes, _size: u32): HRESULT {
+    return S_OK;
+  }
+
+  probe(buffer: InBytes, size: u32): HRESULT {
+    for (let offset: u32 = 0; offset < size; offset += 4096) volatileLoad8(buffer + offset);
+    return S_OK;
+  }
 }
