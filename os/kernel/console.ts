@@ -3,6 +3,7 @@
  * ports, with interrupts on or off, and shares the line with the console driver.
  */
 
+import { STACKS_START, WINDOW_SIZE, WINDOW_START } from "./i386/layout";
 import type { Thread } from "./threads/thread";
 
 const LINE: u32 = 0x3f8;
@@ -59,6 +60,11 @@ export function describeFrame(frame: Thread): void {
   printField(text(" ebp "), frame.ebp);
 }
 
+/** A kernel stack, or the ring 0 stack in the kernel's image. */
+function onStack(frame: usize): bool {
+  return frame >= STACKS_START && frame < WINDOW_START + WINDOW_SIZE;
+}
+
 /** A broken invariant: the epitaph, then the end of the machine. */
 export function panic(message: usize): void {
   disableInterrupts();
@@ -66,7 +72,7 @@ export function panic(message: usize): void {
   print(message);
   let frame = framePointer();
   print(text("\ncalled from"));
-  for (let depth = 0; depth < 16 && frame >= 0x80000000; depth++) {
+  for (let depth = 0; depth < 16 && onStack(frame); depth++) {
     printField(text(" "), load<u32>(frame, 4));
     frame = load<u32>(frame);
   }

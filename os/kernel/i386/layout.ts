@@ -14,18 +14,19 @@ export const USER_PRIVATE_END: usize = 0x3f000000;
 export const USER_END: usize = 0x7ffff000;
 /** Images, at the same virtual addresses in every space and in the kernel. */
 export const SHARED_START: usize = 0x40000000;
-export const SHARED_END: usize = 0x7ffff000;
+export const SHARED_END: usize = 0x50000000;
 
 /** Kernel virtual addresses. */
-export const WINDOW_START: usize = 0x80000000;
+export const STACKS_START: usize = 0x50000000;
+export const STACKS_END: usize = 0xa0000000;
+/** Where physical memory is seen; the kernel's image lies in it (toolchain/src/link/image.ts). */
+export const WINDOW_START: usize = 0xa0000000;
 export const WINDOW_SIZE: usize = 0x10000000;
-export const HEAP_START: usize = 0x90000000;
+export const HEAP_START: usize = 0xb0000000;
 export const HEAP_SIZE: usize = 0x01000000;
 /** Anonymous regions of programs in the kernel. */
-export const KERNEL_REGIONS_START: usize = 0x94000000;
-export const KERNEL_REGIONS_END: usize = 0xa0000000;
-export const STACKS_START: usize = 0xa0000000;
-export const STACKS_END: usize = 0xbf000000;
+export const KERNEL_REGIONS_START: usize = 0xb1000000;
+export const KERNEL_REGIONS_END: usize = 0xbf000000;
 export const DEVICES_START: usize = 0xbf000000;
 export const DEVICES_END: usize = 0xbffff000;
 

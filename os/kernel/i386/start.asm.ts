@@ -1,6 +1,6 @@
 /**
  * From the multiboot loader to ring 0 of the kernel. The loader leaves flat segments and no paging; the kernel is linked at
- * virtual 0x80100000 and lies at physical 0x00100000. Until paging is on, segments with base 0x80000000 make its virtual
+ * virtual 0xa0100000 and lies at physical 0x00100000. Until paging is on, segments with base 0x60000000 make its virtual
  * addresses reach that memory (address arithmetic is modulo 2^32), so that compiled code can build the page directory.
  */
 
@@ -26,7 +26,7 @@ import {
 } from "@rialto/machine/i386/assembly.ts";
 
 /** Kernel virtual minus physical. */
-const WINDOW = 0x80000000;
+const WINDOW = 0xa0000000;
 /** Bytes of stack until the ring 0 stack is in use. */
 const BOOT_STACK = 1024;
 
@@ -70,9 +70,9 @@ export function assemble(a: Assembler): void {
   a.align(8);
   a.label("bootTable");
   for (const access of [0, 0x9a, 0x92]) {
-    // Base 0x80000000, limit 4 GB; the null descriptor is zero.
+    // Base 4 GB - WINDOW, a multiple of 16 MB, limit 4 GB; the null descriptor is zero.
     a.dword(access === 0 ? 0 : 0x0000ffff);
-    a.dword(access === 0 ? 0 : 0x80cf0000 + (access << 8));
+    a.dword(access === 0 ? 0 : 2 ** 32 - WINDOW + 0x00cf0000 + (access << 8));
   }
   a.label("bootTablePointer");
   a.word(0x17);

@@ -126,7 +126,10 @@ function inside(space: Space, address: usize, size: u32): bool {
 }
 
 function anywhere(space: Space, size: u32, kind: u32): usize {
-  if (space.bias === 0) return findGap(space, size, USER_PRIVATE_START, USER_PRIVATE_END);
+  if (space.bias === 0) {
+    const low = findGap(space, size, USER_PRIVATE_START, USER_PRIVATE_END);
+    return low !== 0 ? low : findGap(space, size, SHARED_END, USER_END);
+  }
   if (kind === REGION_DEVICE) return findGap(space, size, DEVICES_START, DEVICES_END);
   return findGap(space, size, KERNEL_REGIONS_START, KERNEL_REGIONS_END);
 }

@@ -3,8 +3,8 @@
  *
  *   slot:  guard page (never mapped) | … grows down … | top page (always mapped while the slot is in use or pooled)
  *
- * Everything here runs at ring 0 or in critical sections. Which frames a stack has is kept in ledgers, one frame for the stacks of
- * four slots (a frame number for every page, 0 for none): page tables may be evicted at any time (i386/vtlb.ts).
+ * Everything here runs at ring 0 or in critical sections. Which frames a stack has is kept in ledgers, one frame for 8 MB of
+ * address space (a frame number for every page, 0 for none): page tables may be evicted at any time (i386/vtlb.ts).
  */
 
 import { KERNEL_BASE, PAGE, STACKS_END, STACKS_START } from "../i386/layout";
@@ -14,14 +14,16 @@ import { allocateFrame, claimFrames, OWNER_KERNEL_STACKS, releaseFrame, window }
 
 /** Address space of one stack, its guard page included. */
 export const STACK_SLOT: usize = 0x110000;
-const SLOTS: u32 = 466;
+const SLOTS: u32 = 1204;
+/** Bits of an address below the number of its ledger. */
+const LEDGER_REACH: usize = 23;
 /** Every thread may need a kernel stack, and the processor one more: no more threads than this. */
 export const MOST_THREADS: u32 = SLOTS - 16;
 
 /** Slot numbers of pooled stacks, most recently used last. */
-const pool: usize = memory.data(1864, 16);
-/** Window address of the ledger by slot number / 4. */
-const ledgers: usize = memory.data(248, 16);
+const pool: usize = memory.data(4816, 16);
+/** Window address of the ledger by 8 MB of address space. */
+const ledgers: usize = memory.data(640, 16);
 let pooled: u32 = 0;
 /** Slots from here on were never used. */
 let fresh: u32 = 0;
@@ -62,7 +64,7 @@ export function commitStackPage(address: usize): bool {
   if (ledgerEntry(address) === 0) {
     const ledger = allocateFrame(OWNER_KERNEL_STACKS);
     if (ledger === 0) return false;
-    store<u32>(ledgers + ((address - STACKS_START) >> 23) * 4, <u32>window(ledger));
+    store<u32>(ledgers + ((address - STACKS_START) >> LEDGER_REACH) * 4, <u32>window(ledger));
   }
   const frame = allocateFrame(OWNER_KERNEL_STACKS);
   if (frame === 0) return false;
@@ -87,11 +89,11 @@ export function countThreads(count: u32): void {
   claimStacks();
 }
 
-/** A stack for each thread and the spare one, less those that exist, and the ledgers of their slots. */
+/** A stack for each thread and the spare one, less those that exist, and the ledgers of their top pages. */
 function claimStacks(): void {
   const needed = threads + 2;
   const missing = needed > fresh ? needed - fresh : 0;
-  claimFrames(missing + (missing + 3) / 4);
+  claimFrames(missing + <u32>((missing * STACK_SLOT) >> LEDGER_REACH) + 1);
 }
 
 export function giveStack(slot: u32): void {

@@ -11,6 +11,7 @@ import { failedCases, passedCases } from "./check";
 import { fuzzCases } from "./fuzz";
 import { memoryCases } from "./memory";
 import { sharingCases } from "./memory-sharing";
+import { stackCases } from "./memory-stacks";
 import { abuseCases, programCases } from "./programs";
 import { threadCases } from "./threads";
 
@@ -23,6 +24,7 @@ export function main(argc: i32, argv: usize): i32 {
   if (wanted(group, text("memory"))) {
     memoryCases();
     sharingCases();
+    stackCases();
   }
   if (wanted(group, text("threads"))) threadCases();
   if (wanted(group, text("programs"))) programCases();

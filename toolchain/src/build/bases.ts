@@ -1,16 +1,16 @@
 /**
  * Preferred bases of all images, from `os/bases.json`: one place, so that no two images of the system ever collide.
- * Bases lie in the shared region, 0x40000000 to "end"; "user" is where programs from outside the system are linked.
+ * Bases lie in the part of the shared region that the kernel has for images, 0x40000000 to "end"; "user" is where programs from outside the system are linked.
  */
 import { BuildError } from "../contract.ts";
 import { KERNEL_BASE } from "../link/image.ts";
 import type { ImageSource } from "./sources.ts";
 
 const LOWEST = 0x40000000;
-const HIGHEST = 0x7fe00000;
+const HIGHEST = 0x50000000;
 const SPACING = 0x100000;
-/** The kernel's heap starts here; its image must end before. */
-const KERNEL_LIMIT = 0x90000000;
+/** The window on physical memory, in which the kernel's image lies, ends here. */
+const KERNEL_LIMIT = 0xb0000000;
 
 export interface BaseRange {
   readonly base: number;
@@ -36,7 +36,7 @@ export class BaseTable {
       const base = typeof value === "string" && /^0x[0-9a-f]{8}$/.test(value) ? Number(value) : Number.NaN;
       if (!(base >= LOWEST && base <= HIGHEST && base % SPACING === 0)) {
         fail(
-          `the base of "${name}" must be a string like "0x41000000", a multiple of 1 MB from 0x40000000 to 0x7fe00000`,
+          `the base of "${name}" must be a string like "0x41000000", a multiple of 1 MB from 0x40000000 to 0x50000000`,
         );
       }
       const twin = [...bases].find(([, other]) => other === base);

@@ -29,7 +29,7 @@ function write(file: string, text: string): void {
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "rialto-build-"));
   compiled = [];
-  write("os/bases.json", '{"rt":"0x40000000","hello":"0x41000000","user":"0x7f000000","end":"0x7fe00000"}');
+  write("os/bases.json", '{"rt":"0x40000000","hello":"0x41000000","user":"0x4f000000","end":"0x50000000"}');
   write("os/kernel/main.ts", 'import { step } from "./step";\nexport const kernel = step;');
   write("os/kernel/step.ts", "export const step = 1;");
   write("os/interfaces/IName.ts", "export interface IName {}");
@@ -132,7 +132,7 @@ describe("buildSystem", () => {
   it("says which line a new image needs in bases.json", async () => {
     write("os/services/files/main.ts", "export const x = 1;");
     await expect(buildSystem(options())).rejects.toThrow(/add the line "files": "0x41100000"/);
-    write("os/bases.json", '{"rt":"0x40000000","hello":"0x40000000","user":"0x7f000000","end":"0x7fe00000"}');
+    write("os/bases.json", '{"rt":"0x40000000","hello":"0x40000000","user":"0x4f000000","end":"0x50000000"}');
     await expect(buildSystem(options())).rejects.toThrow(/same base/);
     write("os/bases.json", '{"rt":"0x4000000"}');
     await expect(buildSystem(options())).rejects.toThrow(/the base of "rt" must be/);
@@ -151,7 +151,7 @@ describe("buildProgram", () => {
   it("links a program from any folder at the reserved base, and caches it", async () => {
     write("elsewhere/mine.ts", 'import { allocate } from "rialto/lib/rt/heap";\nallocate(3);');
     const image = await buildProgram(join(root, "elsewhere/mine.ts"), options());
-    expect(image).toMatchObject({ name: "mine", location: "bin/mine", base: 0x7f000000, compiled: true });
+    expect(image).toMatchObject({ name: "mine", location: "bin/mine", base: 0x4f000000, compiled: true });
     expect(compiled.sort()).toEqual(["mine", "rt"]);
     const again = await buildProgram(join(root, "elsewhere/mine.ts"), options());
     expect(again.compiled).toBe(false);

@@ -34,7 +34,7 @@ function kernelInput(): LinkInput {
     name: "kernel",
     kind: "kernel",
     base: KERNEL_BASE,
-    limit: 0x90000000,
+    limit: 0xb0000000,
     objects: [
       { ...withoutStart, textFixups: sample.textFixups.slice(1), imports: [] },
       sampleAssembly("start", "kernelEnd"),

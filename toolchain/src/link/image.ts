@@ -13,7 +13,7 @@
  *
  * Programs and libraries are ET_DYN, linked so that at the preferred base only the import slots (R_386_GLOB_DAT, symbol
  * "LIB!NAME") need filling; every absolute field has an R_386_RELATIVE entry, so that the image can be moved at the
- * price of private code pages (§5.2). The kernel is ET_EXEC: virtual 0x80100000, loaded at physical 1 MB by multiboot.
+ * price of private code pages (§5.2). The kernel is ET_EXEC: virtual 0xa0100000, loaded at physical 1 MB by multiboot.
  *
  * The linker defines, in every image: "image:text" (its first byte), "image:textEnd", "image:data", "image:bss" and
  * "image:end"; in the kernel the same under the names kernelStart, kernelTextEnd, kernelData, kernelBss and kernelEnd.
@@ -26,9 +26,9 @@ import * as elf from "./elf.ts";
 import { type Layout, layOut, TEXT_ALIGNMENT } from "./layout.ts";
 import { collectImports, exportedNames, type ImportTable, importedName, undefinedSymbol } from "./symbols.ts";
 
-export const KERNEL_BASE = 0x80100000;
+export const KERNEL_BASE = 0xa0100000;
 /** The kernel's virtual addresses minus its load addresses. */
-export const KERNEL_OFFSET = 0x80000000;
+export const KERNEL_OFFSET = 0xa0000000;
 
 const MULTIBOOT_MAGIC = 0x1badb002;
 /** Bit 0: modules at page boundaries. Bit 1: memory sizes wanted. */
