@@ -39,5 +39,7 @@ export interface IEcho extends IUnknown {
   supply(buffer: OutBytes, size: u32): HRESULT;
   /** Reads a byte of every 4 KB. */
   probe(buffer: InBytes, size: u32): HRESULT;
+  /** How often this method of this object has been called, this time included: state that is kept when the server moves. */
+  count(calls: Out<u32>): HRESULT;
 }
 export declare const IEcho: { readonly IID: u32 };

@@ -1,4 +1,5 @@
 import type { IProcess } from "./IProcess";
+import type { IServiceState } from "./IServiceState";
 import type { IUnknown } from "./IUnknown";
 import type { HRESULT, InBytes, InString, Out, OutBytes, OutInterface, u32, u64 } from "./types";
 
@@ -101,5 +102,17 @@ export interface ISystem extends IUnknown {
   markPhase(phase: u32): HRESULT;
   /** Ends the run; `code` is the exit code of the machine. Does not return. */
   powerOff(code: u32): HRESULT;
+  /**
+   * `register` for a service that can be moved: its clients get pointers that outlive a move, all its names share one `state`. S_OK: go on,
+   * with `state.resume()`. S_FALSE: the caller is the new instance of a service under way; it waits for `restore` and `resume`.
+   */
+  registerService(name: InString, object: IUnknown, state: IServiceState): HRESULT;
+  /**
+   * Moves the service registered under `name`, or whose program is called that, to `place` while it runs. Returns when it runs there and
+   * the old instance is gone; S_FALSE if it was there already. After a failure it runs on where it was: `E_NOTFOUND`, `E_NOINTERFACE` (it
+   * was not registered with its state), `E_BUSY` (a move is under way, or the caller is inside the service), `E_TIMEOUT` (a call did
+   * not come to its end), what loading the new instance gives, what the service itself gives.
+   */
+  place(name: InString, place: u32): HRESULT;
 }
 export declare const ISystem: { readonly IID: u32 };

@@ -33,3 +33,5 @@ export const E_CANCELLED: i32 = <i32>0x800704c7;
 export const E_TIMEOUT: i32 = <i32>0x800705b4;
 /** Every server thread is busy and the pool is at its bound. */
 export const E_BUSY: i32 = <i32>0x800700aa;
+/** Not for clients: the service is being moved, and the call is to be made again at its new place. */
+export const E_MOVED: i32 = <i32>0x80010109;

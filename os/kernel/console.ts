@@ -27,6 +27,23 @@ export function print(message: usize): void {
   }
 }
 
+/** A name that a program gave: anything but printable ASCII as \\xNN. */
+export function printName(name: usize): void {
+  for (let at = name; load<u8>(at) !== 0; at++) {
+    const byte: u32 = load<u8>(at);
+    if (byte > 32 && byte < 127 && byte !== 92) putByte(byte);
+    else {
+      print(text("\\x"));
+      putHexadecimalDigit(byte >> 4);
+      putHexadecimalDigit(byte & 15);
+    }
+  }
+}
+
+function putHexadecimalDigit(digit: u32): void {
+  putByte(digit < 10 ? 48 + digit : 87 + digit);
+}
+
 export function printNumber(value: u32): void {
   if (value >= 10) printNumber(value / 10);
   putByte(48 + (value % 10));
@@ -34,10 +51,7 @@ export function printNumber(value: u32): void {
 
 export function printHexadecimal(value: u32): void {
   print(text("0x"));
-  for (let shift: i32 = 28; shift >= 0; shift -= 4) {
-    const digit = (value >> shift) & 15;
-    putByte(digit < 10 ? 48 + digit : 87 + digit);
-  }
+  for (let shift: i32 = 28; shift >= 0; shift -= 4) putHexadecimalDigit((value >> shift) & 15);
 }
 
 function printField(name: usize, value: u32): void {

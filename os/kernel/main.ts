@@ -5,4 +5,4 @@ export { descriptorTablePointer, firstLevelStackTop } from "./i386/processor";
 export { firstLevelTrap, nestedTrap } from "./i386/traps";
 export { exitFromTrap, memoryFault, programException, stackOverflow } from "./memory/faults";
 export { exitThread } from "./threads/thread";
-export { remoteInvoke, serverReturn, systemCall } from "./upper";
+export { doorInvoke, remoteInvoke, serverReturn, systemCall } from "./upper";

@@ -1,6 +1,7 @@
 /** What the upper half of the kernel offers to the lower (README.md). */
 
 import { systemCall } from "./calls/dispatch";
+import { doorInvoke } from "./calls/doors";
 import { remoteInvoke } from "./calls/remote";
 import { serverReturned } from "./calls/server-threads";
 import { start } from "./loader/startup";
@@ -8,7 +9,7 @@ import { raiseFault } from "./objects/faults";
 import { threadOver } from "./objects/threads";
 import type { Thread } from "./threads/thread";
 
-export { remoteInvoke, systemCall };
+export { doorInvoke, remoteInvoke, systemCall };
 
 export function serverReturn(result: i32): void {
   serverReturned(result);

@@ -6,7 +6,7 @@ import { systemObject } from "../../lib/rt/program";
 import { describeResult } from "../../lib/rt/results";
 import { editDistance, parseNumber, stringEquals } from "../../lib/rt/strings";
 import { memoryCommand, modulesCommand, namesCommand, processesCommand } from "./lists";
-import { killCommand, runCommand, startCommand, stopCommand } from "./programs";
+import { killCommand, placeCommand, runCommand, startCommand, stopCommand } from "./programs";
 
 const MOST_WORDS: u32 = 32;
 /** Status of a line that was not understood. */
@@ -22,8 +22,8 @@ class Command {
   least: u32 = 0;
   most: u32 = 0;
 }
-const COMMANDS: u32 = 11;
-const table: usize = memory.data(264, 16);
+const COMMANDS: u32 = 12;
+const table: usize = memory.data(288, 16);
 let filled: u32 = 0;
 
 function add(name: usize, usage: usize, purpose: usize, run: usize, least: u32, most: u32): void {
@@ -64,6 +64,14 @@ function fillTable(): void {
     functionAddress(stopCommand),
     2,
     2,
+  );
+  add(
+    text("place"),
+    text("place SERVICE kernel|process"),
+    text("move a service while it runs"),
+    functionAddress(placeCommand),
+    3,
+    3,
   );
   add(text("kill"), text("kill ID"), text("end a process"), functionAddress(killCommand), 2, 2);
   add(text("ps"), text("ps"), text("list the processes"), functionAddress(processesCommand), 1, 1);

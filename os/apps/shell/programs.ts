@@ -2,7 +2,7 @@
 
 import type { IProcess } from "../../interfaces/IProcess";
 import { PLACE_KERNEL, PLACE_PROCESS, type ProcessInfo } from "../../interfaces/ISystem";
-import { S_OK } from "../../interfaces/results";
+import { E_NOINTERFACE, E_NOTFOUND, S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
 import { makePrinter, PRINTER_SIZE, print } from "../../lib/rt/print";
 import { systemObject } from "../../lib/rt/program";
@@ -106,6 +106,27 @@ export function stopCommand(_count: u32, words: usize): i32 {
   print(text(": "));
   print(failed === S_OK ? text("no program of that name is running") : describeResult(failed));
   print(text("\n"));
+  return 1;
+}
+
+export function placeCommand(_count: u32, words: usize): i32 {
+  const name = load<usize>(words, 4);
+  const wanted = load<usize>(words, 8);
+  const inKernel = stringEquals(wanted, text("kernel"));
+  if (!inKernel && !stringEquals(wanted, text("process"))) {
+    print(text("a place is kernel or process\n"));
+    return USAGE;
+  }
+  const result = systemObject().place(name, inKernel ? PLACE_KERNEL : PLACE_PROCESS);
+  if (result >= 0) return 0;
+  const message = makePrinter(stackAlloc(PRINTER_SIZE));
+  message.text(name);
+  message.text(text(": "));
+  if (result === E_NOTFOUND) message.text(text("no such service; names lists what is registered"));
+  else if (result === E_NOINTERFACE)
+    message.text(text("it cannot be moved: it was not registered with its state"));
+  else message.text(describeResult(result));
+  message.end();
   return 1;
 }
 

@@ -2,7 +2,7 @@
  * The port's object: two ring queues between threads and the interrupt handler.
  *
  * The handler alone puts into `received` and takes from `sending`; threads do the opposite inside interrupt-safe sections,
- * so no lock is needed between them. Threads wait on the count words, which the handler changes and wakes.
+ * so no lock is needed between them. Writers wait on the count of what is to be sent, readers on `events`; the handler changes and wakes both.
  */
 
 import type { IDriver } from "../../interfaces/IDriver";
@@ -63,6 +63,14 @@ export class SerialPort extends ComObject implements ISerial {
   sending: Ring = changetype<Ring>(0);
   /** Bytes that came while the queue was full. */
   lost: u32 = 0;
+  /** The next read without bytes comes back. */
+  readCancelled: u32 = 0;
+  /** Counts what a reader waits for: bytes that came, and cancelling. */
+  events: u32 = 0;
+
+  eventWord(): usize {
+    return changetype<usize>(this) + offsetof<SerialPort>("events");
+  }
 
   start(): void {
     this.received = changetype<Ring>(receivedRing);
@@ -88,7 +96,10 @@ export class SerialPort extends ComObject implements ISerial {
         else this.lost++;
         arrived = true;
       }
-      if (arrived) wake(this.received.countAddress(), 1);
+      if (arrived) {
+        atomicAdd(this.eventWord(), 1);
+        wake(this.eventWord(), 1);
+      }
       if (portIn8(LINE_STATUS) & TRANSMITTER_EMPTY) this.sendSome();
     }
   }
@@ -122,8 +133,11 @@ export class SerialPort extends ComObject implements ISerial {
 
   read(buffer: OutBytes, size: u32, count: Out<u32>): HRESULT {
     const ring = this.received;
-    while (volatileLoad32(ring.countAddress()) === 0) {
-      if (waitOn(ring.countAddress(), 0, FOREVER) === WAIT_CANCELLED) return E_CANCELLED;
+    const cancelled = changetype<usize>(this) + offsetof<SerialPort>("readCancelled");
+    while (true) {
+      const seen = volatileLoad32(this.eventWord());
+      if (volatileLoad32(ring.countAddress()) !== 0 || atomicExchange(cancelled, 0) !== 0) break;
+      if (waitOn(this.eventWord(), seen, FOREVER) === WAIT_CANCELLED) return E_CANCELLED;
     }
     let done: u32 = 0;
     while (done < size && ring.count > 0) {
@@ -134,6 +148,13 @@ export class SerialPort extends ComObject implements ISerial {
       done++;
     }
     store<u32>(count, done);
+    return S_OK;
+  }
+
+  cancelRead(): HRESULT {
+    volatileStore32(changetype<usize>(this) + offsetof<SerialPort>("readCancelled"), 1);
+    atomicAdd(this.eventWord(), 1);
+    wake(this.eventWord(), FOREVER);
     return S_OK;
   }
 

@@ -15,6 +15,7 @@ import type { IUnknown } from "../../interfaces/IUnknown";
 import { enterCritical, leaveCritical } from "../i386/critical";
 import { allocate, free } from "../memory/heap";
 import { countLive, LIVE_CALL_RECORDS } from "../objects/live";
+import type { ThreadObject } from "../objects/threads";
 import { wake } from "../threads/wait";
 import { ARGUMENT_INTERFACE_IN, ARGUMENT_SIZE, type Argument, type Method } from "./descriptors";
 
@@ -40,6 +41,8 @@ export class CallRecord {
   region: u32 = 0;
   /** Came from the pool of small records. */
   pooled: u32 = 0;
+  /** The thread that waits for the answer; 0 for none. Changes with interrupts off or by that thread alone. */
+  caller: usize = 0;
 }
 
 const HEADER: usize = 64;
@@ -108,6 +111,12 @@ export function dropRecord(record: CallRecord): void {
     if (keep) return;
   }
   free(changetype<usize>(record));
+}
+
+/** The thread that waits for what a server thread does now, or null. Interrupts are off, for as long as the answer is used. */
+export function servedFor(object: ThreadObject): ThreadObject | null {
+  const record = changetype<CallRecord | null>(object.record);
+  return record ? changetype<ThreadObject | null>(record.caller) : null;
 }
 
 /** Address of the word on which a record's caller waits. */

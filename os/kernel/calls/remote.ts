@@ -23,6 +23,7 @@ import { allocate, free } from "../memory/heap";
 import { COUNT_REMOTE_CALLS, countLive, LIVE_REMOTE_PROXIES } from "../objects/live";
 import { PROCESS_RUNNING, type Process } from "../objects/process";
 import type { Mutex } from "../threads/mutex";
+import { currentThread } from "../threads/thread";
 import { FOREVER, WAIT_CANCELLED, waitOn } from "../threads/wait";
 import {
   ARGUMENT_IN_BYTES,
@@ -276,12 +277,14 @@ function callRemote(process: Process, proxy: RemoteProxy, method: Method, index:
 /** Queues a record and waits until it is done; the caller keeps its reference. E_CANCELLED leaves it pending. */
 function finishWaiting(process: Process, record: CallRecord): i32 {
   const word = answerWord(record);
+  record.caller = currentThread().call;
   queueCall(process, record, true);
   while (volatileLoad32(word) === CALL_PENDING) {
     if (waitOn(word, CALL_PENDING, FOREVER) === WAIT_CANCELLED && volatileLoad32(word) === CALL_PENDING)
-      return E_CANCELLED;
+      break;
   }
-  return record.result;
+  record.caller = 0;
+  return record.state === CALL_PENDING ? E_CANCELLED : record.result;
 }
 
 function isBytes(kind: u8): bool {
@@ -394,7 +397,7 @@ function unmarshal(record: CallRecord, words: usize): void {
 }
 
 /** After a call that did not come to the object: the caller's interface pointers hold null. Returns `result`. */
-function clearInterfaces(method: Method, words: usize, result: i32): i32 {
+export function clearInterfaces(method: Method, words: usize, result: i32): i32 {
   for (let i: u32 = 0; i < method.argumentCount; i++) {
     const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
     const pointer = load<usize>(words + ((<usize>argument.word) << 2));

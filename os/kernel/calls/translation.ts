@@ -14,6 +14,7 @@ import { E_HANDLE, E_NOINTERFACE, E_OUTOFMEMORY, E_POINTER, S_OK } from "../../i
 import { USER_END } from "../i386/layout";
 import type { Process } from "../objects/process";
 import { type Interface, unknownInterface } from "./descriptors";
+import { type Door, isDoorOf } from "./doors";
 import { type Handle, handleAt, insertHandle, pinHandle, releaseHandle, unpinHandle } from "./handles";
 import { handleOf, MAX_HANDLES, proxyAddress } from "./proxies";
 import {
@@ -89,6 +90,12 @@ export function giveBackInterface(process: Process, note: usize): void {
 
 /** The process's pointer for a kernel pointer; takes over its reference. 0 when memory or handles are exhausted. */
 export function exportInterface(process: Process, pointer: usize, descriptor: usize): u32 {
+  if (isDoorOf(pointer, process)) {
+    const target = changetype<Door>(pointer).target;
+    changetype<IUnknown>(target).addRef();
+    changetype<IUnknown>(pointer).release();
+    return exportInterface(process, target, descriptor);
+  }
   if (isRemoteProxy(pointer) && changetype<RemoteProxy>(pointer).process === process) {
     const address = changetype<RemoteProxy>(pointer).address;
     surrenderProxy(changetype<RemoteProxy>(pointer));
@@ -104,6 +111,8 @@ export function exportInterface(process: Process, pointer: usize, descriptor: us
  */
 export function lendInterface(process: Process, pointer: usize, descriptor: usize, lent: usize): u32 {
   store<u32>(lent, 0);
+  if (isDoorOf(pointer, process))
+    return lendInterface(process, changetype<Door>(pointer).target, descriptor, lent);
   if (isRemoteProxy(pointer) && changetype<RemoteProxy>(pointer).process === process) {
     return changetype<RemoteProxy>(pointer).address;
   }

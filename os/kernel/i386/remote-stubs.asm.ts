@@ -1,8 +1,8 @@
 /**
  * Calls between the kernel and objects that are not its own.
  *
- * Stub n of a `RemoteProxy`'s vtable: remoteInvoke(proxy, n, address of the caller's argument words), cdecl. All stubs have
- * the same size, so that the kernel makes the vtable from the address of the first.
+ * Stub n of a `RemoteProxy`'s vtable: remoteInvoke(proxy, n, address of the caller's argument words), cdecl; of a `Door`'s, doorInvoke with
+ * the same. All stubs have the same size, so that the kernel makes the vtable from the address of the first.
  *
  * `guardedInvoke` calls a method whose argument words are already in place, at the lowest address of the caller's stack in use
  * but for what the call of guardedInvoke itself pushed. What it needs afterwards it keeps in `guard`, not on the stack:
@@ -32,10 +32,11 @@ import {
 const METHODS = 64;
 const STUB_SIZE = 16;
 
-export function assemble(a: Assembler): void {
+/** The stubs of one kind of object, and a function that returns the address of the first. */
+function methodStubs(a: Assembler, first: string, invoke: string, address: string): void {
   const common = a.newLabel();
   a.align(STUB_SIZE);
-  a.label("remoteStubs");
+  a.label(first);
   for (let method = 0; method < METHODS; method++) {
     a.emit("mov", eax, method);
     a.emit("jmp", common);
@@ -46,14 +47,18 @@ export function assemble(a: Assembler): void {
   a.emit("push", ecx);
   a.emit("push", eax);
   a.emit("push", dword({ base: ecx }));
-  a.emit("call", symbol("remoteInvoke"));
+  a.emit("call", symbol(invoke));
   a.emit("add", esp, 12);
   a.emit("ret");
 
-  // remoteStubAddress(): address of stub 0.
-  a.label("remoteStubAddress");
-  a.emit("mov", eax, symbol("remoteStubs"));
+  a.label(address);
+  a.emit("mov", eax, symbol(first));
   a.emit("ret");
+}
+
+export function assemble(a: Assembler): void {
+  methodStubs(a, "remoteStubs", "remoteInvoke", "remoteStubAddress");
+  methodStubs(a, "doorStubs", "doorInvoke", "doorStubAddress");
 
   // guardedInvoke(code, words, guard)
   a.label("guardedInvoke");

@@ -34,10 +34,10 @@ export function revokeObjects(process: Process): void {
   if (!image) return;
   unregisterRange(image.start, image.start + image.size);
   revokeHandles(process);
-  let busy = callsInRevoked();
+  let busy = callsInRevoked() + process.callsInside;
   for (let waited: u32 = 0; busy !== 0 && waited < LEAVE_TIMEOUT; waited += LEAVE_STEP) {
     sleep(LEAVE_STEP);
-    busy = callsInRevoked();
+    busy = callsInRevoked() + process.callsInside;
   }
   let revoked = changetype<Revoked | null>(process.revoked);
   process.revoked = 0;

@@ -22,7 +22,7 @@ import {
   S_OK,
 } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
-import { print } from "../console";
+import { print, printName } from "../console";
 import { copyFromSpace, copyToSpace } from "../memory/copy";
 import { allocate, free } from "../memory/heap";
 import { REGION_ANONYMOUS, REGION_COMMIT, REGION_IMAGE_CODE, REGION_IMAGE_DATA } from "../memory/regions";
@@ -84,9 +84,9 @@ export function unlockLoader(): void {
 
 function complain(name: usize, problem: usize, detail: usize): void {
   print(text("loader: "));
-  print(name);
+  printName(name);
   print(problem);
-  print(detail);
+  printName(detail);
   print(text("\n"));
 }
 
@@ -420,6 +420,13 @@ export function keepImage(image: LoadedImage): void {
   lockLoader();
   image.program = null;
   unlockLoader();
+}
+
+/** The file of a program's image, or null. The loader is locked. */
+export function fileOfProgram(process: Process): ImageFile | null {
+  let image = firstImage;
+  while (image && image.program !== process) image = image.next;
+  return image ? image.file : null;
 }
 
 /** The image of a program in the kernel, or null. */

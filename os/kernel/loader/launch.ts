@@ -7,7 +7,14 @@
 
 import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
 import { PLACE_KERNEL, PLACE_PROCESS } from "../../interfaces/ISystem";
-import { E_BADIMAGE, E_INVALIDARG, E_NOSYMBOL, E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
+import {
+  E_BADIMAGE,
+  E_DISCONNECTED,
+  E_INVALIDARG,
+  E_NOSYMBOL,
+  E_OUTOFMEMORY,
+  S_OK,
+} from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
 import { THREAD_ID_WORD } from "../calls/proxies";
 import { copyToSpace } from "../memory/copy";
@@ -23,10 +30,12 @@ import type { Mutex } from "../threads/mutex";
 import { currentIdAddress } from "../threads/scheduler";
 import { PRIORITY_DEFAULT } from "../threads/thread";
 import { waitOn, wake } from "../threads/wait";
+import type { ImageFile } from "./elf";
 import {
   archiveImage,
   dropFile,
   exportAddress,
+  fileOfProgram,
   freshInitialisers,
   hasFreshLibraries,
   loadProgram,
@@ -66,6 +75,11 @@ export function launch(name: usize, args: usize, place: u32, out: usize): HRESUL
   return launchFile(name, 0, 0, args, place, out);
 }
 
+/** Starts another instance of a running service's program, with the same image and arguments, to take the service over (objects/moving.ts). */
+export function launchSuccessor(old: Process, place: u32, out: usize): HRESULT {
+  return start(old.name, 0, 0, old.args, place, old, out);
+}
+
 /** The same for an image of `size` bytes at `bytes`, which is copied first: its owner can change it at any time. */
 export function launchImage(
   name: usize,
@@ -91,7 +105,7 @@ function launchFile(name: usize, bytes: usize, size: u32, args: usize, place: u3
   else if (textLength(ownArguments, ARGUMENT_LIMIT + 1) > ARGUMENT_LIMIT) result = E_INVALIDARG;
   if (result < 0) {
     if (bytes !== 0) free(bytes);
-  } else result = start(ownName, bytes, size, ownArguments, place, out);
+  } else result = start(ownName, bytes, size, ownArguments, place, null, out);
   if (ownName !== 0) free(ownName);
   if (ownArguments !== 0) free(ownArguments);
   return result;
@@ -104,7 +118,16 @@ class Start {
   argument: usize = 0;
 }
 
-function start(name: usize, bytes: usize, size: u32, args: usize, place: u32, out: usize): HRESULT {
+/** With `old` the image is that program's, and the new one is to take over its service. */
+function start(
+  name: usize,
+  bytes: usize,
+  size: u32,
+  args: usize,
+  place: u32,
+  old: Process | null,
+  out: usize,
+): HRESULT {
   const inKernel = place === PLACE_KERNEL;
   const process = createProcess(name, !inKernel);
   if (!process) {
@@ -116,7 +139,10 @@ function start(name: usize, bytes: usize, size: u32, args: usize, place: u32, ou
     if (volatileLoad32(librariesPending) !== 0) waitOn(librariesPending, 1, INITIALISE_TIMEOUT);
   }
   const first = changetype<Start>(stackAlloc(offsetof<Start>()));
-  let result = loadImages(process, name, bytes, size);
+  process.isSuccessor = old ? 1 : 0;
+  process.args = copyText(args, ARGUMENT_LIMIT);
+  let result = loadImages(process, name, bytes, size, old);
+  if (process.args === 0) result = E_OUTOFMEMORY;
   if (result >= 0) result = prepareStart(process, name, args, first);
   enterProcess(process);
   if (result >= 0) {
@@ -135,11 +161,11 @@ function start(name: usize, bytes: usize, size: u32, args: usize, place: u32, ou
   return S_OK;
 }
 
-/** Loads the program's image, from the archive or from the copy at `bytes`, and its libraries. */
-function loadImages(process: Process, name: usize, bytes: usize, size: u32): HRESULT {
+/** Loads the program's image, from the archive or from the copy at `bytes` or that of a running program, and its libraries. */
+function loadImages(process: Process, name: usize, bytes: usize, size: u32, old: Process | null): HRESULT {
   const word = stackAlloc(4);
   lockLoader();
-  const file = bytes !== 0 ? privateImage(name, bytes, size, word) : archiveImage(text("bin/"), name, word);
+  const file = imageFile(name, bytes, size, old, word);
   let result: HRESULT = load<i32>(word);
   if (file) {
     result = file.entry === 0 ? E_BADIMAGE : loadProgram(process, file);
@@ -147,6 +173,19 @@ function loadImages(process: Process, name: usize, bytes: usize, size: u32): HRE
   }
   unlockLoader();
   return result;
+}
+
+/** Null with the reason in `result`. The loader is locked. */
+function imageFile(
+  name: usize,
+  bytes: usize,
+  size: u32,
+  old: Process | null,
+  result: usize,
+): ImageFile | null {
+  store<i32>(result, E_DISCONNECTED);
+  if (old) return fileOfProgram(old);
+  return bytes !== 0 ? privateImage(name, bytes, size, result) : archiveImage(text("bin/"), name, result);
 }
 
 /**

@@ -7,6 +7,7 @@
 import { PLACE_KERNEL, PLACE_PROCESS } from "../../interfaces/ISystem";
 import { S_OK } from "../../interfaces/results";
 import { resolveDescriptors } from "../calls/descriptors";
+import { prepareDoors } from "../calls/doors";
 import { createProxyFrames } from "../calls/proxies";
 import { prepareRemoteCalls } from "../calls/remote";
 import { print, printHexadecimal } from "../console";
@@ -14,7 +15,7 @@ import { createKernelProcess, kernelProcess, type Process } from "../objects/pro
 import { startReaper } from "../objects/reaper";
 import { createServices } from "../objects/services";
 import { findOption, nextOption, powerOff, setCommandLine } from "../objects/system";
-import { spanEquals, textEquals } from "../objects/texts";
+import { copyText, spanEquals, textEquals } from "../objects/texts";
 import { adoptThread } from "../objects/threads";
 import { currentThread } from "../threads/thread";
 import { fileContents, fileIntact, findFile, openArchive } from "./archive";
@@ -35,6 +36,7 @@ export function start(commandLine: usize, modules: usize, count: u32): void {
   setCommandLine(commandLine);
   resolveDescriptors();
   if (!createKernelProcess() || !adoptThread(kernelProcess(), currentThread())) outOfMemory();
+  prepareDoors();
   if (!createServices(kernelProcess()) || !createProxyFrames() || !prepareRemoteCalls()) outOfMemory();
   if (startReaper() < 0) outOfMemory();
   let archive: usize = 0;
@@ -118,7 +120,7 @@ function checkPlaces(from: usize, to: usize): void {
       while (same < length && at + same < to && load<u8>(at + same) === load<u8>(key + same)) same++;
       found = same === length && length !== 0 && at + same < to && load<u8>(at + same) === BLANK;
     }
-    if (!found) stop(text("place: etc/system starts no program called "), key);
+    if (!found) stop(text("place: etc/system starts no program called "), copyText(key, length));
   }
 }
 

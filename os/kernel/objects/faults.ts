@@ -7,12 +7,14 @@
  */
 
 import { E_DISCONNECTED, E_FAIL, E_OUTOFMEMORY, E_POINTER } from "../../interfaces/results";
+import { leaveVisits, type Visit, visitTo } from "../calls/doors";
 import { panic, print, printHexadecimal, printNumber } from "../console";
 import { VECTOR_EXHAUSTED, VECTOR_PAGE_FAULT } from "../i386/layout";
 import { revokeHandles } from "../loader/departure";
 import { imageAt, type LoadedImage, ownerOfImage } from "../loader/images";
 import { kernelSpace } from "../memory/space";
 import { exitThread, type Thread } from "../threads/thread";
+import { demoteService } from "./moving";
 import { endProgram, kernelProcess, type Process } from "./process";
 import { isReaper, startReaper } from "./reaper";
 import type { ThreadObject } from "./threads";
@@ -92,9 +94,16 @@ export function raiseFault(
         : E_FAIL;
   if (culprit === kernelProcess()) panic(text("fault in code that no program in the kernel owns"));
   culprit.faulted = 1;
+  if (!culprit.ownSpace) demoteService(culprit);
   endProgram(culprit, code);
   if (!culprit.ownSpace) revokeHandles(culprit);
+  const visit = visitTo(object!, culprit);
+  if (!culprit.ownSpace && culprit !== process && visit !== 0) {
+    leaveVisits(object!, visit);
+    abandonInvoke(visit, E_DISCONNECTED);
+  }
   if (inModule && culprit !== process) {
+    leaveVisits(object!, 0);
     abandonInvoke(changetype<usize>(object) + offsetof<ThreadObject>("guard"), E_DISCONNECTED);
   }
   // A thread that was inside somebody else's module has frames there, so it cannot go on.
@@ -109,6 +118,7 @@ function culpritInKernel(object: ThreadObject, image: LoadedImage | null): Proce
     const owner = ownerOfImage(image);
     if (owner) return owner;
   }
+  if (object.visits !== 0) return changetype<Visit>(object.visits).process;
   if (object.process.ownSpace) {
     const called = imageAt(kernelSpace(), object.guardVtable);
     const owner = called ? ownerOfImage(called) : null;

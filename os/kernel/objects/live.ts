@@ -16,9 +16,11 @@ export const LIVE_IMAGE_FILES: u32 = 7;
 /** Calls that arrived by a trap, and calls that a server thread ran, since boot: not objects, but asked for the same way. */
 export const COUNT_SYSTEM_CALLS: u32 = 8;
 export const COUNT_REMOTE_CALLS: u32 = 9;
-export const LIVE_KINDS: u32 = 10;
+export const LIVE_DOORS: u32 = 10;
+export const LIVE_SERVICES: u32 = 11;
+export const LIVE_KINDS: u32 = 12;
 
-const counts: usize = memory.data(40, 16);
+const counts: usize = memory.data(48, 16);
 
 export function countLive(kind: u32, change: i32): void {
   atomicAdd(counts + kind * 4, <u32>change);
@@ -49,8 +51,12 @@ export function liveCountName(kind: u32): usize {
       return text("live.imageFiles");
     case COUNT_SYSTEM_CALLS:
       return text("count.systemCalls");
-    default:
+    case COUNT_REMOTE_CALLS:
       return text("count.remoteCalls");
+    case LIVE_DOORS:
+      return text("live.doors");
+    default:
+      return text("live.services");
   }
 }
 

@@ -81,32 +81,60 @@ export class Process extends ComObject implements IProcess {
   revoked: usize = 0;
   /** StartBlock of a program in the kernel, on the heap. */
   startBlock: usize = 0;
+  /** Its arguments as one string, on the heap. */
+  args: usize = 0;
+
+  /** The movable service (calls/doors.ts) whose present instance it is, 0 for none; guarded by `lock`. */
+  service: usize = 0;
+  /** It was started to become an instance of a service under way (objects/moving.ts). */
+  isSuccessor: u32 = 0;
+  /** Its IServiceState, one reference, and the word that tells that it has come. */
+  serviceState: usize = 0;
+  offered: u32 = 0;
+  /** Calls through doors that are inside it now. */
+  callsInside: u32 = 0;
+  /** The instance that its service went on in, one reference: who waits for the program or kills it means that one. */
+  successor: Process | null = null;
 
   next: Process | null = null;
   nextToReap: Process | null = null;
 
   wait(exitCode: Out<i32>): HRESULT {
+    const successor = presentInstance(this);
+    if (successor !== this) {
+      const result = successor.wait(exitCode);
+      successor.release();
+      return result;
+    }
+    this.release();
     const word = changetype<usize>(this) + offsetof<Process>("state");
     for (;;) {
       const state = volatileLoad32(word);
       if (state === PROCESS_ENDED) break;
       if (waitOn(word, state, FOREVER) === WAIT_CANCELLED) return E_CANCELLED;
     }
+    if (this.successor) return this.wait(exitCode);
     store<i32>(exitCode, this.exitCode);
     return S_OK;
   }
 
   kill(): HRESULT {
-    endProgram(this, E_CANCELLED);
+    const present = presentInstance(this);
+    endProgram(present, E_CANCELLED);
+    present.release();
     return S_OK;
   }
 
   identity(id: Out<u32>): HRESULT {
-    store<u32>(id, this.id);
+    const present = presentInstance(this);
+    store<u32>(id, present.id);
+    present.release();
     return S_OK;
   }
 
   finish(): void {
+    if (this.successor) this.successor!.release();
+    if (this.args !== 0) free(this.args);
     if (this.proxies !== 0) free(this.proxies);
     free(this.name);
     countLive(LIVE_PROCESSES, -1);
@@ -229,6 +257,24 @@ export function processWithId(id: u32): Process | null {
   }
   unlockProcesses();
   return found;
+}
+
+/** The instance that a program's service runs in now, or the program itself; with a reference. */
+function presentInstance(process: Process): Process {
+  processesMutex().acquire();
+  let present = process;
+  while (present.successor) present = present.successor!;
+  present.addRef();
+  processesMutex().release();
+  return present;
+}
+
+/** The service of `old` goes on in `successor`. */
+export function succeedProcess(old: Process, successor: Process): void {
+  successor.addRef();
+  processesMutex().acquire();
+  old.successor = successor;
+  processesMutex().release();
 }
 
 /** Starts to end a program: the first caller's code is the program's. Returns at once; the reaper does the rest. */

@@ -17,6 +17,7 @@ import { free } from "../memory/heap";
 import { destroySpace } from "../memory/space";
 import { allThreads, currentThread, PRIORITY_DEFAULT, type Thread } from "../threads/thread";
 import { FOREVER, sleep, waitOn, wake } from "../threads/wait";
+import { endService } from "./moving";
 import { kernelProcess, leaveProcess, PROCESS_ENDED, type Process } from "./process";
 import { unregisterAll } from "./registry";
 import { startProcessThread } from "./threads";
@@ -79,6 +80,7 @@ function hasThreads(process: Process): bool {
 export function reap(process: Process): void {
   unregisterAll(process);
   leaveProcess(process);
+  endService(process);
   if (!process.ownSpace) revokeObjects(process);
   if (process.services !== 0) changetype<IUnknown>(process.services).release();
   process.services = 0;

@@ -13,12 +13,14 @@ import {
   E_DISCONNECTED,
   E_EXISTS,
   E_INVALIDARG,
+  E_NOINTERFACE,
   E_NOTFOUND,
   E_OUTOFMEMORY,
   S_FALSE,
   S_OK,
 } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
+import { addServiceReference, type Door, isDoor, type Service } from "../calls/doors";
 import { allocate, free } from "../memory/heap";
 import type { Mutex } from "../threads/mutex";
 import { countLive, LIVE_NAMES } from "./live";
@@ -129,6 +131,39 @@ export function bindName(text: usize, iid: u32, out: usize): HRESULT {
   const result = changetype<IUnknown>(name.object).queryInterface(iid, out);
   dropName(name);
   return result;
+}
+
+/** The movable service under a name, with a reference, goes to `out`; null with E_NOTFOUND, or E_NOINTERFACE for an object that is no door. */
+export function registeredService(text: usize, out: usize): HRESULT {
+  store<usize>(out, 0);
+  mutex().acquire();
+  const name = findName(text);
+  if (name && isDoor(name.object)) {
+    const service = changetype<Door>(name.object).service;
+    addServiceReference(service);
+    store<usize>(out, changetype<usize>(service));
+  }
+  mutex().release();
+  if (!name) return E_NOTFOUND;
+  return load<usize>(out) !== 0 ? S_OK : E_NOINTERFACE;
+}
+
+/** The names of a service's doors belong to another program from now on. */
+export function passNames(from: Process, to: Process, service: Service): void {
+  mutex().acquire();
+  for (let name = first; name; name = name!.next) {
+    const ofService = isDoor(name.object) && changetype<Door>(name.object).service === service;
+    if (name.owner === from && ofService) name.owner = to;
+  }
+  mutex().release();
+}
+
+export function ownsNames(owner: Process): bool {
+  mutex().acquire();
+  let name = first;
+  while (name && name.owner !== owner) name = name.next;
+  mutex().release();
+  return name !== null;
 }
 
 /** S_FALSE past the last; E_BUFFER when the name was cut. */

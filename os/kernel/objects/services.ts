@@ -6,6 +6,7 @@
 
 import type { IDriver } from "../../interfaces/IDriver";
 import type { IMemory, MemoryCounters } from "../../interfaces/IMemory";
+import type { IServiceState } from "../../interfaces/IServiceState";
 import type { ISharedMemory } from "../../interfaces/ISharedMemory";
 import { ISystem, type MemoryInfo, type ModuleInfo, type ProcessInfo } from "../../interfaces/ISystem";
 import type { IThreads } from "../../interfaces/IThreads";
@@ -48,6 +49,7 @@ import {
   mapMemory,
   unmapMemory,
 } from "./memory";
+import { placeService, registerService } from "./moving";
 import { kernelProcess, type Process } from "./process";
 import { bindName, nameAt, registerName, unregisterName } from "./registry";
 import { mapSharedMemory, shareMemory } from "./shared-memory";
@@ -118,6 +120,13 @@ export class SpaceServices extends ComObject implements ISystem, IMemory, IThrea
   }
   powerOff(code: u32): HRESULT {
     return powerOff(code);
+  }
+
+  registerService(name: InString, object: IUnknown, state: IServiceState): HRESULT {
+    return registerService(program(this), name, changetype<usize>(object), changetype<usize>(state));
+  }
+  place(name: InString, place: u32): HRESULT {
+    return placeService(name, place);
   }
 
   // IMemory

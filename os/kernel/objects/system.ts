@@ -33,7 +33,7 @@ import {
   unlockProcess,
   unlockProcesses,
 } from "./process";
-import { storeNumber, storeText } from "./texts";
+import { spanEquals, storeNumber, storeText } from "./texts";
 
 const NAME_FIELD: u32 = 32;
 const OPTION_LIMIT: u32 = 255;
@@ -190,6 +190,15 @@ function afterText(at: usize, prefix: usize): usize {
     if (load<u8>(at + length) !== load<u8>(prefix + length)) return 0;
   }
   return at + length;
+}
+
+/** Is boot option `key` given as `value`? */
+export function optionIs(key: usize, value: usize): bool {
+  const found = findOption(text(""), key);
+  if (found === 0) return false;
+  let length: u32 = 0;
+  while (load<u8>(found + length) > 32) length++;
+  return spanEquals(found, length, value);
 }
 
 /** Boot options, and the counts of live.ts under "live.KIND" and "count.KIND". E_NOTFOUND, E_BUFFER. */

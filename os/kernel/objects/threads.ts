@@ -6,6 +6,7 @@
 import type { IThread } from "../../interfaces/IThread";
 import { E_CANCELLED, E_DISCONNECTED, E_INVALIDARG, E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
 import type { HRESULT, Out, u32 } from "../../interfaces/types";
+import { leaveVisits } from "../calls/doors";
 import { abandonService } from "../calls/server-threads";
 import { USER_END } from "../i386/layout";
 import {
@@ -48,6 +49,8 @@ export class ThreadObject extends ComObject implements IThread {
   /** Address, in its space, of the block of argument data on its stack. */
   block: usize = 0;
   nextIdle: ThreadObject | null = null;
+  /** Its innermost visit to a movable service (calls/doors.ts). */
+  visits: usize = 0;
   // What the way back from the object that its system call is in needs (i386/remote-stubs.asm.ts).
   guard: usize = 0;
   guardReturn: usize = 0;
@@ -170,6 +173,7 @@ export function threadOver(thread: Thread, result: u32): void {
   if (!object) return;
   const process = object.process;
   if (thread.cancelled === CANCELLED_BY_FORCE) process.faulted = 1;
+  leaveVisits(object, 0);
   if (object.server) abandonService(object);
   if (process.mainThread === object) endProgram(process, <i32>result);
   lockProcess(process);

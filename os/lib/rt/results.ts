@@ -11,6 +11,7 @@ import {
   E_FAIL,
   E_HANDLE,
   E_INVALIDARG,
+  E_MOVED,
   E_NOINTERFACE,
   E_NOLIBRARY,
   E_NOSYMBOL,
@@ -59,6 +60,8 @@ export function describeResult(result: HRESULT): usize {
       return text("killed");
     case E_TIMEOUT:
       return text("timed out");
+    case E_MOVED:
+      return text("the service is being moved");
     case E_BUSY:
       return text("busy");
     default:

@@ -5,8 +5,18 @@
 
 import type { IFile } from "../../interfaces/IFile";
 import type { IFileSystem } from "../../interfaces/IFileSystem";
-import { E_BADIMAGE, E_BUFFER, E_NOTFOUND, E_OUTOFMEMORY, S_FALSE, S_OK } from "../../interfaces/results";
-import type { HRESULT, InString, Out, OutBytes } from "../../interfaces/types";
+import type { IServiceObject } from "../../interfaces/IServiceObject";
+import type { IServiceState } from "../../interfaces/IServiceState";
+import {
+  E_BADIMAGE,
+  E_BUFFER,
+  E_INVALIDARG,
+  E_NOTFOUND,
+  E_OUTOFMEMORY,
+  S_FALSE,
+  S_OK,
+} from "../../interfaces/results";
+import type { HRESULT, InBytes, InString, Out, OutBytes, OutInterface } from "../../interfaces/types";
 import { allocate, free } from "../../lib/rt/heap";
 import { stringCopy, stringEquals, stringLength } from "../../lib/rt/strings";
 
@@ -17,10 +27,11 @@ const OFFSET_AT: usize = 48;
 const SIZE_AT: usize = 52;
 const MOST_FILES: u32 = 4096;
 
-/** One file: a range of the archive. */
+/** One file: a range of the archive. Its key is its place in the directory, from 1. */
 @unmanaged
-class ArchiveFile extends ComObject implements IFile {
+class ArchiveFile extends ComObject implements IFile, IServiceObject {
   archive: IFile = changetype<IFile>(0);
+  number: u32 = 0;
   offset: u32 = 0;
   size: u32 = 0;
 
@@ -35,13 +46,19 @@ class ArchiveFile extends ComObject implements IFile {
     return this.archive.read(this.offset + offset, buffer, min<u32>(size, this.size - offset), count);
   }
 
+  key(key: Out<u32>): HRESULT {
+    store<u32>(key, this.number);
+    return S_OK;
+  }
+
   finish(): void {
     this.archive.release();
   }
 }
 
+/** The whole of it, key 0. It has no state: what a file is follows from its key. */
 @unmanaged
-export class ArchiveFileSystem extends ComObject implements IFileSystem {
+export class ArchiveFileSystem extends ComObject implements IFileSystem, IServiceObject, IServiceState {
   archive: IFile = changetype<IFile>(0);
   files: u32 = 0;
   /** Copy of the archive's entries. */
@@ -66,16 +83,24 @@ export class ArchiveFileSystem extends ComObject implements IFileSystem {
     for (let index: u32 = 0; index < this.files; index++) {
       const entry = this.entries + index * ENTRY;
       if (!stringEquals(path, entry)) continue;
-      const file = newObject<ArchiveFile>();
+      const file = this.fileAt(index);
       if (!file) return E_OUTOFMEMORY;
-      this.archive.addRef();
-      file.archive = this.archive;
-      file.offset = load<u32>(entry, OFFSET_AT);
-      file.size = load<u32>(entry, SIZE_AT);
       store<usize>(out, changetype<usize>(interfaceOf<IFile>(file)));
       return S_OK;
     }
     return E_NOTFOUND;
+  }
+
+  fileAt(index: u32): ArchiveFile | null {
+    const entry = this.entries + index * ENTRY;
+    const file = newObject<ArchiveFile>();
+    if (!file) return null;
+    this.archive.addRef();
+    file.archive = this.archive;
+    file.number = index + 1;
+    file.offset = load<u32>(entry, OFFSET_AT);
+    file.size = load<u32>(entry, SIZE_AT);
+    return file;
   }
 
   entry(index: u32, path: OutBytes, size: u32, length: Out<u32>): HRESULT {
@@ -85,6 +110,39 @@ export class ArchiveFileSystem extends ComObject implements IFileSystem {
     stringCopy(path, entry, size);
     store<u32>(length, load<u32>(entry, SIZE_AT));
     return S_OK;
+  }
+
+  key(key: Out<u32>): HRESULT {
+    store<u32>(key, 0);
+    return S_OK;
+  }
+
+  suspend(): HRESULT {
+    return S_OK;
+  }
+
+  resume(): HRESULT {
+    return S_OK;
+  }
+
+  save(_buffer: OutBytes, _size: u32, length: Out<u32>): HRESULT {
+    store<u32>(length, 0);
+    return S_OK;
+  }
+
+  restore(_buffer: InBytes, size: u32): HRESULT {
+    return size === 0 ? S_OK : E_INVALIDARG;
+  }
+
+  object(key: u32, iid: u32, out: OutInterface): HRESULT {
+    store<usize>(out, 0);
+    if (key === 0) return this.queryInterface(iid, out);
+    if (key > this.files) return E_NOTFOUND;
+    const file = this.fileAt(key - 1);
+    if (!file) return E_OUTOFMEMORY;
+    const result = file.queryInterface(iid, out);
+    file.release();
+    return result;
   }
 
   finish(): void {

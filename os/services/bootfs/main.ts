@@ -2,6 +2,7 @@
 
 import { IFile } from "../../interfaces/IFile";
 import type { IFileSystem } from "../../interfaces/IFileSystem";
+import type { IServiceState } from "../../interfaces/IServiceState";
 import { S_OK } from "../../interfaces/results";
 import { bindWaiting, serve, systemObject } from "../../lib/rt/program";
 import type { ArchiveFileSystem } from "./archive";
@@ -14,7 +15,9 @@ export function main(_argc: i32, _argv: usize): i32 {
   if (!files) return 1;
   files.archive = changetype<IFile>(load<usize>(word));
   if (files.readDirectory() !== S_OK) return 1;
-  if (systemObject().register(text("files"), interfaceOf<IFileSystem>(files)) !== S_OK) return 1;
-  serve();
-  return 0;
+  const root = interfaceOf<IFileSystem>(files);
+  const result = systemObject().registerService(text("files"), root, interfaceOf<IServiceState>(files));
+  if (result >= 0) serve();
+  files.release();
+  return min<i32>(result, 0);
 }

@@ -1,13 +1,13 @@
 /**
- * The console: lines of text over a serial port, with echo and editing. Runs in a process or in the kernel.
+ * The console: lines of text over a serial port, with echo and editing. Runs in a process or in the kernel, and can be moved meanwhile.
  */
 
 import type { IConsole } from "../../interfaces/IConsole";
 import { ISerial } from "../../interfaces/ISerial";
+import type { IServiceState } from "../../interfaces/IServiceState";
 import { IThreads } from "../../interfaces/IThreads";
 import { S_OK } from "../../interfaces/results";
 import { bindWaiting, serve, systemObject } from "../../lib/rt/program";
-import { PRIORITY_DEFAULT } from "../../lib/rt/threads";
 import type { Terminal } from "./terminal";
 
 /** How long the serial driver may take to appear, in ms. */
@@ -21,16 +21,11 @@ export function main(_argc: i32, _argv: usize): i32 {
   if (!terminal) return 1;
   terminal.serial = changetype<ISerial>(load<usize>(word));
   if (systemObject().queryInterface(IThreads.IID, word) !== S_OK) return 1;
-  const threads = changetype<IThreads>(load<usize>(word));
-  const entry = <u32>functionAddress(readKeys);
-  if (threads.create(entry, changetype<u32>(terminal), PRIORITY_DEFAULT, word) !== S_OK) return 1;
-  if (systemObject().register(text("console"), interfaceOf<IConsole>(terminal)) !== S_OK) return 1;
-  serve();
-  return 0;
-}
-
-/** Thread that turns keys into lines. */
-function readKeys(terminal: usize): u32 {
-  changetype<Terminal>(terminal).readKeys();
-  return 0;
+  terminal.threads = changetype<IThreads>(load<usize>(word));
+  const console = interfaceOf<IConsole>(terminal);
+  let result = systemObject().registerService(text("console"), console, interfaceOf<IServiceState>(terminal));
+  if (result === S_OK) result = terminal.resume();
+  if (result >= 0) serve();
+  terminal.release();
+  return result < 0 ? 1 : 0;
 }

@@ -1,12 +1,29 @@
 /**
- * The terminal's object. One thread reads keys, echoes and edits; finished lines stand in a queue for `readLine`. Ctrl-C
+ * The terminal's object, which is all of the service; its key is 0. Its state, when it moves, is what has been typed:
+ *
+ *   u32 length of the line, bytes in the queue, lines in the queue, interrupts, afterReturn; the line; the queue
+ *
+ * One thread reads keys, echoes and edits; finished lines stand in a queue for `readLine`. Ctrl-C
  * throws the line away and wakes `waitInterrupt`; Ctrl-D at the start of a line is the end of input; Ctrl-U clears the line.
  */
 
 import type { IConsole } from "../../interfaces/IConsole";
 import type { ISerial } from "../../interfaces/ISerial";
-import { E_BUFFER, E_CANCELLED, S_FALSE, S_OK } from "../../interfaces/results";
-import type { HRESULT, InBytes, Out, OutBytes } from "../../interfaces/types";
+import type { IServiceObject } from "../../interfaces/IServiceObject";
+import type { IServiceState } from "../../interfaces/IServiceState";
+import type { IThread } from "../../interfaces/IThread";
+import type { IThreads } from "../../interfaces/IThreads";
+import {
+  E_BUFFER,
+  E_CANCELLED,
+  E_INVALIDARG,
+  E_MOVED,
+  E_NOTFOUND,
+  S_FALSE,
+  S_OK,
+} from "../../interfaces/results";
+import type { HRESULT, InBytes, Out, OutBytes, OutInterface } from "../../interfaces/types";
+import { PRIORITY_DEFAULT } from "../../lib/rt/threads";
 import { type Condition, FOREVER, type Mutex, WAIT_CANCELLED } from "../../lib/rt/wait";
 
 const LINE: u32 = 512;
@@ -25,9 +42,17 @@ const lineBytes: usize = memory.data(512, 16);
 /** Ring of finished lines, each ended by a newline or END_MARK. */
 const queueBytes: usize = memory.data(4096, 16);
 
+/** Words of saved state in front of the bytes. */
+const STATE_HEADER: u32 = 20;
+
 @unmanaged
-export class Terminal extends ComObject implements IConsole {
+export class Terminal extends ComObject implements IConsole, IServiceObject, IServiceState {
   serial: ISerial = changetype<ISerial>(0);
+  threads: IThreads = changetype<IThreads>(0);
+  /** The thread that reads keys; 0 while the service is suspended. */
+  reader: usize = 0;
+  /** Calls that wait are to come back with E_MOVED, and the reader is to end. */
+  suspended: u32 = 0;
   /** Guards the queue. */
   lock: u32 = 0;
   arrived: u32 = 0;
@@ -83,9 +108,10 @@ export class Terminal extends ComObject implements IConsole {
     const mutex = this.mutex();
     mutex.acquire();
     while (this.lines === 0) {
-      if (this.condition().wait(mutex, FOREVER) === WAIT_CANCELLED) {
+      const result = this.waitForKeys(mutex);
+      if (result < 0) {
         mutex.release();
-        return E_CANCELLED;
+        return result;
       }
     }
     this.lines--;
@@ -106,14 +132,92 @@ export class Terminal extends ComObject implements IConsole {
     const mutex = this.mutex();
     mutex.acquire();
     const before = this.interrupts;
-    while (this.interrupts === before) {
-      if (this.condition().wait(mutex, FOREVER) === WAIT_CANCELLED) {
-        mutex.release();
-        return E_CANCELLED;
-      }
-    }
+    let result: HRESULT = S_OK;
+    while (this.interrupts === before && result >= 0) result = this.waitForKeys(mutex);
     mutex.release();
+    return result;
+  }
+
+  /** Waits for the reader to do something. E_CANCELLED, E_MOVED. */
+  waitForKeys(mutex: Mutex): HRESULT {
+    if (this.suspended) return E_MOVED;
+    return this.condition().wait(mutex, FOREVER) === WAIT_CANCELLED ? E_CANCELLED : S_OK;
+  }
+
+  key(key: Out<u32>): HRESULT {
+    store<u32>(key, 0);
     return S_OK;
+  }
+
+  suspend(): HRESULT {
+    this.mutex().acquire();
+    this.suspended = 1;
+    this.mutex().release();
+    this.condition().broadcast();
+    if (this.reader === 0) return S_OK;
+    const word = stackAlloc(4);
+    const reader = changetype<IThread>(this.reader);
+    let result: HRESULT = this.serial.cancelRead();
+    if (result >= 0) result = reader.join(word);
+    if (result < 0) return result;
+    reader.release();
+    this.reader = 0;
+    return S_OK;
+  }
+
+  resume(): HRESULT {
+    this.suspended = 0;
+    if (this.reader !== 0) return S_OK;
+    const word = stackAlloc(4);
+    store<u32>(word, 0);
+    const entry = <u32>functionAddress(readKeys);
+    const result = this.threads.create(entry, changetype<u32>(this), PRIORITY_DEFAULT, word);
+    if (result >= 0) this.reader = load<u32>(word);
+    return result;
+  }
+
+  save(buffer: OutBytes, size: u32, length: Out<u32>): HRESULT {
+    const needed = STATE_HEADER + this.length + this.count;
+    store<u32>(length, needed);
+    if (size < needed) return E_BUFFER;
+    store<u32>(buffer, this.length);
+    store<u32>(buffer, this.count, 4);
+    store<u32>(buffer, this.lines, 8);
+    store<u32>(buffer, this.interrupts, 12);
+    store<u32>(buffer, this.afterReturn, 16);
+    memory.copy(buffer + STATE_HEADER, lineBytes, this.length);
+    const queue = buffer + STATE_HEADER + this.length;
+    for (let index: u32 = 0; index < this.count; index++)
+      store<u8>(queue + index, load<u8>(queueBytes + ((this.first + index) % QUEUED)));
+    return S_OK;
+  }
+
+  restore(buffer: InBytes, size: u32): HRESULT {
+    if (size < STATE_HEADER) return E_INVALIDARG;
+    const length = load<u32>(buffer);
+    const count = load<u32>(buffer, 4);
+    if (length > LINE || count > QUEUED || size !== STATE_HEADER + length + count) return E_INVALIDARG;
+    this.length = length;
+    this.count = count;
+    this.first = 0;
+    this.lines = load<u32>(buffer, 8);
+    this.interrupts = load<u32>(buffer, 12);
+    this.afterReturn = load<u32>(buffer, 16);
+    memory.copy(lineBytes, buffer + STATE_HEADER, length);
+    memory.copy(queueBytes, buffer + STATE_HEADER + length, count);
+    return S_OK;
+  }
+
+  object(key: u32, iid: u32, out: OutInterface): HRESULT {
+    if (key === 0) return this.queryInterface(iid, out);
+    store<usize>(out, 0);
+    return E_NOTFOUND;
+  }
+
+  finish(): void {
+    if (this.reader !== 0) changetype<IThread>(this.reader).release();
+    this.serial.release();
+    this.threads.release();
   }
 
   takeByte(): u32 {
@@ -157,16 +261,17 @@ export class Terminal extends ComObject implements IConsole {
     this.echo(BACKSPACE);
   }
 
-  /** Until the serial port fails. */
+  /** Until the serial port fails, or the service is suspended; no byte that was read is lost. */
   readKeys(): void {
     const keys = stackAlloc(64);
     const count = stackAlloc(4);
-    while (this.serial.read(keys, 64, count) === S_OK) {
-      for (let index: u32 = 0; index < load<u32>(count); index++) this.key(load<u8>(keys + index));
+    const suspended = changetype<usize>(this) + offsetof<Terminal>("suspended");
+    while (volatileLoad32(suspended) === 0 && this.serial.read(keys, 64, count) === S_OK) {
+      for (let index: u32 = 0; index < load<u32>(count); index++) this.typed(load<u8>(keys + index));
     }
   }
 
-  key(byte: u32): void {
+  typed(byte: u32): void {
     const paired = this.afterReturn !== 0 && byte === NEWLINE;
     this.afterReturn = byte === RETURN ? 1 : 0;
     if (paired) return;
@@ -193,4 +298,10 @@ export class Terminal extends ComObject implements IConsole {
       this.echo(byte);
     }
   }
+}
+
+/** The thread that turns keys into lines. */
+function readKeys(terminal: usize): u32 {
+  changetype<Terminal>(terminal).readKeys();
+  return 0;
 }

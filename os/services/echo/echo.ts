@@ -1,13 +1,16 @@
-/** The echo object. */
+/**
+ * Echo objects. All that there are stand in a list, with their keys, so that their counts can go with the server when it moves.
+ */
 
 import type { EchoPoint, IEcho } from "../../interfaces/IEcho";
 import type { IEchoCallback } from "../../interfaces/IEchoCallback";
+import type { IServiceObject } from "../../interfaces/IServiceObject";
 import type { ProcessInfo } from "../../interfaces/ISystem";
 import { E_CANCELLED, E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
 import type { HRESULT, In, InBytes, InOut, InString, Out, OutBytes } from "../../interfaces/types";
 import { systemObject } from "../../lib/rt/program";
 import { stringLength } from "../../lib/rt/strings";
-import { sleep, wake } from "../../lib/rt/wait";
+import { type Mutex, sleep, wake } from "../../lib/rt/wait";
 
 /** Not 0 once the program shall end. */
 const stop: usize = memory.data(4, 16);
@@ -16,8 +19,49 @@ export function stopWord(): usize {
   return stop;
 }
 
+/** Guards the list. */
+const lock: usize = memory.data(4, 16);
+let first: Echo | null = null;
+let lastKey: u32 = 0;
+
+export function lockObjects(): Echo | null {
+  changetype<Mutex>(lock).acquire();
+  return first;
+}
+
+export function unlockObjects(): void {
+  changetype<Mutex>(lock).release();
+}
+
+/** A new object, under the next key; or, with another key, the counterpart of one in another instance. Null when memory is exhausted. */
+export function createEcho(key: u32): Echo | null {
+  const echo = newObject<Echo>();
+  if (!echo) return null;
+  lockObjects();
+  if (key > lastKey) lastKey = key;
+  echo.number = key;
+  echo.next = first;
+  first = echo;
+  unlockObjects();
+  return echo;
+}
+
+export function nextKey(): u32 {
+  lockObjects();
+  const key = ++lastKey;
+  unlockObjects();
+  return key;
+}
+
 @unmanaged
-export class Echo extends ComObject implements IEcho {
+export class Echo extends ComObject implements IEcho, IServiceObject {
+  /** Its key. */
+  number: u32 = 0;
+  calls: u32 = 0;
+  next: Echo | null = null;
+  /** Made by `restore`, which still holds its reference. */
+  restored: u32 = 0;
+
   nothing(): HRESULT {
     return S_OK;
   }
@@ -68,7 +112,7 @@ export class Echo extends ComObject implements IEcho {
   }
 
   another(out: Out<IEcho>): HRESULT {
-    const echo = newObject<Echo>();
+    const echo = createEcho(nextKey());
     if (!echo) return E_OUTOFMEMORY;
     store<usize>(out, changetype<usize>(interfaceOf<IEcho>(echo)));
     return S_OK;
@@ -103,5 +147,23 @@ export class Echo extends ComObject implements IEcho {
   probe(buffer: InBytes, size: u32): HRESULT {
     for (let offset: u32 = 0; offset < size; offset += 4096) volatileLoad8(buffer + offset);
     return S_OK;
+  }
+
+  count(calls: Out<u32>): HRESULT {
+    store<u32>(calls, atomicAdd(changetype<usize>(this) + offsetof<Echo>("calls"), 1) + 1);
+    return S_OK;
+  }
+
+  key(key: Out<u32>): HRESULT {
+    store<u32>(key, this.number);
+    return S_OK;
+  }
+
+  finish(): void {
+    let before: Echo | null = null;
+    for (let other = lockObjects(); other && other !== this; other = other!.next) before = other;
+    if (before) before.next = this.next;
+    else first = this.next;
+    unlockObjects();
   }
 }

@@ -13,11 +13,12 @@ import { memoryCases } from "./memory";
 import { sharingCases } from "./memory-sharing";
 import { stackCases } from "./memory-stacks";
 import { abuseCases, programCases } from "./programs";
+import { serviceCases } from "./services";
 import { threadCases } from "./threads";
 
 export function main(argc: i32, argv: usize): i32 {
   if (argc > 2) {
-    print(text("usage: suite [calls|connections|threads|memory|programs|abuse|fuzz]\n"));
+    print(text("usage: suite [calls|connections|services|threads|memory|programs|abuse|fuzz]\n"));
     return 2;
   }
   const group: usize = argc === 2 ? load<usize>(argv, 4) : 0;
@@ -33,6 +34,7 @@ export function main(argc: i32, argv: usize): i32 {
     callCases(PLACE_KERNEL);
   }
   if (wanted(group, text("connections"))) connectionCases();
+  if (wanted(group, text("services"))) serviceCases();
   if (wanted(group, text("abuse"))) abuseCases();
   if (wanted(group, text("fuzz"))) fuzzCases();
   const out = makePrinter(stackAlloc(PRINTER_SIZE));
