@@ -14,6 +14,8 @@ import { type ArchiveFile, readArchive } from "@rialto/toolchain/link/archive.ts
 import { buildSystemReporting } from "./build-system.ts";
 import { UserError } from "./errors.ts";
 import type { DebugHook } from "./gdb-server.ts";
+import type { ObservationRequest } from "./observation-flags.ts";
+import { openObservedRun } from "./observed-run.ts";
 import { openOutputFile } from "./output-file.ts";
 import { openRecordedRun } from "./recorded-run.ts";
 import type { RecordingRequest } from "./recorded-run-flags.ts";
@@ -51,6 +53,8 @@ export interface BootRequest {
   readonly input?: "console" | "none";
   /** A debugger that holds the machine at its first instruction. Our machine only. */
   readonly debug?: DebugHook | undefined;
+  /** What is traced. Our machine only, and not from a snapshot. */
+  readonly observation?: ObservationRequest | undefined;
   /** What is recorded or replayed. Our machine only. */
   readonly recording?: RecordingRequest | undefined;
   /** Where the machine is saved when the run is left. Our machine only. */
@@ -157,6 +161,10 @@ export async function bootMachine(
     start: origin,
     kernelFile,
   } = await startMachine(request, (byte) => session?.serialOutput(byte));
+  const observed =
+    request.observation && "kernel" in origin
+      ? openObservedRun(pc, origin.kernel, request.observation)
+      : undefined;
   const debugged = kernelFile === undefined ? undefined : await request.debug?.(pc, kernelFile);
   const recorded = request.recording && openRecordedRun(pc, origin, request.recording);
   const bare = debugged?.machine ?? recorded?.machine ?? pc;
@@ -196,6 +204,7 @@ export async function bootMachine(
     request.signal?.removeEventListener("abort", aborted);
     process.off("SIGINT", interrupted);
     process.off("SIGTERM", terminated);
+    observed?.close();
     recorded?.close();
     saved?.close();
     await debugged?.close();
@@ -219,6 +228,8 @@ export async function bootQemu(
   output?: (bytes: Uint8Array) => void,
 ): Promise<BootOutcome> {
   if (request.stats !== undefined) throw new UserError("--stats needs our own machine: leave --on qemu out");
+  if (request.observation !== undefined)
+    throw new UserError("--trace needs our own machine: leave --on qemu out");
   if (request.recording !== undefined)
     throw new UserError("--record and --replay need our own machine: leave --on qemu out");
   if (request.snapshot !== undefined || request.from !== undefined)

@@ -34,6 +34,7 @@ export interface GuestRun {
   readonly input?: BootRequest["input"];
   /** Seconds of wall time; the run is ended after them. */
   readonly limit?: number | undefined;
+  readonly observation?: BootRequest["observation"];
   /** "stdout" shows the console's text as it comes. */
   readonly show: "stdout" | "nothing";
 }
@@ -107,6 +108,7 @@ export async function runGuest(run: GuestRun): Promise<GuestOutcome> {
     ...(run.cycleModel ? { cycleModel: run.cycleModel } : {}),
     files: run.files ?? [],
     input: run.input ?? "none",
+    observation: run.observation,
     signal,
   };
   let console: ConsoleText | undefined;

@@ -28,7 +28,8 @@ import {
   targetDescription,
   writeProcessorRegister,
 } from "./registers.ts";
-import { RialtoKernel, type RialtoThread } from "./rialto/kernel.ts";
+import { type KernelMemory, RialtoKernel, type RialtoThread } from "./rialto/kernel.ts";
+import { kernelMemory } from "./rialto/kernel-memory.ts";
 import type { KernelLayout } from "./rialto/layout.ts";
 import type { BreakpointKind, DebugTarget, TargetListener, TargetStop, ThreadDescription } from "./target.ts";
 
@@ -71,6 +72,7 @@ export class PentiumTarget implements DebugTarget {
   readonly kernel: RialtoKernel | undefined;
 
   readonly #options: PentiumTargetOptions;
+  readonly #kernelMemory: KernelMemory;
   #held = true;
   #told = false;
   readonly #breakpoints = new Map<number, Set<"software" | "hardware">>();
@@ -89,16 +91,8 @@ export class PentiumTarget implements DebugTarget {
     const { layout, symbols } = options;
     const bases = layout ? [0, layout.kernelBase, BASE_BEFORE_PAGING] : [0];
     this.addresses = new Addresses(pc.memory, pc.statistics().memory, bases);
-    if (layout && symbols) {
-      const memory = {
-        word: (address: number) => {
-          const bytes = this.#kernelBytes(address, 4);
-          return bytes.length < 4 ? undefined : new DataView(bytes.buffer).getUint32(0, true);
-        },
-        bytes: (address: number, length: number) => this.#kernelBytes(address, length),
-      };
-      this.kernel = RialtoKernel.find(layout, memory, symbols);
-    }
+    this.#kernelMemory = kernelMemory(pc, layout?.kernelBase ?? 0);
+    if (layout && symbols) this.kernel = RialtoKernel.find(layout, this.#kernelMemory, symbols);
     const { debugging } = pc.processor;
     const stopForWatchpoint = debugging.onWatchpoint;
     debugging.onWatchpoint = (watchpoint, linear, write) => {
@@ -115,14 +109,6 @@ export class PentiumTarget implements DebugTarget {
     const { base, limit } = processor.segment(Segment.DS);
     const directory = processor.cr0 >= PAGING ? processor.cr3 : undefined;
     return { base, limit, directory, cr4: processor.cr4 };
-  }
-
-  #kernelBytes(address: number, length: number): Uint8Array {
-    const { processor } = this.pc;
-    if (processor.cr0 < PAGING) return new Uint8Array(0);
-    const base = this.#options.layout!.kernelBase;
-    const space = { base, limit: 0xffff_ffff, directory: processor.cr3, cr4: processor.cr4 };
-    return this.addresses.read(space, address, length);
   }
 
   #spaceOf(thread: number): AddressSpace | undefined {
@@ -180,7 +166,7 @@ export class PentiumTarget implements DebugTarget {
     const saved = (name: string) => kernel.savedRegister(thread.record, name);
     const baseOf = (selector: number) => this.addresses.descriptor(space, gdtr, selector)?.base ?? 0;
     const area =
-      thread.floatingPoint === 0 ? undefined : this.#kernelBytes(thread.floatingPoint, CONTEXT_BYTES);
+      thread.floatingPoint === 0 ? undefined : this.#kernelMemory.bytes(thread.floatingPoint, CONTEXT_BYTES);
     return {
       floatingPoint: area?.length === CONTEXT_BYTES ? area : this.pc.processor.floatingPoint.save(),
       read(name) {
@@ -229,7 +215,7 @@ export class PentiumTarget implements DebugTarget {
 
   #writeSavedFloatingPoint(thread: RialtoThread, name: string, value: Uint8Array): boolean {
     if (thread.floatingPoint === 0) return writeProcessorRegister(this.pc.processor, name, value);
-    const image = this.#kernelBytes(thread.floatingPoint, CONTEXT_BYTES);
+    const image = this.#kernelMemory.bytes(thread.floatingPoint, CONTEXT_BYTES);
     if (image.length !== CONTEXT_BYTES || !setFloatingRegister(image, name, value)) return false;
     return this.#writeKernel(thread.floatingPoint, image);
   }

@@ -1,7 +1,8 @@
 /** `rialto run`: builds somebody's own program and runs it, in a process or in the kernel. */
 import type { Command } from "commander";
+import { parseTraceFlags, TRACE_HELP, TRACE_OPTIONS, type TraceFlags } from "../observation-flags.ts";
 
-interface RunFlags {
+interface RunFlags extends TraceFlags {
   readonly in: string;
   readonly on: string;
   readonly memory: string;
@@ -18,7 +19,8 @@ Examples:
   rialto run greet.ts
   rialto run greet.ts --in kernel Ada Grace
   rialto run hello --on qemu
-`;
+  rialto run --trace hello.jsonl hello
+${TRACE_HELP}`;
 
 export function register(program: Command): void {
   program
@@ -29,6 +31,8 @@ export function register(program: Command): void {
     .option("--on <machine>", "rialto (ours) or qemu", "rialto")
     .option("-m, --memory <size>", "size of RAM", "16M")
     .option("--timeout <seconds>", "end the run after so many seconds, with status 124")
+    .option(...TRACE_OPTIONS[0])
+    .option(...TRACE_OPTIONS[1])
     .allowUnknownOption()
     .addHelpText("after", EXAMPLES)
     .action(async (word: string, words: string[], flags: RunFlags) => {
@@ -39,6 +43,7 @@ export function register(program: Command): void {
       const place = parsePlace(flags.in);
       const memory = parseMemorySize(flags.memory);
       const limit = parseSeconds(flags.timeout);
+      const trace = parseTraceFlags(flags);
       runLine("program", place, words); // bad words are refused before anything is built
       const guest = await findProgram(word);
       const outcome = await runGuest({
@@ -48,6 +53,7 @@ export function register(program: Command): void {
         memory,
         input: "console",
         limit,
+        observation: trace && { trace },
         show: "stdout",
       });
       reportEnd(outcome);

@@ -5,20 +5,14 @@ import {
   KERNEL_SOURCES,
   type KernelLayout,
   type KernelSourceName,
+  type KernelSources,
   readKernelLayout,
 } from "../rialto/layout.ts";
 
 /** `repository` is the folder that holds `os`. */
 export function loadKernelLayout(repository: string): KernelLayout {
   const read = (name: KernelSourceName) => readFileSync(join(repository, KERNEL_SOURCES[name]), "utf8");
-  return readKernelLayout({
-    thread: read("thread"),
-    process: read("process"),
-    images: read("images"),
-    imageFile: read("imageFile"),
-    directory: read("directory"),
-    layout: read("layout"),
-    proxies: read("proxies"),
-    proxyStubs: read("proxyStubs"),
-  });
+  const names = Object.keys(KERNEL_SOURCES) as KernelSourceName[];
+  const sources = Object.fromEntries(names.map((name) => [name, read(name)]));
+  return readKernelLayout(sources as KernelSources);
 }

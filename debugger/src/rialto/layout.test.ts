@@ -3,7 +3,13 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { describe, expect, it } from "vitest";
-import { fieldOffsets, KERNEL_SOURCES, type KernelSourceName, readKernelLayout } from "./layout.ts";
+import {
+  fieldOffsets,
+  KERNEL_SOURCES,
+  type KernelSourceName,
+  type KernelSources,
+  readKernelLayout,
+} from "./layout.ts";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 const read = (name: KernelSourceName) => readFileSync(`${root}${KERNEL_SOURCES[name]}`, "utf8");
@@ -17,7 +23,8 @@ function expected(name: KernelSourceName, className: string): [string, number][]
   )!;
   let offset = found.heritageClauses?.some((clause) => clause.getText().includes("ComObject")) ? 8 : 0;
   return found.members.filter(ts.isPropertyDeclaration).map((member) => {
-    const size = ["u64", "i64", "f64"].includes(member.type!.getText()) ? 8 : 4;
+    const sizes: Readonly<Record<string, number>> = { u8: 1, u16: 2, u64: 8, i64: 8, f64: 8 };
+    const size = sizes[member.type!.getText()] ?? 4;
     offset = Math.ceil(offset / size) * size;
     const entry: [string, number] = [member.name.getText(), offset];
     offset += size;
@@ -31,6 +38,11 @@ const CLASSES = [
   ["images", "LoadedImage"],
   ["imageFile", "ImageFile"],
   ["directory", "Directory"],
+  ["threadObjects", "ThreadObject"],
+  ["callRecords", "CallRecord"],
+  ["handles", "Handle"],
+  ["descriptors", "Interface"],
+  ["descriptors", "Method"],
 ] as const;
 
 describe("records of the kernel", () => {
@@ -58,19 +70,16 @@ describe("records of the kernel", () => {
   });
 
   it("names states and fields, and says what is missing", () => {
-    const layout = readKernelLayout({
-      thread: read("thread"),
-      process: read("process"),
-      images: read("images"),
-      imageFile: read("imageFile"),
-      directory: read("directory"),
-      layout: read("layout"),
-      proxies: read("proxies"),
-      proxyStubs: read("proxyStubs"),
-    });
+    const names = Object.keys(KERNEL_SOURCES) as KernelSourceName[];
+    const layout = readKernelLayout(
+      Object.fromEntries(names.map((name) => [name, read(name)])) as KernelSources,
+    );
     expect(layout.threadStates.get(layout.running)).toBe("running");
     expect([...layout.processStates.values()]).toEqual(["running", "ending", "ended"]);
     expect(layout.kernelBase).toBe(2 ** 30);
+    expect(layout.vectors.systemCall).toBe(0x30);
+    expect(layout.privateTraps.get(0x10a)).toBe("hand off");
+    expect(layout.method("flags")).toBe(12);
     const { page, threadExit, serverReturn } = layout.proxies;
     // As i386/proxies.asm.ts draws the page.
     expect([threadExit - page, serverReturn - page]).toEqual([2048, 2064]);

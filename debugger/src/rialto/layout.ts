@@ -1,7 +1,7 @@
 /**
  * Where the fields of the kernel's records lie, found in the kernel's own sources: the debugger has no numbers of its own that could
- * grow old. An `@unmanaged` class is a C struct (os/README.md): fields in order, 4 bytes each but 8, at multiples of 8, for 64-bit
- * ones; a class that extends ComObject starts behind its vtable and reference count.
+ * grow old. An `@unmanaged` class is a C struct (os/README.md): fields in order, 4 bytes each but for numbers of other widths, at
+ * multiples of their size; a class that extends ComObject starts behind its vtable and reference count.
  */
 
 /** The files that the debugger needs, below the repository. */
@@ -14,6 +14,11 @@ export const KERNEL_SOURCES = {
   layout: "os/kernel/i386/layout.ts",
   proxies: "os/kernel/calls/proxies.ts",
   proxyStubs: "os/kernel/i386/proxies.asm.ts",
+  handles: "os/kernel/calls/handles.ts",
+  threadObjects: "os/kernel/objects/threads.ts",
+  callRecords: "os/kernel/calls/records.ts",
+  descriptors: "os/kernel/calls/descriptors.ts",
+  privateTraps: "os/kernel/threads/traps.ts",
 } as const;
 
 export type KernelSourceName = keyof typeof KERNEL_SOURCES;
@@ -28,12 +33,29 @@ export interface KernelLayout {
   readonly loadedImage: FieldOffset;
   readonly imageFile: FieldOffset;
   readonly directory: FieldOffset;
+  readonly threadObject: FieldOffset;
+  readonly callRecord: FieldOffset;
+  readonly handle: FieldOffset;
+  /** Table of a process's handles: chunks of entries, whose addresses start at an offset. */
+  readonly handles: {
+    readonly chunks: number;
+    readonly chunkEntries: number;
+    readonly entrySize: number;
+    readonly count: number;
+  };
+  readonly interface: FieldOffset;
+  readonly method: FieldOffset;
+  readonly interfaceSize: number;
+  readonly methodSize: number;
   /** Base of the kernel's segments. */
   readonly kernelBase: number;
   readonly running: number;
   /** The page of code that every process has for its calls: stubs, and where threads and server calls return to. */
   readonly proxies: {
     readonly page: number;
+    /** What interface pointers of a process point at, one after the other. */
+    readonly entries: number;
+    readonly entrySize: number;
     readonly methods: number;
     readonly stubSize: number;
     readonly threadExit: number;
@@ -42,6 +64,14 @@ export interface KernelLayout {
   /** Names of thread states by number. */
   readonly threadStates: ReadonlyMap<number, string>;
   readonly processStates: ReadonlyMap<number, string>;
+  /** Operations of the private trap by number. */
+  readonly privateTraps: ReadonlyMap<number, string>;
+  readonly vectors: {
+    readonly interrupt: number;
+    readonly systemCall: number;
+    readonly privateTrap: number;
+    readonly serverReturn: number;
+  };
 }
 
 const COM_OBJECT_SIZE = 8;
@@ -55,7 +85,7 @@ export function fieldOffsets(source: string, name: string): ReadonlyMap<string, 
   const offsets = new Map<string, number>();
   let offset = start[1] === " extends ComObject" ? COM_OBJECT_SIZE : 0;
   for (const [, field, type] of fields) {
-    const size = /^[iuf]64$/.test(type) ? 8 : 4;
+    const size = Number(/^[iuf](8|16|32|64)$/.exec(type)?.[1] ?? 32) / 8;
     offset = Math.ceil(offset / size) * size;
     offsets.set(field, offset);
     offset += size;
@@ -97,10 +127,25 @@ export function readKernelLayout(sources: KernelSources): KernelLayout {
     loadedImage: offsetFinder(sources.images, "LoadedImage"),
     imageFile: offsetFinder(sources.imageFile, "ImageFile"),
     directory: offsetFinder(sources.directory, "Directory"),
+    threadObject: offsetFinder(sources.threadObjects, "ThreadObject"),
+    callRecord: offsetFinder(sources.callRecords, "CallRecord"),
+    handle: offsetFinder(sources.handles, "Handle"),
+    handles: {
+      chunks: constant(sources.handles, "CHUNKS"),
+      chunkEntries: constant(sources.handles, "CHUNK_ENTRIES"),
+      entrySize: constant(sources.handles, "ENTRY_SIZE"),
+      count: constant(sources.proxies, "MAX_HANDLES"),
+    },
+    interface: offsetFinder(sources.descriptors, "Interface"),
+    method: offsetFinder(sources.descriptors, "Method"),
+    interfaceSize: constant(sources.descriptors, "INTERFACE_SIZE"),
+    methodSize: constant(sources.descriptors, "METHOD_SIZE"),
     kernelBase: constant(sources.layout, "KERNEL_BASE"),
     running: constant(sources.thread, "THREAD_RUNNING"),
     proxies: {
       page: constant(sources.proxies, "PROXY_PAGE"),
+      entries: constant(sources.proxies, "PROXY_ENTRIES"),
+      entrySize: constant(sources.proxies, "PROXY_SIZE"),
       methods: constant(sources.proxies, "MAX_METHODS"),
       stubSize: constant(sources.proxyStubs, "STUB_SIZE"),
       threadExit: constant(sources.thread, "USER_THREAD_EXIT"),
@@ -108,5 +153,12 @@ export function readKernelLayout(sources: KernelSources): KernelLayout {
     },
     threadStates: namesByNumber(threadStates),
     processStates: namesByNumber(constants(sources.process, "PROCESS_")),
+    privateTraps: namesByNumber(constants(sources.privateTraps, "")),
+    vectors: {
+      interrupt: constant(sources.layout, "VECTOR_INTERRUPT"),
+      systemCall: constant(sources.layout, "VECTOR_SYSTEM_CALL"),
+      privateTrap: constant(sources.layout, "VECTOR_PRIVATE_TRAP"),
+      serverReturn: constant(sources.layout, "VECTOR_SERVER_RETURN"),
+    },
   };
 }

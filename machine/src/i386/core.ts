@@ -8,15 +8,26 @@ import type { Bus } from "../contract.ts";
 import { Slot, SOFT_TLB_SETS } from "./layout.ts";
 import { Counter } from "./statistics.ts";
 
-/** Told about control transfers between rings; for traces and monitors. Must not change the machine. */
+/**
+ * Told about control transfers between rings; for traces and monitors. Must not change the machine. All calls come from slow paths, so
+ * that nobody pays when nobody listens.
+ */
 export interface ProcessorObserver {
-  /** After delivery of an exception, software or hardware interrupt: the handler's first instruction is next. */
+  /**
+   * After delivery of an exception, software or hardware interrupt: the handler's first instruction is next. `eip` is the return address
+   * in the frame; `errorCode` is NO_ERROR_CODE when none was pushed.
+   */
   trap?(
     vector: number,
     kind: "exception" | "software" | "hardware",
     errorCode: number,
     fromRing: number,
+    eip: number,
   ): void;
+  /** After an IRET: the instruction at CS:EIP is next. */
+  returned?(from: number, to: number): void;
+  /** HLT waits from one cycle to another. */
+  idle?(from: number, until: number): void;
   /** After every change of CPL, and after same-ring transfers through gates and IRET. */
   ringTransition?(from: number, to: number): void;
   taskSwitch?(fromSelector: number, toSelector: number): void;

@@ -564,19 +564,24 @@ describe("the modelled TLBs", () => {
 });
 
 describe("the observer", () => {
-  it("hears of traps and ring transitions", () => {
+  it("hears of traps, returns and ring transitions", () => {
     const { processor } = machine((a) => {
+      a.emit("mov", esp, 0x8000);
       a.emit("ud2");
-      a.label("handler");
       a.emit("hlt");
+      a.label("handler");
+      a.emit("add", dword({ base: esp }), 2);
+      a.emit("iretd");
     });
     const heard: string[] = [];
     processor.observer = {
-      trap: (vector, kind, code, ring) => heard.push(`${kind} ${vector} ${code} from ${ring}`),
+      trap: (vector, kind, code, ring, eip) =>
+        heard.push(`${kind} ${vector} ${code} from ${ring} at ${eip - CODE}`),
       ringTransition: (from, to) => heard.push(`${from}-${to}`),
+      returned: (from, to) => heard.push(`returned ${from}-${to} to ${processor.eip - CODE}`),
     };
     processor.run(FOREVER);
-    expect(heard).toEqual(["0-0", "exception 6 -1 from 0"]);
+    expect(heard).toEqual(["0-0", "exception 6 -1 from 0 at 5", "0-0", "returned 0-0 to 7"]);
   });
 });
 

@@ -310,6 +310,7 @@ export class Pentium extends RegisterView implements Processor {
     s[Slot.BUDGET] = 0;
     core.time[0] = target;
     core.time[1] = target;
+    core.observer?.idle?.(now, target);
     return null;
   }
 

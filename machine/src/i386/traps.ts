@@ -116,7 +116,7 @@ export function createTraps(
       s[ESP] = top;
       s[Slot.FETCHING] = 0;
     }
-    delivered(vector, kind, errorCode, from);
+    delivered(vector, kind, errorCode, from, eip);
   }
 
   /** EFLAGS as pushed: faults set RF there, so that the restarted instruction does not meet its breakpoint again. */
@@ -126,9 +126,9 @@ export function createTraps(
     return isFault ? value | RF : value;
   }
 
-  function delivered(vector: number, kind: TrapKind, errorCode: number, from: number): void {
+  function delivered(vector: number, kind: TrapKind, errorCode: number, from: number, eip: number): void {
     counters[kindCounters[kind] + vector]!++;
-    if (core.observer !== null) core.observer.trap?.(vector, kindNames[kind], errorCode, from);
+    if (core.observer !== null) core.observer.trap?.(vector, kindNames[kind], errorCode, from, eip >>> 0);
   }
 
   /** A push of the current ring. */
@@ -225,7 +225,7 @@ export function createTraps(
     if (s[Slot.ALIGNMENT_CHECK] !== 0) memory.updateAlignmentCheck();
     if ((oldFlags & TF) !== 0) core.attention();
     s[EXTERNAL] = 0;
-    delivered(vector, kind, errorCode, from);
+    delivered(vector, kind, errorCode, from, eip);
   }
 
   function deliverFault(eip: number): void {
@@ -325,6 +325,7 @@ export function createTraps(
     }
     s[EIP] = target;
     writeFlags(image, writable);
+    core.observer?.returned?.(from, rpl);
   }
 
   return { interrupt, deliverFault, interruptReturn, writeFlags };
