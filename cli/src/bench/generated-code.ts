@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PentiumPc } from "@rialto/machine/boards/pentium-pc.ts";
 import { Assembler } from "@rialto/machine/i386/assembler.ts";
-import { dx, eax, ebx, edx, esp, symbol, word } from "@rialto/machine/i386/assembly.ts";
+import { dx, eax, edx, esp, symbol, word } from "@rialto/machine/i386/assembly.ts";
 import { statisticsBetween } from "@rialto/machine/i386/statistics.ts";
 import { compileModule } from "@rialto/toolchain/back/compile.ts";
 import { assembledObject } from "@rialto/toolchain/build/assembly.ts";
@@ -17,7 +17,6 @@ import { compileImage } from "@rialto/toolchain/front/compile.ts";
 import { linkImage } from "@rialto/toolchain/link/image.ts";
 import { UserError } from "../errors.ts";
 import { type BenchProgram, cSource, guestSource } from "./programs.ts";
-import { processorTime } from "./reports.ts";
 
 export interface CodeMeasurement {
   /** Bytes of code of the program's functions. */
@@ -50,7 +49,8 @@ export const GCC = ["-m32", "-O2", "-march=pentium"] as const;
 /** Guest programs see the ambient declarations and nothing else. */
 const AMBIENT = "os/ambient.d.ts";
 
-function startStub(initialise: string | undefined, repetitions: number): Assembler {
+/** Stack, x87 and globals as a thread of the system has them. */
+export function beginStub(initialise: string | undefined): Assembler {
   const a = new Assembler();
   a.label("start");
   a.emit("mov", esp, STACK);
@@ -58,18 +58,18 @@ function startStub(initialise: string | undefined, repetitions: number): Assembl
   a.emit("push", CONTROL_WORD);
   a.emit("fldcw", word({ base: esp }));
   if (initialise !== undefined) a.emit("call", symbol(initialise));
+  return a;
+}
+
+function startStub(initialise: string | undefined): Assembler {
+  const a = beginStub(initialise);
   const write = (port: number) => {
     a.emit("mov", edx, port);
     a.emit("out", dx, eax);
   };
   a.emit("xor", eax, eax);
   write(MARK);
-  const again = a.newLabel();
-  a.emit("mov", ebx, repetitions);
-  a.place(again);
   a.emit("call", symbol("run"));
-  a.emit("dec", ebx);
-  a.emit("jnz", again);
   write(MARK);
   write(COUNTER);
   a.emit("xor", eax, eax);
@@ -91,14 +91,14 @@ function run(kernel: Uint8Array, what: string): Pick<CodeMeasurement, "instructi
 
 interface Compiled {
   readonly object: CodeObject;
-  /** A bare kernel that calls `run` so often. */
-  link(repetitions: number): Uint8Array;
+  /** A bare kernel that starts at the stub's symbol "start". */
+  link(stub: Assembler): Uint8Array;
 }
 
-/** Compiles one program with our toolchain. */
-export async function compileProgram(program: BenchProgram, ambient: string): Promise<Compiled> {
+/** Compiles guest source with our toolchain. */
+export async function compileSource(source: string, ambient: string): Promise<Compiled> {
   const files: Readonly<Record<string, string>> = {
-    "bench/main.ts": guestSource(program),
+    "bench/main.ts": source,
     [AMBIENT]: ambient,
   };
   const front = await compileImage({
@@ -110,43 +110,29 @@ export async function compileProgram(program: BenchProgram, ambient: string): Pr
   const object = compileModule(front);
   return {
     object,
-    link: (repetitions) => {
-      const stub = assembledObject("start.asm.ts", startStub(object.start, repetitions).finish());
-      return linkImage({
+    link: (stub) =>
+      linkImage({
         name: "bench",
         kind: "kernel",
         base: BASE,
         limit: STACK,
         physicalOffset: 0,
-        objects: [object, stub],
+        objects: [object, assembledObject("start.asm.ts", stub.finish())],
         libraries: new Map(),
-      }).bytes;
-    },
+      }).bytes,
   };
 }
 
 /** Compiles, links and runs one program with our toolchain. */
 export async function measureOurs(program: BenchProgram, ambient: string): Promise<CodeMeasurement> {
   const start = performance.now();
-  const { object, link } = await compileProgram(program, ambient);
-  const kernel = link(1);
+  const { object, link } = await compileSource(guestSource(program), ambient);
+  const kernel = link(startStub(object.start));
   const buildMilliseconds = performance.now() - start;
   const bytes = object.functions
     .filter(({ name }) => name !== object.start)
     .reduce((total, each) => total + each.size, 0);
   return { bytes, buildMilliseconds, ...run(kernel, program.name) };
-}
-
-/** Runs a linked program for its speed: instructions, and milliseconds of the host's processor. */
-export function timeRun(kernel: Uint8Array): {
-  readonly instructions: number;
-  readonly milliseconds: number;
-} {
-  const pc = new PentiumPc({ memory: MEMORY });
-  pc.loadMultiboot(kernel);
-  const start = processorTime();
-  pc.run(Number.MAX_SAFE_INTEGER);
-  return { instructions: pc.instructions, milliseconds: processorTime() - start };
 }
 
 export function gccAvailable(): boolean {

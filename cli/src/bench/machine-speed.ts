@@ -1,94 +1,105 @@
 /**
- * Speed of the machine itself: guest instructions in a second of the host's processor time, on an assembled loop, on compiled programs, and on
- * the whole system making calls. Runs are interleaved, and each figure is the median of several.
+ * Speed of the machine: every row on every engine that can run here, each run in a process of its own, engines by turns, several times.
+ * A figure is the median of the runs; compare figures of one call only.
  */
-import { createIntegerLoop } from "@rialto/machine/bench/integer-loop.ts";
-import { UserError } from "../errors.ts";
-import { runGuest } from "../guest-run.ts";
-import { compileProgram, timeRun } from "./generated-code.ts";
-import { BENCH_PROGRAMS } from "./programs.ts";
-import { median, processorTime } from "./reports.ts";
+import { ENGINES, type EngineName, runEngine, whyMissing } from "./engines.ts";
+import { type MachineRow, machineRows } from "./machine-rows.ts";
+import { geometricMean, median } from "./reports.ts";
 
-export interface SpeedRow {
-  readonly program: string;
-  /** Of one run. */
-  readonly instructions: number;
-  /** Million instructions a second. */
+export interface Figure {
   readonly median: number;
   readonly least: number;
   readonly most: number;
 }
 
-interface Timed {
-  readonly instructions: number;
-  readonly milliseconds: number;
+export interface SpeedRow {
+  readonly name: string;
+  readonly unit: MachineRow["unit"];
+  /** Missing where the engine did not finish. */
+  readonly figures: Partial<Record<EngineName, Figure>>;
 }
 
-interface Subject {
-  readonly program: string;
-  run(): Timed | Promise<Timed>;
+export interface SpeedReport {
+  readonly rows: readonly SpeedRow[];
+  /** Milliseconds of wall time from the start of a process to the guest's first mark, medians over all rows. */
+  readonly start: Partial<Record<EngineName, number>>;
+  readonly missing: Partial<Record<EngineName, string>>;
 }
 
-export const SPEED_RUNS = 5;
-const WARM_CYCLES = 20e6;
-const LOOP_CYCLES = 60e6;
-/** A run of a compiled program has about this many instructions. */
-const INSTRUCTIONS = 20e6;
-const CALLS = 5000;
-
-function integerLoop(): Subject {
-  const loop = createIntegerLoop();
-  loop.run(WARM_CYCLES);
-  return {
-    program: "CRC-32 in assembly",
-    run: () => {
-      const start = processorTime();
-      return { instructions: loop.run(LOOP_CYCLES), milliseconds: processorTime() - start };
-    },
-  };
+export interface SpeedRequest {
+  /** Part of the names of the rows that are wanted; all when absent. */
+  readonly only: string | undefined;
+  readonly runs: number;
 }
 
-async function compiledPrograms(ambient: string): Promise<Subject[]> {
-  const subjects: Subject[] = [];
-  for (const program of BENCH_PROGRAMS) {
-    const { link } = await compileProgram(program, ambient);
-    const kernel = link(Math.ceil(INSTRUCTIONS / timeRun(link(1)).instructions));
-    subjects.push({ program: program.name, run: () => timeRun(kernel) });
+/** Seconds that one run may take; rows that need more on an engine stay empty there. */
+const LIMIT = 40;
+
+/** "ns" is better when small, MIPS when large; a ratio says how much faster. */
+export function speedRatio(unit: MachineRow["unit"], ours: number, theirs: number): number {
+  return unit === "ns" ? theirs / ours : ours / theirs;
+}
+
+function figureOf(row: MachineRow, intervals: readonly number[]): number {
+  const counted = intervals.slice(-row.counted);
+  const isPhases = row.counted === row.intervals;
+  const milliseconds = isPhases ? counted.reduce((sum, each) => sum + each, 0) : median(counted);
+  return row.unit === "ns" ? (milliseconds * 1e6) / row.operations : row.instructions / milliseconds / 1000;
+}
+
+function summary(values: readonly number[]): Figure {
+  return { median: median(values), least: Math.min(...values), most: Math.max(...values) };
+}
+
+/** Geometric mean of a group's rows, figure by figure. */
+function groupMean(rows: readonly SpeedRow[], engines: readonly EngineName[]): SpeedRow {
+  const figures: Partial<Record<EngineName, Figure>> = {};
+  for (const engine of engines) {
+    const known = rows.map((row) => row.figures[engine]).filter((each) => each !== undefined);
+    if (known.length < rows.length) continue;
+    const mean = (key: keyof Figure) => geometricMean(known.map((figure) => figure[key]));
+    figures[engine] = { median: mean("median"), least: mean("least"), most: mean("most") };
   }
-  return subjects;
+  return { name: "integer loops, geometric mean", unit: "MIPS", figures };
 }
 
-function wholeSystem(memory: number): Subject {
-  return {
-    program: `the system: boot and ${2 * CALLS} calls`,
-    run: async () => {
-      const lines = [`run callbench ${CALLS}`];
-      const { status, statistics, processorMilliseconds, text } = await runGuest({
-        on: "rialto",
-        lines,
-        memory,
-        show: "nothing",
-      });
-      if (status !== 0) throw new UserError(`callbench ended with status ${status}:\n${text}`);
-      return { instructions: statistics!.instructions, milliseconds: processorMilliseconds! };
-    },
-  };
-}
-
-export async function measureSpeed(ambient: string, memory: number): Promise<SpeedRow[]> {
-  const subjects = [integerLoop(), ...(await compiledPrograms(ambient)), wholeSystem(memory)];
-  const runs = subjects.map((): Timed[] => []);
-  for (let round = 0; round < SPEED_RUNS; round++) {
-    for (const [index, subject] of subjects.entries()) runs[index]!.push(await subject.run());
+/** `progress` is told what is measured next. */
+export async function measureSpeed(
+  ambient: string,
+  request: SpeedRequest,
+  progress: (text: string) => void,
+): Promise<SpeedReport> {
+  const missing: Partial<Record<EngineName, string>> = {};
+  for (const engine of ENGINES) {
+    const reason = whyMissing(engine);
+    if (reason !== undefined) missing[engine] = reason;
   }
-  return subjects.map(({ program }, index) => {
-    const speeds = runs[index]!.map(({ instructions, milliseconds }) => instructions / milliseconds / 1000);
-    return {
-      program,
-      instructions: runs[index]![0]!.instructions,
-      median: median(speeds),
-      least: Math.min(...speeds),
-      most: Math.max(...speeds),
-    };
-  });
+  const engines = ENGINES.filter((engine) => missing[engine] === undefined);
+  const { only } = request;
+  const wanted = await machineRows(ambient, (name) => only === undefined || name.includes(only));
+  const starts = new Map<EngineName, number[]>(engines.map((engine) => [engine, []]));
+  const rows: SpeedRow[] = [];
+  for (const row of wanted) {
+    const values = new Map<EngineName, number[]>(engines.map((engine) => [engine, []]));
+    for (let round = 0; round < request.runs; round++) {
+      for (const engine of engines) {
+        progress(`${row.name}: ${engine}, run ${round + 1} of ${request.runs}`);
+        // An engine that did not finish once is not waited for again.
+        if (round > 0 && values.get(engine)!.length === 0) continue;
+        const run = await runEngine(engine, row.image, row.intervals, LIMIT);
+        if (run.intervals.length < row.intervals) continue;
+        values.get(engine)!.push(figureOf(row, run.intervals));
+        starts.get(engine)!.push(run.start);
+      }
+    }
+    const figures: Partial<Record<EngineName, Figure>> = {};
+    for (const [engine, list] of values) if (list.length > 0) figures[engine] = summary(list);
+    rows.push({ name: row.name, unit: row.unit, figures });
+  }
+  const integer = wanted.filter(({ group }) => group === "integer").map(({ name }) => name);
+  const members = rows.filter(({ name }) => integer.includes(name));
+  if (members.length > 1) rows.splice(rows.indexOf(members.at(-1)!) + 1, 0, groupMean(members, engines));
+  const start: Partial<Record<EngineName, number>> = {};
+  for (const [engine, list] of starts) if (list.length > 0) start[engine] = median(list);
+  return { rows, start, missing };
 }

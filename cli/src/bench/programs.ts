@@ -285,6 +285,217 @@ u32 run(void) {
   return fibonacci(18);
 }`,
   },
+  {
+    name: "linked list of 4000 nodes",
+    guest: `
+export function run(): u32 {
+  const n: u32 = 4000;
+  let at: u32 = 0;
+  for (let i: u32 = 0; i < n; i++) {
+    const to = (at + 1237) % n;
+    store<u32>(area + at * 8, i + 1 < n ? <u32>area + to * 8 : 0);
+    store<u32>(area + at * 8 + 4, i * 2654435761);
+    at = to;
+  }
+  let sum: u32 = 0;
+  let head = <u32>area;
+  for (let round = 0; round < 10; round++) {
+    let previous: u32 = 0;
+    let node = head;
+    while (node != 0) {
+      const next = load<u32>(node);
+      const value = load<u32>(node, 4);
+      sum = value & 1 ? sum + value : sum ^ value;
+      store<u32>(node, previous);
+      previous = node;
+      node = next;
+    }
+    head = previous;
+  }
+  return sum;
+}`,
+    c: `
+struct node { struct node *next; u32 value; };
+u32 run(void) {
+  u32 n = 4000, at = 0, sum = 0;
+  struct node *nodes = (struct node *)area;
+  for (u32 i = 0; i < n; i++) {
+    u32 to = (at + 1237) % n;
+    nodes[at].next = i + 1 < n ? nodes + to : 0;
+    nodes[at].value = i * 2654435761u;
+    at = to;
+  }
+  struct node *head = nodes;
+  for (int round = 0; round < 10; round++) {
+    struct node *previous = 0, *node = head;
+    while (node) {
+      struct node *next = node->next;
+      u32 value = node->value;
+      sum = value & 1 ? sum + value : sum ^ value;
+      node->next = previous;
+      previous = node;
+      node = next;
+    }
+    head = previous;
+  }
+  return sum;
+}`,
+  },
+  {
+    name: "records, strings and small functions",
+    guest: `
+function copyRecord(to: usize, from: usize): void { for (let i: usize = 0; i < 48; i += 4) store<u32>(to + i, load<u32>(from + i)); }
+function compareText(a: usize, b: usize): i32 {
+  let i: usize = 0;
+  while (load<u8>(a + i) != 0 && load<u8>(a + i) == load<u8>(b + i)) i++;
+  return <i32>load<u8>(a + i) - <i32>load<u8>(b + i);
+}
+function choose(value: u32): u32 {
+  switch (value) {
+    case 0: return 2;
+    case 1: return load<u32>(area + 2048) > 100 ? 0 : 3;
+    case 2: return 1;
+    case 3: return 2;
+    default: return 4;
+  }
+}
+function second(a: u32, b: u32): u32 { const c = a + 2; return b + c; }
+function arrays(row: u32, value: u32): void {
+  const at = area + 4096 + row * 64;
+  store<u32>(at, value); store<u32>(at + 4, load<u32>(at)); store<u32>(at + 60, row);
+  for (let i: u32 = row; i <= row + 1; i++) store<u32>(area + 4096 + i * 64 + 8, row);
+  store<u32>(area + 2048, load<u32>(area + 2048) + 5);
+}
+export function run(): u32 {
+  for (let i: usize = 0; i < 30; i++) { store<u8>(area + 16 + i, <u8>(65 + i)); store<u8>(area + 1040 + i, <u8>(65 + i)); }
+  store<u8>(area + 45, 0); store<u8>(area + 1069, 1); store<u8>(area + 1070, 0);
+  store<u32>(area + 2048, 0);
+  let sum: u32 = 0;
+  for (let i: u32 = 1; i <= 1000; i++) {
+    store<u32>(area, i); store<u32>(area + 4, choose(i & 3));
+    copyRecord(area + 512, area);
+    let a: u32 = 2, b: u32 = 3;
+    while (a < b) { sum += 5 * a - b; a++; }
+    sum = second(sum, i);
+    arrays(i & 15, sum);
+    if (compareText(area + 528, area + 1040) < 0) sum += 7;
+    for (let c: u32 = 0; c <= load<u32>(area + 516); c++) sum ^= choose(c) << 3;
+    b = b * a; a = b / 7; b = 7 * (b - a) - i;
+    sum += b;
+  }
+  return sum + load<u32>(area + 2048);
+}`,
+    c: `
+static void copyRecord(u8 *to, u8 *from) { for (u32 i = 0; i < 48; i += 4) *(u32 *)(to + i) = *(u32 *)(from + i); }
+static i32 compareText(u8 *a, u8 *b) {
+  u32 i = 0;
+  while (a[i] != 0 && a[i] == b[i]) i++;
+  return (i32)a[i] - (i32)b[i];
+}
+#define WORD(x) (*(u32 *)(area + (x)))
+static u32 choose(u32 value) {
+  switch (value) {
+    case 0: return 2;
+    case 1: return WORD(2048) > 100 ? 0 : 3;
+    case 2: return 1;
+    case 3: return 2;
+    default: return 4;
+  }
+}
+static u32 second(u32 a, u32 b) { u32 c = a + 2; return b + c; }
+static void arrays(u32 row, u32 value) {
+  u32 at = 4096 + row * 64;
+  WORD(at) = value; WORD(at + 4) = WORD(at); WORD(at + 60) = row;
+  for (u32 i = row; i <= row + 1; i++) WORD(4096 + i * 64 + 8) = row;
+  WORD(2048) += 5;
+}
+u32 run(void) {
+  for (u32 i = 0; i < 30; i++) { area[16 + i] = 65 + i; area[1040 + i] = 65 + i; }
+  area[45] = 0; area[1069] = 1; area[1070] = 0;
+  WORD(2048) = 0;
+  u32 sum = 0;
+  for (u32 i = 1; i <= 1000; i++) {
+    WORD(0) = i; WORD(4) = choose(i & 3);
+    copyRecord(area + 512, area);
+    u32 a = 2, b = 3;
+    while (a < b) { sum += 5 * a - b; a++; }
+    sum = second(sum, i);
+    arrays(i & 15, sum);
+    if (compareText(area + 528, area + 1040) < 0) sum += 7;
+    for (u32 c = 0; c <= WORD(516); c++) sum ^= choose(c) << 3;
+    b = b * a; a = b / 7; b = 7 * (b - a) - i;
+    sum += b;
+  }
+  return sum + WORD(2048);
+}`,
+  },
+  {
+    name: "interpreter of byte code",
+    guest: `
+let position: usize = 0;
+function put(operation: u32, operand: u32): void { store<u8>(position, <u8>operation); store<u8>(position + 1, <u8>operand); position += 2; }
+export function run(): u32 {
+  // Stack machine; variables 0 counter, 1 sum.
+  position = area + 1024;
+  put(3, 250); put(2, 0); put(3, 1); put(2, 1);
+  put(1, 1); put(1, 0); put(4, 0); put(3, 31); put(6, 0); put(3, 77); put(5, 0); put(2, 1);
+  put(1, 0); put(8, 0); put(2, 0); put(1, 0); put(7, 26); put(0, 0);
+  let result: u32 = 0;
+  for (let round = 0; round < 8; round++) {
+    let pc = area + 1024, sp = area + 512, running = true;
+    while (running) {
+      const operand = <u32>load<u8>(pc, 1);
+      const operation = load<u8>(pc);
+      pc += 2;
+      switch (operation) {
+        case 0: running = false; break;
+        case 1: store<u32>(sp, load<u32>(area + operand * 4)); sp += 4; break;
+        case 2: sp -= 4; store<u32>(area + operand * 4, load<u32>(sp)); break;
+        case 3: store<u32>(sp, operand); sp += 4; break;
+        case 4: sp -= 4; store<u32>(sp - 4, load<u32>(sp - 4) + load<u32>(sp)); break;
+        case 5: sp -= 4; store<u32>(sp - 4, load<u32>(sp - 4) ^ load<u32>(sp)); break;
+        case 6: sp -= 4; store<u32>(sp - 4, load<u32>(sp - 4) * load<u32>(sp)); break;
+        case 7: sp -= 4; if (load<u32>(sp) != 0) pc -= operand; break;
+        case 8: store<u32>(sp - 4, load<u32>(sp - 4) - 1); break;
+      }
+    }
+    result = result * 31 + load<u32>(area + 4);
+  }
+  return result;
+}`,
+    c: `
+static u8 *position;
+static void put(u32 operation, u32 operand) { *position++ = operation; *position++ = operand; }
+u32 run(void) {
+  position = area + 1024;
+  put(3, 250); put(2, 0); put(3, 1); put(2, 1);
+  put(1, 1); put(1, 0); put(4, 0); put(3, 31); put(6, 0); put(3, 77); put(5, 0); put(2, 1);
+  put(1, 0); put(8, 0); put(2, 0); put(1, 0); put(7, 26); put(0, 0);
+  u32 result = 0, *variables = (u32 *)area;
+  for (int round = 0; round < 8; round++) {
+    u8 *pc = area + 1024;
+    u32 *sp = (u32 *)(area + 512);
+    int running = 1;
+    while (running) {
+      u32 operand = pc[1], operation = pc[0];
+      pc += 2;
+      switch (operation) {
+        case 0: running = 0; break;
+        case 1: *sp++ = variables[operand]; break;
+        case 2: variables[operand] = *--sp; break;
+        case 3: *sp++ = operand; break;
+        case 4: sp--; sp[-1] += *sp; break;
+        case 5: sp--; sp[-1] ^= *sp; break;
+        case 6: sp--; sp[-1] *= *sp; break;
+        case 7: if (*--sp != 0) pc -= operand; break;
+        case 8: sp[-1]--; break;
+      }
+    }
+    result = result * 31 + variables[1];
+  }
+  return result;
+}`,
+  },
 ];
 
 export function guestSource(program: BenchProgram): string {

@@ -8,12 +8,14 @@ interface BenchFlags {
   readonly memory: string;
   readonly cycleModel: string;
   readonly json?: boolean;
+  readonly only?: string;
+  readonly runs: string;
 }
 
 const SUBJECTS = ["machine", "kernel", "toolchain"] as const;
 
 const EXAMPLES = `
-machine    guest instructions in a second of the host's processor time (medians of 5)
+machine    speed of our machine, compiled and interpreted, beside v86, QEMU and Bochs where they are installed
 kernel     instructions and cycles of calls, switches, faults, programs made and ended (os/tests/kernelbench), in a process and in the kernel
 toolchain  size and instruction counts of small programs, against gcc -m32 -O2 -march=pentium where it is installed
 `;
@@ -28,27 +30,42 @@ async function ambientDeclarations(): Promise<string> {
   return readFileSync(`${REPOSITORY}os/ambient.d.ts`, "utf8");
 }
 
-async function benchMachine(json: boolean, memory: number): Promise<void> {
-  const { measureSpeed, SPEED_RUNS } = await import("../bench/machine-speed.ts");
-  const { formatColumns, geometricMean, thousands } = await import("../bench/reports.ts");
-  const rows = await measureSpeed(await ambientDeclarations(), memory);
-  const mean = geometricMean(rows.map((row) => row.median));
+async function benchMachine(json: boolean, only: string | undefined, runs: number): Promise<void> {
+  const { measureSpeed, speedRatio } = await import("../bench/machine-speed.ts");
+  const { ENGINES } = await import("../bench/engines.ts");
+  const { formatColumns } = await import("../bench/reports.ts");
+  const { UsageError } = await import("../errors.ts");
+  const onTerminal = process.stderr.isTTY;
+  const report = await measureSpeed(await ambientDeclarations(), { only, runs }, (text) => {
+    if (onTerminal) process.stderr.write(`\r\x1b[K${text}`);
+  });
+  if (onTerminal) process.stderr.write("\r\x1b[K");
+  if (report.rows.length === 0)
+    throw new UsageError(`--only ${only}: no row of the bench has that in its name`);
   if (json) {
-    const unit = "million instructions a second";
-    print(
-      `${JSON.stringify({ unit, runs: SPEED_RUNS, node: process.version, rows, geometricMean: mean }, null, 2)}\n`,
-    );
+    print(`${JSON.stringify({ runs, node: process.version, ...report }, null, 2)}\n`);
     return;
   }
-  const cells = rows.map(({ program, instructions, median, least, most }) => [
-    program,
-    thousands(instructions),
-    ...[median, least, most].map((speed) => speed.toFixed(1)),
-  ]);
-  const header = ["", "instructions", "median", "least", "most"];
-  print(formatColumns([header, ...cells, ["geometric mean", "", mean.toFixed(1)]]));
+  const others = ENGINES.filter((engine) => engine !== "jit" && report.start[engine] !== undefined);
+  const cells = report.rows.map(({ name, unit, figures }) => {
+    const { jit } = figures;
+    const value = (figure: { median: number; least: number; most: number } | undefined) =>
+      figure === undefined
+        ? "-"
+        : `${figure.median.toFixed(0)} (${figure.least.toFixed(0)}-${figure.most.toFixed(0)})`;
+    const ratios = others.map((engine) => {
+      const other = figures[engine];
+      return jit && other ? speedRatio(unit, jit.median, other.median).toFixed(2) : "-";
+    });
+    return [name, unit, value(jit), ...others.flatMap((engine, i) => [value(figures[engine]), ratios[i]!])];
+  });
+  const header = ["", "", "jit", ...others.flatMap((engine) => [engine, "jit is ×"])];
+  print(formatColumns([header, ...cells]));
+  const starts = Object.entries(report.start).map(([engine, time]) => `${engine} ${time.toFixed(0)} ms`);
+  print(`\nTo the first mark: ${starts.join(", ")}.\n`);
+  for (const [engine, reason] of Object.entries(report.missing)) print(`${engine} left out: ${reason}.\n`);
   print(
-    `\nMillion guest instructions a second of the host's processor time, interpreter, median of ${SPEED_RUNS} interleaved runs, Node ${process.version}.\n`,
+    `\nMedian (least-most) of ${runs} runs in processes of their own, engines by turns; processor time; Node ${process.version}. MIPS: million guest instructions a second.\n`,
   );
 }
 
@@ -138,7 +155,9 @@ export function register(program: Command): void {
     .command("bench <subject>")
     .usage("[options] machine|kernel|toolchain")
     .description("measure the machine, the kernel, or the toolchain")
-    .option("-m, --memory <size>", "size of RAM (machine, kernel)", "16M")
+    .option("-m, --memory <size>", "size of RAM (kernel)", "16M")
+    .option("--only <text>", "rows whose name has this in it (machine)")
+    .option("--runs <count>", "runs of each row on each engine (machine)", "5")
     .option("--cycle-model <name>", "fast, detailed or instructions (kernel)", "fast")
     .option("--json", "print one JSON object")
     .addHelpText("after", EXAMPLES)
@@ -147,10 +166,14 @@ export function register(program: Command): void {
       const { parseCycleModel } = await import("../cycle-model-flag.ts");
       const { nearest } = await import("../nearest.ts");
       const { parseMemorySize } = await import("../sizes.ts");
+      const parseRuns = (text: string) => {
+        if (/^[1-9]\d?$/.test(text)) return Number(text);
+        throw new UsageError(`--runs ${text}: it takes a number from 1 to 99`);
+      };
       const json = flags.json === true;
       switch (subject) {
         case "machine":
-          return benchMachine(json, parseMemorySize(flags.memory));
+          return benchMachine(json, flags.only, parseRuns(flags.runs));
         case "kernel":
           return benchKernel(json, parseMemorySize(flags.memory), parseCycleModel(flags.cycleModel));
         case "toolchain":

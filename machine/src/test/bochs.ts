@@ -110,19 +110,27 @@ function debugOutput(standardOutput: string): string {
   return end < 0 ? rest : rest.slice(0, end);
 }
 
+/** Fills a folder so that `bochs -q -f bochsrc -rc commands` in it runs the kernel. */
+export function writeBochsFolder(
+  folder: string,
+  elf: Uint8Array,
+  { memory, commandLine, modules }: Pick<Required<KernelRunOptions>, "memory" | "commandLine" | "modules">,
+): void {
+  const rom = buildRom(layOutMultiboot(elf, { memory, commandLine, modules }));
+  writeFileSync(join(folder, "rom.bin"), rom);
+  // Bochs insists on a VGA ROM; without its signature nobody calls it.
+  writeFileSync(join(folder, "vga.bin"), new Uint8Array(512));
+  writeFileSync(join(folder, "bochsrc"), configuration(rom.length, memory));
+  writeFileSync(join(folder, "commands"), "c\nq\n");
+}
+
 export async function runKernelOnBochs(
   elf: Uint8Array,
   options: Required<KernelRunOptions>,
 ): Promise<KernelRun> {
-  const { memory, commandLine, modules } = options;
-  const rom = buildRom(layOutMultiboot(elf, { memory, commandLine, modules }));
   const folder = mkdtempSync(join(tmpdir(), "rialto-bochs-"));
   try {
-    writeFileSync(join(folder, "rom.bin"), rom);
-    // Bochs insists on a VGA ROM; without its signature nobody calls it.
-    writeFileSync(join(folder, "vga.bin"), new Uint8Array(512));
-    writeFileSync(join(folder, "bochsrc"), configuration(rom.length, memory));
-    writeFileSync(join(folder, "commands"), "c\nq\n");
+    writeBochsFolder(folder, elf, options);
     const standardOutput = await new Promise<string>((resolve, reject) => {
       const child = spawn("bochs", ["-q", "-f", "bochsrc", "-rc", "commands"], {
         cwd: folder,

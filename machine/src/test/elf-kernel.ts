@@ -55,6 +55,7 @@ export function buildElfKernel(code: AssembledCode, options: ElfKernelOptions): 
   view.setUint16(40, FILE_HEADER, true);
   view.setUint16(42, PROGRAM_HEADER, true);
   view.setUint16(44, 1, true);
+  view.setUint16(46, 40, true); // no sections, but v86 wants their size
   const header = [1, TEXT_OFFSET, virtualBase, KERNEL_BASE, size, size + (options.zeroed ?? 0), 7, 0x1000];
   header.forEach((word, i) => {
     view.setUint32(FILE_HEADER + 4 * i, word, true);
