@@ -219,8 +219,11 @@ async function bootOnRialto(request: BootRequest): Promise<number> {
   return status;
 }
 
-/** Guest time is a count of instructions, 16 ns each, and idle time takes none of ours: a loaded host delays no guest. */
-const REPEATABLE = ["-icount", "shift=4,sleep=off"];
+/**
+ * Guest time is a count of instructions, 16 ns each, and idle time takes none of ours: a loaded host delays no guest.
+ * The CMOS clock goes by the same time and starts when ours does (machine/src/devices/real-time-clock.ts).
+ */
+const REPEATABLE = ["-icount", "shift=4,sleep=off", "-rtc", "base=1997-03-01,clock=vm"];
 
 /** Boots on QEMU; its console goes to `output`, or to our standard output. */
 export async function bootQemu(

@@ -27,7 +27,7 @@ import { raisePendingFault } from "../objects/faults";
 import { COUNT_SYSTEM_CALLS, countLive } from "../objects/live";
 import type { Process } from "../objects/process";
 import type { ThreadObject } from "../objects/threads";
-import { currentThread, exitThread, type Thread } from "../threads/thread";
+import { currentThread, exitThread, stopHere, type Thread } from "../threads/thread";
 import {
   ARGUMENT_IN_BYTES,
   ARGUMENT_INTERFACE_IN,
@@ -85,16 +85,24 @@ export function systemCall(index: u32, userStack: usize): i32 {
   disableInterrupts();
   handle.busy--;
   const unused = (handle.busy | handle.count) === 0;
+  // With interrupts off until the thread is back in its program, nothing can be asked of it in between.
+  if (!unused && (thread.pendingFault | thread.cancelled | thread.suspended) === 0) return result;
   enableInterrupts();
   if (unused) closeHandle(process.handles, handle);
-  if ((thread.pendingFault | thread.cancelled) !== 0) return leaveCall(thread, result);
-  return result;
+  return leaveCall(thread, result);
 }
 
-/** The end of a call that is not the usual one: the caller may have met the scratch page, or be about to end. */
+/**
+ * The end of a call that is not the usual one: the caller may be suspended, have met the scratch page, or be about to end. Returns with
+ * interrupts off.
+ */
 function leaveCall(thread: Thread, result: i32): i32 {
+  disableInterrupts();
+  stopHere();
+  if ((thread.cancelled | thread.pendingFault) === 0) return result;
+  enableInterrupts();
   if (thread.cancelled) exitThread(<u32>E_CANCELLED);
-  if (thread.pendingFault !== 0) raisePendingFault(thread);
+  raisePendingFault(thread);
   return result;
 }
 

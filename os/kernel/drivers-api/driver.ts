@@ -3,7 +3,8 @@
  * E_ACCESSDENIED before it comes here.
  *
  * There is one processor, so a section that no first-level handler interrupts is one with interrupts off. Sections nest by
- * a count, because a driver's functions may call each other; the flags of the outermost entry come back at its end.
+ * a count, because a driver's functions may call each other. Where interrupts are on there is no section, whatever the count says: a driver may
+ * have been ended by a fault inside one.
  */
 
 import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
@@ -11,24 +12,32 @@ import { E_FAIL, E_INVALIDARG, E_NOTFOUND, S_OK } from "../../interfaces/results
 import type { HRESULT } from "../../interfaces/types";
 import { enterCritical, leaveCritical } from "../i386/critical";
 import { PAGE } from "../i386/layout";
-import { frameAt } from "../memory/copy";
+import { PTE_FRAME } from "../i386/paging";
+import { kernelEntry } from "../memory/refill";
 import { REGION_DEVICE } from "../memory/regions";
 import { kernelSpace, mapRegion } from "../memory/space";
 
+const INTERRUPTS_ON: u32 = 0x200;
 let depth: u32 = 0;
-let outerFlags: u32 = 0;
 
 export function enterInterruptSafe(): HRESULT {
-  const flags = enterCritical();
-  if (depth++ === 0) outerFlags = flags;
+  depth = (enterCritical() & INTERRUPTS_ON) === 0 ? depth + 1 : 1;
   return S_OK;
 }
 
 /** E_FAIL outside of a section. */
 export function leaveInterruptSafe(): HRESULT {
-  if (depth === 0) return E_FAIL;
-  if (--depth === 0) leaveCritical(outerFlags);
+  if ((readFlags() & INTERRUPTS_ON) !== 0 || depth === 0) return E_FAIL;
+  if (--depth === 0) enableInterrupts();
   return S_OK;
+}
+
+/** Physical address of the frame under a kernel address: in a region, on a stack, in the kernel's heap. 0 for none. */
+function frameUnder(address: u32): u32 {
+  const flags = enterCritical();
+  const entry = kernelEntry(address);
+  leaveCritical(flags);
+  return entry & PTE_FRAME;
 }
 
 /**
@@ -41,7 +50,7 @@ export function pin(address: u32, size: u32): HRESULT {
   let page = address & ~(<u32>PAGE - 1);
   for (;;) {
     volatileLoad8(page);
-    if (frameAt(kernelSpace(), page) === 0) return E_NOTFOUND;
+    if (frameUnder(page) === 0) return E_NOTFOUND;
     if (page === last) break;
     page += <u32>PAGE;
   }
@@ -53,7 +62,7 @@ export function unpin(address: u32, size: u32): HRESULT {
 }
 
 export function translate(address: u32, physical: usize): HRESULT {
-  const frame = frameAt(kernelSpace(), address & ~(<u32>PAGE - 1));
+  const frame = frameUnder(address);
   if (frame === 0) return E_NOTFOUND;
   store<u32>(physical, frame + (address & (<u32>PAGE - 1)));
   return S_OK;

@@ -2,8 +2,11 @@
  * The interval timer (8254, channel 0) at 1000 Hz, and what hangs on its ticks: milliseconds since boot, timed waits, quanta.
  */
 
+import { alarmDue } from "../threads/alarms";
 import { chargeTick } from "../threads/scheduler";
-import { endTimedWaits } from "../threads/waiting";
+import type { Thread } from "../threads/thread";
+import { takeDue, turnWheel } from "../threads/timers";
+import { timeOut } from "../threads/waiting";
 
 const COMMAND: u32 = 0x43;
 const CHANNEL0: u32 = 0x40;
@@ -36,7 +39,11 @@ export function clockInterrupt(): void {
   if (elapsed === 1) calibrationStart = timeStamp();
   if (elapsed === 1 + CALIBRATION) frequency = <u32>(((timeStamp() - calibrationStart) * 1000) / CALIBRATION);
   chargeTick();
-  endTimedWaits(elapsed);
+  turnWheel(elapsed);
+  for (let timer = takeDue(elapsed); timer; timer = takeDue(elapsed)) {
+    if (timer.thread !== 0) timeOut(changetype<Thread>(timer.thread));
+    else alarmDue(timer);
+  }
 }
 
 /** Processor cycles in a second, measured against the timer; 0 in the first milliseconds after boot. */

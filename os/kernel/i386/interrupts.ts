@@ -63,6 +63,14 @@ export function disconnectInterrupt(line: u32): HRESULT {
   return S_OK;
 }
 
+/** Disconnects every line whose handler's code lies in [start, end): it is about to leave the kernel. */
+export function disconnectRange(start: usize, end: usize): void {
+  for (let line: u32 = 0; line < LINES; line++) {
+    const handler: usize = load<u32>(handlers + line * 8);
+    if (handler !== 0 && handler >= start && handler < end) disconnectInterrupt(line);
+  }
+}
+
 /** First-level dispatch, ring 0. A spurious interrupt (line 7 or 15, not in service) has no handler to call. */
 export function deviceInterrupt(line: u32): void {
   if ((line & 7) === 7) {

@@ -14,7 +14,7 @@
 import { describeFrame, panic, print, printHexadecimal } from "../console";
 import { refillKernel } from "../memory/refill";
 import { helperHasWork, helperThread, queueForHelper } from "../threads/helper";
-import { beginLock, endLock, forgetLockOwner, giveLentBack } from "../threads/locks";
+import { abandonMutexes, beginLock, endLock, settlePriority } from "../threads/locks";
 import {
   dispatch,
   forgetFloatingPoint,
@@ -32,8 +32,10 @@ import {
   THREAD_CREATED,
   THREAD_DEAD,
   THREAD_PARKED,
+  THREAD_RUNNING,
   THREAD_SLEEPING,
   THREAD_STACK_FAULT,
+  THREAD_SUSPENDED,
   THREAD_WAITING,
   type Thread,
 } from "../threads/thread";
@@ -48,9 +50,12 @@ import {
   LOCK,
   MAKE_TABLE,
   PARK,
+  RESUME,
   SET_PRIORITY,
   SLEEP,
   START,
+  STOP,
+  SUSPEND,
   TERMINATE,
   UNLOCK,
   UNPARK,
@@ -68,6 +73,7 @@ import {
   RING1_CODE,
   RING1_DATA,
   RING1_FLAGS,
+  VECTOR_DEBUG,
   VECTOR_DEVICE_NOT_AVAILABLE,
   VECTOR_INTERRUPT,
   VECTOR_PAGE_FAULT,
@@ -90,10 +96,15 @@ const CANCEL_GRACE: u32 = 200;
 /** Bits of a page fault's error code. */
 const FAULT_PROTECTION: u32 = 1;
 const FAULT_WRITE: u32 = 2;
+/** Bits of EFLAGS. */
+const TRAP_FLAG: u32 = 0x100;
+const INTERRUPTS_ON: u32 = 0x200;
 /** Bytes of `int 0x31`. */
 const TRAP_LENGTH: u32 = 2;
 /** Result of an operation that the caller's ring may not ask for. */
 const REFUSED: u32 = 0xffffffff;
+
+let trapCount: u32 = 0;
 
 /** A trap from ring 1 or 3. On return entry code resumes the current thread. */
 export function firstLevelTrap(thread: Thread): void {
@@ -105,23 +116,52 @@ export function firstLevelTrap(thread: Thread): void {
     pageFault(thread, linear);
   } else if (vector >= VECTOR_INTERRUPT) deviceInterrupt(vector - VECTOR_INTERRUPT);
   else if (vector === VECTOR_DEVICE_NOT_AVAILABLE) switchFloatingPoint();
-  else continueAt(thread, exceptionEntry());
+  else if (vector === VECTOR_DEBUG && (thread.cs & 3) === 1) {
+    if (!stepped(thread)) return;
+  } else continueAt(thread, exceptionEntry());
   dispatch();
-  const next = currentThread();
-  if (next.cancelled !== 0 && mustEnd(next)) {
-    next.ecx = 0;
-    continueAt(next, exitEntry());
+  let next = currentThread();
+  while ((next.cancelled | next.suspended) !== 0 && turnsAside(next)) {
+    dispatch();
+    next = currentThread();
   }
 }
 
 /**
+ * Has a thread that is about to run end or stop instead, if it is to and can. True if somebody else has to run. A suspended thread of a program
+ * in the kernel that is outside of that program's code goes on step by step until it comes back to it; one of a process stops where its
+ * call returns (calls/dispatch.ts).
+ */
+function turnsAside(thread: Thread): bool {
+  if (thread.cancelled === 0) {
+    if ((thread.cs & 3) === 3 || inOwnCode(thread)) thread.state = THREAD_SUSPENDED;
+    else if (thread.programEnd !== 0) thread.eflags |= TRAP_FLAG;
+  } else if (mustEnd(thread)) {
+    thread.ecx = 0;
+    continueAt(thread, exitEntry());
+  }
+  return thread.state !== THREAD_RUNNING;
+}
+
+/** One instruction at ring 1 is over. May others run now? Not where interrupts are off. */
+function stepped(thread: Thread): bool {
+  const critical = (thread.eflags & INTERRUPTS_ON) === 0;
+  if (!critical || thread.suspended === 0) thread.eflags &= ~TRAP_FLAG;
+  return !critical;
+}
+
+/** Is a thread of a program in the kernel in that program's code, where it holds nothing of the kernel's or of a library's? */
+function inOwnCode(thread: Thread): bool {
+  return thread.eip - thread.programStart < thread.programEnd - thread.programStart;
+}
+
+/**
  * Does a cancelled thread end here? At ring 3 always. A program in the kernel is told by its waits; one that goes on all
- * the same for CANCEL_GRACE ticks of processor time is ended in its own code, where it holds nothing of the kernel's or of a library's.
+ * the same for CANCEL_GRACE ticks of processor time is ended in its own code.
  */
 function mustEnd(thread: Thread): bool {
   if ((thread.cs & 3) === 3) return true;
-  if (thread.cancelled <= CANCEL_GRACE) return false;
-  if (thread.eip - thread.programStart >= thread.programEnd - thread.programStart) return false;
+  if (thread.cancelled <= CANCEL_GRACE || !inOwnCode(thread)) return false;
   thread.cancelled = CANCELLED_BY_FORCE;
   return true;
 }
@@ -210,7 +250,13 @@ function continueAt(thread: Thread, entry: usize): void {
   thread.eip = <u32>entry;
 }
 
+/** How often a program or the kernel's thread-level code has made the private trap. */
+export function privateTraps(): u32 {
+  return trapCount;
+}
+
 function privateOperation(thread: Thread): void {
+  trapCount++;
   const operation = thread.eax;
   const first = thread.ecx;
   const second = thread.edx;
@@ -223,7 +269,7 @@ function privateOperation(thread: Thread): void {
   else if (operation === WAKE) thread.eax = wakeWaiters(first, second, fromUser);
   else if (operation === YIELD) yieldTurn(thread);
   else if (operation === SLEEP) beginSleep(thread, first);
-  else if (operation === LOCK) beginLock(thread, first, false);
+  else if (operation === LOCK) beginLock(thread, first, thread.ebx, false);
   else if (operation === UNLOCK) endLock(thread, first);
   else if (operation === EXIT_THREAD) continueAt(thread, exitEntry());
   else if (fromUser) thread.eax = REFUSED;
@@ -249,13 +295,16 @@ function kernelOperation(thread: Thread, operation: u32, first: u32, second: u32
   const other = changetype<Thread>(<usize>first);
   thread.eax = 0;
   if (operation === (WAIT_ON | WAIT_THROUGH)) beginWait(thread, first, second, thread.ebx, true);
-  else if (operation === (LOCK | WAIT_THROUGH)) beginLock(thread, first, true);
+  else if (operation === (LOCK | WAIT_THROUGH)) beginLock(thread, first, thread.ebx, true);
   else if (operation === START) enterThread(other);
   else if (operation === UNPARK) unpark(other);
   else if (operation === PARK) park(thread, first);
   else if (operation === TERMINATE) terminate(thread);
   else if (operation === SET_PRIORITY) changePriority(other, second);
   else if (operation === CANCEL) cancel(other);
+  else if (operation === SUSPEND) thread.eax = other.suspended++;
+  else if (operation === RESUME) thread.eax = resume(other);
+  else if (operation === STOP) stop(thread);
   else if (operation === FLUSH_PAGE) invalidatePage(first - KERNEL_BASE);
   else if (operation === FLUSH_ALL) writeControl3(readControl3());
   else if (operation === MAKE_TABLE) makeTable(first, second);
@@ -295,7 +344,7 @@ function park(thread: Thread, entry: u32): void {
 function terminate(thread: Thread): void {
   thread.state = THREAD_DEAD;
   forgetFloatingPoint(thread);
-  forgetLockOwner(thread);
+  abandonMutexes(thread);
   leaveThread(thread);
   queueForHelper(thread);
   wakeHelper();
@@ -303,7 +352,7 @@ function terminate(thread: Thread): void {
 
 function changePriority(thread: Thread, priority: u32): void {
   thread.basePriority = priority;
-  giveLentBack(thread);
+  settlePriority(thread);
 }
 
 function cancel(thread: Thread): void {
@@ -311,7 +360,21 @@ function cancel(thread: Thread): void {
   const state = thread.state;
   if ((state === THREAD_WAITING && thread.waitThrough === 0) || state === THREAD_SLEEPING)
     endWait(thread, WAIT_CANCELLED);
-  else if (state === THREAD_PARKED) makeReady(thread);
+  else if (state === THREAD_PARKED || state === THREAD_SUSPENDED) makeReady(thread);
+}
+
+/** How often the thread was suspended before; 0 if it was not. */
+function resume(thread: Thread): u32 {
+  const before = thread.suspended;
+  if (before !== 0) thread.suspended = before - 1;
+  if (before === 1 && thread.state === THREAD_SUSPENDED) makeReady(thread);
+  return before;
+}
+
+function stop(thread: Thread): void {
+  if (thread.suspended === 0 || thread.cancelled !== 0) return;
+  thread.state = THREAD_SUSPENDED;
+  requestDispatch();
 }
 
 /** The helper waits for work, for `milliseconds` at most: 0 work, other values time out. */

@@ -7,11 +7,13 @@ import type { IUnknown } from "../../interfaces/IUnknown";
 import { revokedCalls, revokeHandle } from "../calls/handles";
 import { disconnectedObject } from "../calls/remote";
 import { print, printNumber } from "../console";
+import { disconnectRange } from "../i386/interrupts";
 import { allocate, free } from "../memory/heap";
 import { lockProcesses, type Process, unlockProcesses } from "../objects/process";
 import { unregisterRange } from "../objects/registry";
+import { threadsInside } from "../threads/inside";
 import { sleep } from "../threads/wait";
-import { imageOf, keepImage } from "./images";
+import { imageOf, keepImage, type LoadedImage } from "./images";
 
 /** How long the end of a program in the kernel waits for calls that are still inside it. */
 const LEAVE_TIMEOUT: u32 = 2000;
@@ -25,19 +27,20 @@ class Revoked {
 }
 
 /**
- * A program in the kernel has ended: names and handles of its objects lead nowhere any more. Waits until no call is inside its image, then gives
+ * A program in the kernel has ended: its interrupt handlers are called no more, names and handles of its objects lead nowhere. Waits until no call is inside its image, then gives
  * the objects' references back while their code is still there (unless a fault ended the program). A call that stays inside too long keeps the
  * image in the kernel, which is a leak but no crash.
  */
 export function revokeObjects(process: Process): void {
   const image = imageOf(process);
   if (!image) return;
+  disconnectRange(image.start, image.start + image.size);
   unregisterRange(image.start, image.start + image.size);
   revokeHandles(process);
-  let busy = callsInRevoked() + process.callsInside;
+  let busy = insideOf(process, image);
   for (let waited: u32 = 0; busy !== 0 && waited < LEAVE_TIMEOUT; waited += LEAVE_STEP) {
     sleep(LEAVE_STEP);
-    busy = callsInRevoked() + process.callsInside;
+    busy = insideOf(process, image);
   }
   let revoked = changetype<Revoked | null>(process.revoked);
   process.revoked = 0;
@@ -77,6 +80,11 @@ export function revokeHandles(program: Process): void {
     }
   }
   unlockProcesses();
+}
+
+/** Calls of processes and of other programs in the kernel that are inside the image. */
+function insideOf(process: Process, image: LoadedImage): u32 {
+  return callsInRevoked() + process.callsInside + threadsInside(image.start, image.start + image.size);
 }
 
 function callsInRevoked(): u32 {

@@ -1,15 +1,17 @@
 /** Reading and writing other spaces through the window on physical memory, and what is under an address. */
 
+import { PROTECT_WRITE } from "../../interfaces/IMemory";
 import { E_ACCESSDENIED, S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
 import { enterCritical, leaveCritical } from "../i386/critical";
-import { PAGE } from "../i386/layout";
+import { PAGE, WINDOW_START } from "../i386/layout";
 import { PTE_FRAME } from "../i386/paging";
+import { inKernelStacks, stackFrame, stackPresent } from "../threads/stacks";
 import { commitPage, residentEntry } from "./commit";
 import { RESIDENT_FRAME, residentWord } from "./frame-tree";
-import { window } from "./frames";
+import { releaseFrame, shareFrame, window } from "./frames";
 import { findRegion, REGION_DEVICE, REGION_IMAGE_CODE, REGION_ONE_FRAME } from "./regions";
-import { lockSpace, type Space, unlockSpace } from "./space";
+import { kernelSpace, lockSpace, type Space, unlockSpace } from "./space";
 
 /** Physical address under `address`, 0 if no page is there yet or all access to it is denied. */
 export function frameAt(space: Space, address: usize): u32 {
@@ -27,6 +29,29 @@ function reach(space: Space, address: usize, write: bool): usize {
   if (commitPage(space, region, address, write) !== S_OK) return 0;
   const word = residentWord(region.tree!, region.offset + <u32>((address - region.start) >> 12));
   return window(word & RESIDENT_FRAME) + (address & (PAGE - 1));
+}
+
+/**
+ * Physical address of a word of a space that may be written, with a reference to its frame that keeps it there even when the word's region
+ * ends; 0 if the space has no such word or memory is exhausted. Thread level.
+ */
+export function holdWord(space: Space, address: usize): u32 {
+  if (address & 3) return 0;
+  lockSpace(space);
+  const region = findRegion(space, address);
+  const writable = region !== null && (region.protection & PROTECT_WRITE) !== 0;
+  let there: usize = writable ? reach(space, address, true) : 0;
+  if (there === 0 && space === kernelSpace() && inKernelStacks(address) && stackPresent(address))
+    there = window(stackFrame(address)) + (address & (PAGE - 1));
+  const physical = there === 0 ? 0 : <u32>(there - WINDOW_START);
+  if (physical !== 0) shareFrame(physical);
+  unlockSpace(space);
+  return physical;
+}
+
+/** Gives back what `holdWord` keeps. */
+export function dropWord(physical: u32): void {
+  releaseFrame(physical);
 }
 
 function copyPages(space: Space, address: usize, kernelAddress: usize, size: u32, write: bool): HRESULT {

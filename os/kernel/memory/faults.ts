@@ -24,7 +24,7 @@ import {
   VECTOR_PAGE_FAULT,
   VECTOR_STACK,
 } from "../i386/layout";
-import { currentThread, exitThread, type Thread } from "../threads/thread";
+import { currentThread, exitThread, stopHere, type Thread } from "../threads/thread";
 import { programFault } from "../upper";
 import { commitPage } from "./commit";
 import { findRegion } from "./regions";
@@ -106,8 +106,12 @@ export function exitFromTrap(frame: Thread): void {
   exitThread(frame.ecx);
 }
 
-/** A thread that was cancelled meanwhile does not go back to its program. */
+/** A thread that was cancelled or suspended meanwhile does not go back to its program. Interrupts stay off until it does. */
 function leaveToUser(frame: Thread): void {
-  const thread = currentThread();
-  if (thread.cancelled && (frame.cs & 3) === 3) exitThread(0);
+  if ((frame.cs & 3) !== 3) return;
+  disableInterrupts();
+  stopHere();
+  if (currentThread().cancelled === 0) return;
+  enableInterrupts();
+  exitThread(0);
 }

@@ -3,6 +3,7 @@
  * does not return to where it was; `ISystem.option("live.KIND")` reads it.
  */
 
+import { privateTraps } from "../i386/traps";
 import { textEquals } from "./texts";
 
 export const LIVE_PROCESSES: u32 = 0;
@@ -13,12 +14,13 @@ export const LIVE_CALL_RECORDS: u32 = 4;
 export const LIVE_NAMES: u32 = 5;
 export const LIVE_IMAGES: u32 = 6;
 export const LIVE_IMAGE_FILES: u32 = 7;
-/** Calls that arrived by a trap, and calls that a server thread ran, since boot: not objects, but asked for the same way. */
+/** Calls that arrived by a trap, calls that a server thread ran, and private traps, since boot: not objects, but asked for the same way. */
 export const COUNT_SYSTEM_CALLS: u32 = 8;
 export const COUNT_REMOTE_CALLS: u32 = 9;
 export const LIVE_DOORS: u32 = 10;
 export const LIVE_SERVICES: u32 = 11;
-export const LIVE_KINDS: u32 = 12;
+export const COUNT_PRIVATE_TRAPS: u32 = 12;
+export const LIVE_KINDS: u32 = 13;
 
 const counts: usize = memory.data(48, 16);
 
@@ -27,7 +29,7 @@ export function countLive(kind: u32, change: i32): void {
 }
 
 export function liveCount(kind: u32): u32 {
-  return load<u32>(counts + kind * 4);
+  return kind === COUNT_PRIVATE_TRAPS ? privateTraps() : load<u32>(counts + kind * 4);
 }
 
 /** "live.handles" and the like. */
@@ -55,8 +57,10 @@ export function liveCountName(kind: u32): usize {
       return text("count.remoteCalls");
     case LIVE_DOORS:
       return text("live.doors");
-    default:
+    case LIVE_SERVICES:
       return text("live.services");
+    default:
+      return text("count.privateTraps");
   }
 }
 

@@ -40,6 +40,7 @@ import { markPhase } from "../i386/monitor";
 import { launch, launchImage } from "../loader/launch";
 import { currentThread } from "../threads/thread";
 import { sleep, WAIT_CANCELLED } from "../threads/wait";
+import { newAlarm } from "./alarms";
 import {
   changeProtection,
   commitMemory,
@@ -163,6 +164,9 @@ export class SpaceServices extends ComObject implements ISystem, IMemory, IThrea
   current(id: Out<u32>): HRESULT {
     store<u32>(id, currentThread().id);
     return S_OK;
+  }
+  alarm(out: Out<usize>): HRESULT {
+    return newAlarm(out);
   }
 
   // IDriver

@@ -4,7 +4,14 @@
  */
 
 import type { IThread } from "../../interfaces/IThread";
-import { E_CANCELLED, E_DISCONNECTED, E_INVALIDARG, E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
+import {
+  E_CANCELLED,
+  E_DISCONNECTED,
+  E_INVALIDARG,
+  E_OUTOFMEMORY,
+  S_FALSE,
+  S_OK,
+} from "../../interfaces/results";
 import type { HRESULT, Out, u32 } from "../../interfaces/types";
 import { leaveVisits } from "../calls/doors";
 import { abandonService } from "../calls/server-threads";
@@ -15,8 +22,10 @@ import {
   createThread,
   currentThread,
   PRIORITIES,
+  resumeThread,
   setPriority,
   startThread,
+  suspendThread,
   type Thread,
 } from "../threads/thread";
 import { FOREVER, WAIT_CANCELLED, waitOn, wake } from "../threads/wait";
@@ -31,6 +40,8 @@ import {
   visitSpace,
 } from "./process";
 import { queueToReap } from "./reaper";
+
+const MOST_SUSPENSIONS: u32 = 0x7fffffff;
 
 @unmanaged
 export class ThreadObject extends ComObject implements IThread {
@@ -76,6 +87,23 @@ export class ThreadObject extends ComObject implements IThread {
     if (this.thread !== 0) cancelThread(changetype<Thread>(this.thread));
     unlockProcess(this.process);
     return S_OK;
+  }
+
+  suspend(): HRESULT {
+    let result: HRESULT = S_OK;
+    lockProcess(this.process);
+    const thread = changetype<Thread | null>(this.thread);
+    if (thread && thread.suspended >= MOST_SUSPENSIONS) result = E_INVALIDARG;
+    else if (thread) suspendThread(thread);
+    unlockProcess(this.process);
+    return result;
+  }
+
+  resume(): HRESULT {
+    lockProcess(this.process);
+    const before = this.thread === 0 ? 0 : resumeThread(changetype<Thread>(this.thread));
+    unlockProcess(this.process);
+    return before === 0 ? S_FALSE : S_OK;
   }
 
   setPriority(priority: u32): HRESULT {

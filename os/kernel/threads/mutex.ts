@@ -6,7 +6,7 @@
 import { panic } from "../console";
 import { currentThread } from "./thread";
 import { LOCK, privateTrap, UNLOCK } from "./traps";
-import { WAIT_CHANGED, WAIT_THROUGH } from "./wait";
+import { FOREVER, WAIT_CHANGED, WAIT_NOT_PRESENT, WAIT_THROUGH } from "./wait";
 
 /** Owner during boot: no thread has this id. */
 const BOOT_OWNER: u32 = 0x7fffffff;
@@ -19,8 +19,9 @@ export class Mutex {
     const address = changetype<usize>(this);
     if (atomicCompareExchange(address, 0, ownerMark()) === 0) return;
     // Cancelling a thread does not end this wait: holders always go on, and the caller has things to put in order.
-    if (privateTrap(LOCK | WAIT_THROUGH, <u32>address, 0, 0) === WAIT_CHANGED)
-      panic(text("a thread takes a mutex that it has"));
+    let result: u32 = WAIT_NOT_PRESENT;
+    while (result === WAIT_NOT_PRESENT) result = privateTrap(LOCK | WAIT_THROUGH, <u32>address, 0, FOREVER);
+    if (result === WAIT_CHANGED) panic(text("a thread takes a mutex that it has"));
   }
 
   /** Gives it back if nobody waits for it; false, and nothing done, otherwise. */

@@ -17,8 +17,10 @@ import {
   THREAD_READY,
   THREAD_RUNNING,
   THREAD_STACK_FAULT,
+  THREAD_WAITING,
   type Thread,
 } from "./thread";
+import { dequeueWaiter, enqueueWaiter, headOf, setLockOwner } from "./wait-queues";
 
 declare function idleWait(): void;
 declare function setTaskSwitched(): void;
@@ -96,6 +98,12 @@ export function changeEffectivePriority(thread: Thread, priority: u32): void {
     removeReady(thread);
     thread.priority = priority;
     makeReady(thread);
+  } else if (thread.state === THREAD_WAITING) {
+    const owner = headOf(thread).lockOwner;
+    dequeueWaiter(thread);
+    thread.priority = priority;
+    enqueueWaiter(thread, thread.waitKey);
+    if (owner) setLockOwner(headOf(thread), owner);
   } else {
     thread.priority = priority;
   }

@@ -22,8 +22,11 @@ import {
   HAND_OFF,
   PARK,
   privateTrap,
+  RESUME,
   SET_PRIORITY,
   START,
+  STOP,
+  SUSPEND,
   TERMINATE,
   UNPARK,
   WAKE_AND_PARK,
@@ -37,6 +40,7 @@ export const THREAD_SLEEPING: u32 = 4;
 export const THREAD_PARKED: u32 = 5;
 export const THREAD_STACK_FAULT: u32 = 6;
 export const THREAD_DEAD: u32 = 7;
+export const THREAD_SUSPENDED: u32 = 8;
 
 /** `Thread.cancelled` of a thread that was ended in the middle of its program's code. */
 export const CANCELLED_BY_FORCE: u32 = 0xffffffff;
@@ -78,24 +82,34 @@ export class Thread {
   /** What it runs with: its own, or more while a more urgent thread waits for a mutex of its (locks.ts). */
   priority: u32 = 0;
   basePriority: u32 = 0;
-  /** Who has the mutex that it waits for, and the other threads that wait for mutexes of that one. */
-  lockOwner: Thread | null = null;
-  nextLockWaiter: Thread | null = null;
-  /** First thread that waits for a mutex of this one. */
-  lockWaiters: Thread | null = null;
   quantum: u32 = 0;
-  /** Queue it stands in: ready, or waiters of a word. */
+  /** Ring it stands in: ready, or equally urgent waiters of a word. */
   next: Thread | null = null;
   previous: Thread | null = null;
   /** Physical address of the word it waits on. */
   waitKey: u32 = 0;
   /** Does cancelling leave its wait alone? */
   waitThrough: u32 = 0;
-  /** Tick at which its wait or sleep ends; meaningful while `timed`. */
-  wakeTick: u32 = 0;
-  timed: u32 = 0;
-  timedNext: Thread | null = null;
-  timedPrevious: Thread | null = null;
+  // Its place among the waiters of that word (wait-queues.ts). Does it lead its group?
+  leads: u32 = 0;
+  groupNext: Thread | null = null;
+  groupPrevious: Thread | null = null;
+  // Of the word's head: other words of the bucket; who has the mutex that the word is, and that one's other contended mutexes.
+  keyNext: Thread | null = null;
+  keyPrevious: Thread | null = null;
+  lockOwner: Thread | null = null;
+  contendedNext: Thread | null = null;
+  contendedPrevious: Thread | null = null;
+  /** Heads of the words of mutexes that it has and somebody waits for. */
+  contended: Thread | null = null;
+  // A `Timer` (timers.ts): when its wait or sleep ends.
+  timerNext: usize = 0;
+  timerPrevious: usize = 0;
+  timerSlot: usize = 0;
+  timerTick: u32 = 0;
+  timerThread: usize = 0;
+  /** How often it has been suspended and not resumed: not 0 keeps it from running its program's code. */
+  suspended: u32 = 0;
   /** An unpark came before the park. */
   unparked: u32 = 0;
   /** Slot number + 1 of the kernel stack it keeps, 0 for none. */
@@ -187,7 +201,6 @@ export function createThread(
   store<u32>(thread.floatingPoint, 0xffff027f);
   store<u32>(thread.floatingPoint, 0xffff0000, 4);
   store<u32>(thread.floatingPoint, 0xffffffff, 8);
-  thread.id = ++lastId;
   privateTrap(START, changetype<u32>(thread), 0, 0);
   return thread;
 }
@@ -251,6 +264,22 @@ export function setPriority(thread: Thread, priority: u32): void {
   privateTrap(SET_PRIORITY, changetype<u32>(thread), priority < PRIORITIES ? priority : PRIORITIES - 1, 0);
 }
 
+/** The thread runs none of its program's code until it is resumed as often. */
+export function suspendThread(thread: Thread): void {
+  privateTrap(SUSPEND, changetype<u32>(thread), 0, 0);
+}
+
+/** Returns how often the thread was suspended before. */
+export function resumeThread(thread: Thread): u32 {
+  return privateTrap(RESUME, changetype<u32>(thread), 0, 0);
+}
+
+/** Waits while the calling thread is suspended, unless it is to end; it holds nothing that others need. */
+export function stopHere(): void {
+  const thread = currentThread();
+  while (thread.suspended !== 0 && thread.cancelled === 0) privateTrap(STOP, 0, 0, 0);
+}
+
 /** Gives the kernel stack back and waits; goes on at `entry` (no arguments, must not return) when unparked. */
 export function parkThread(entry: usize): void {
   privateTrap(PARK, <u32>entry, 0, 0);
@@ -270,8 +299,9 @@ export function unparkThread(thread: Thread): void {
   privateTrap(UNPARK, changetype<u32>(thread), 0, 0);
 }
 
-/** At ring 0: enters a new record in the list of all threads. */
+/** At ring 0: gives a new record its id and enters it in the list of all threads. */
 export function enterThread(thread: Thread): void {
+  thread.id = ++lastId;
   thread.allNext = allThreads;
   if (allThreads) allThreads!.allPrevious = thread;
   allThreads = thread;

@@ -8,7 +8,7 @@ export const WAKE: u32 = 1;
 export const YIELD: u32 = 2;
 export const EXIT_THREAD: u32 = 3;
 export const SLEEP: u32 = 4;
-/** ecx = mutex word (locks.ts): takes it or waits for it. */
+/** ecx = mutex word (locks.ts), ebx = timeout in ms: takes it or waits for it. */
 export const LOCK: u32 = 6;
 /** ecx = mutex word: gives it to the most urgent waiter. */
 export const UNLOCK: u32 = 7;
@@ -36,5 +36,10 @@ export const HAND_OFF: u32 = 0x10a;
 export const WAKE_AND_PARK: u32 = 0x10b;
 /** ecx = directory, edx = index: puts an empty page table there (i386/vtlb.ts). */
 export const MAKE_TABLE: u32 = 0x10c;
+/** ecx = thread record: keeps it from running its program's code until resumed as often. Result: how often it was suspended before. */
+export const SUSPEND: u32 = 0x10d;
+export const RESUME: u32 = 0x10e;
+/** The caller is at a safe point, holding nothing: waits here while it is suspended. */
+export const STOP: u32 = 0x10f;
 
 export declare function privateTrap(operation: u32, a: u32, b: u32, c: u32): u32;

@@ -1,6 +1,6 @@
 /**
  * Waiting on words, from thread-level kernel code: the same private traps that programs use (os/README.md). Kernel words
- * are always present, so WAIT_NOT_PRESENT never comes back here.
+ * are always present.
  */
 
 import { ticks } from "../i386/clock";
@@ -10,7 +10,10 @@ export const WAIT_WOKEN: u32 = 0;
 export const WAIT_CHANGED: u32 = 1;
 export const WAIT_TIMED_OUT: u32 = 2;
 export const WAIT_CANCELLED: u32 = 3;
+/** Also of a wait for a mutex whose owner has ended: it is to be tried again. */
 export const WAIT_NOT_PRESENT: u32 = 4;
+/** The mutex is the caller's, after its owner ended without giving it back. */
+export const WAIT_ABANDONED: u32 = 5;
 export const FOREVER: u32 = 0xffffffff;
 /** Flag in the operation: cancelling the thread does not end this wait. */
 export const WAIT_THROUGH: u32 = 0x80;

@@ -1,6 +1,6 @@
 /**
- * Waiting, at ring 0 with interrupts off: queues of threads by the physical address of the word they wait on, and the list
- * of timed waits in order of their end. A word is named by its physical address, so that spaces that share memory can wait on it.
+ * Waiting, at ring 0 with interrupts off. A word is named by its physical address, so that spaces that share memory can wait on it
+ * (wait-queues.ts); a wait that may time out has a timer set (timers.ts).
  */
 
 import { ticks } from "../i386/clock";
@@ -10,19 +10,15 @@ import { translationAt } from "../i386/vtlb";
 import { residentEntry, willBeCopied } from "../memory/commit";
 import { kernelEntry } from "../memory/refill";
 import { kernelSpace } from "../memory/space";
-import { leaveLockQueue } from "./locks";
+import { settlePriority } from "./locks";
 import { currentDirectory, makeReady, requestDispatch } from "./scheduler";
 import { currentThread, THREAD_SLEEPING, THREAD_WAITING, type Thread } from "./thread";
+import { cancelTimer, setTimer, type Timer } from "./timers";
 import { FOREVER, WAIT_CANCELLED, WAIT_CHANGED, WAIT_NOT_PRESENT, WAIT_TIMED_OUT, WAIT_WOKEN } from "./wait";
+import { dequeueWaiter, enqueueWaiter, firstWaiter, headOf } from "./wait-queues";
 
-const BUCKETS: u32 = 64;
-/** First and last waiter by bucket. */
-const queues: usize = memory.data(512, 16);
-let timedFirst: Thread | null = null;
-
-function queueOf(key: u32): usize {
-  return queues + (((key >> 2) ^ (key >> 12)) & (BUCKETS - 1)) * 8;
-}
+/** Longest time of a timer: with the tick under way, 2^32 - 1 ticks. */
+const LONGEST: u32 = 0xfffffffe;
 
 /** Physical address of a word, seen from ring 3 or from the kernel; 0 when it is not there (yet). */
 export function keyOf(address: usize, fromUser: bool): u32 {
@@ -67,30 +63,16 @@ export function beginWait(thread: Thread, address: usize, expected: u32, timeout
     return;
   }
   thread.eax = WAIT_WOKEN;
-  enqueueWaiter(thread, key, through);
-  if (timeout !== FOREVER) beginTimed(thread, timeout);
+  waitOnKey(thread, key, timeout, through);
 }
 
-/** Has the thread wait, last in the queue of the word `key`. */
-export function enqueueWaiter(thread: Thread, key: u32, through: bool): void {
+/** Has the thread wait behind its equals for the word `key`, `timeout` ms at most. */
+export function waitOnKey(thread: Thread, key: u32, timeout: u32, through: bool): void {
   thread.state = THREAD_WAITING;
-  thread.waitKey = key;
   thread.waitThrough = through ? 1 : 0;
-  const queue = queueOf(key);
-  const last = changetype<Thread | null>(load<usize>(queue, 4));
-  thread.next = null;
-  thread.previous = last;
-  if (last) last.next = thread;
-  else store<usize>(queue, changetype<usize>(thread));
-  store<usize>(queue, changetype<usize>(thread), 4);
+  enqueueWaiter(thread, key);
+  if (timeout !== FOREVER) beginTimed(thread, timeout);
   requestDispatch();
-}
-
-/** The waiter of the word `key` that stands after `before` (null: the first), or null. */
-export function nextWaiter(key: u32, before: Thread | null): Thread | null {
-  let at = before ? before.next : changetype<Thread | null>(load<usize>(queueOf(key)));
-  while (at && at.waitKey !== key) at = at.next;
-  return at;
 }
 
 export function beginSleep(thread: Thread, milliseconds: u32): void {
@@ -106,66 +88,52 @@ export function beginSleep(thread: Thread, milliseconds: u32): void {
   requestDispatch();
 }
 
-/** Wakes up to `count` threads that wait on the word; `fromUser` tells whose address it is. */
+/** Wakes up to `count` threads that wait on the word, most urgent first; `fromUser` tells whose address it is. */
 export function wakeWaiters(address: usize, count: u32, fromUser: bool): u32 {
   const key = keyOf(address, fromUser);
-  if (key === 0) return 0;
+  return key === 0 ? 0 : wakeKey(key, count);
+}
+
+/** The same for the word's physical address. */
+export function wakeKey(key: u32, count: u32): u32 {
   let woken: u32 = 0;
-  let thread = changetype<Thread | null>(load<usize>(queueOf(key)));
-  while (thread && woken < count) {
-    const next = thread.next;
-    if (thread.waitKey === key) {
-      endWait(thread, WAIT_WOKEN);
-      woken++;
-    }
-    thread = next;
+  while (woken < count) {
+    const thread = firstWaiter(key);
+    if (!thread) break;
+    endWait(thread, WAIT_WOKEN);
+    woken++;
   }
   return woken;
 }
 
-/** Takes a waiting or sleeping thread out of its lists and makes it ready with `result`. */
+/** Takes a waiting or sleeping thread out of its queue and makes it ready with `result`. */
 export function endWait(thread: Thread, result: u32): void {
+  let owner: Thread | null = null;
   if (thread.state === THREAD_WAITING) {
-    const queue = queueOf(thread.waitKey);
-    if (thread.previous) thread.previous!.next = thread.next;
-    else store<usize>(queue, changetype<usize>(thread.next));
-    if (thread.next) thread.next!.previous = thread.previous;
-    else store<usize>(queue, changetype<usize>(thread.previous), 4);
+    owner = headOf(thread).lockOwner;
+    dequeueWaiter(thread);
     thread.eax = result;
   } else if (result === WAIT_CANCELLED) {
     thread.eax = result;
   }
-  if (thread.timed) endTimed(thread);
-  if (thread.lockOwner) leaveLockQueue(thread);
+  const timer = timerOf(thread);
+  if (timer.slot !== 0) cancelTimer(timer);
   makeReady(thread);
+  if (owner) settlePriority(owner);
 }
 
-/** Enters the thread in the list of timed waits, which is in order of their ends. */
+/** Ends the wait of a thread whose time has come. */
+export function timeOut(thread: Thread): void {
+  endWait(thread, WAIT_TIMED_OUT);
+}
+
+function timerOf(thread: Thread): Timer {
+  return changetype<Timer>(changetype<usize>(thread) + offsetof<Thread>("timerNext"));
+}
+
 function beginTimed(thread: Thread, milliseconds: u32): void {
+  const timer = timerOf(thread);
+  timer.thread = changetype<usize>(thread);
   // The tick under way has partly passed, and a wait is never shorter than asked for.
-  thread.wakeTick = ticks() + milliseconds + 1;
-  thread.timed = 1;
-  let before: Thread | null = null;
-  let at = timedFirst;
-  while (at && <i32>(at.wakeTick - thread.wakeTick) <= 0) {
-    before = at;
-    at = at.timedNext;
-  }
-  thread.timedPrevious = before;
-  thread.timedNext = at;
-  if (before) before.timedNext = thread;
-  else timedFirst = thread;
-  if (at) at.timedPrevious = thread;
-}
-
-function endTimed(thread: Thread): void {
-  if (thread.timedPrevious) thread.timedPrevious!.timedNext = thread.timedNext;
-  else timedFirst = thread.timedNext;
-  if (thread.timedNext) thread.timedNext!.timedPrevious = thread.timedPrevious;
-  thread.timed = 0;
-}
-
-/** Ends the waits whose time has come. */
-export function endTimedWaits(now: u32): void {
-  while (timedFirst && <i32>(timedFirst!.wakeTick - now) <= 0) endWait(timedFirst!, WAIT_TIMED_OUT);
+  setTimer(timer, ticks() + (milliseconds < LONGEST ? milliseconds : LONGEST) + 1);
 }

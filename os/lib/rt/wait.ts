@@ -1,5 +1,5 @@
 /**
- * Waiting on words and what is built on it: mutexes and events. An uncontended mutex takes no trap. Works the same in a
+ * Waiting on words and what is built on it: mutexes and conditions. An uncontended mutex takes no trap. Works the same in a
  * process and in the kernel, and across processes in shared memory (os/README.md, private traps).
  */
 
@@ -18,6 +18,8 @@ export const WAIT_CHANGED: u32 = 1;
 export const WAIT_TIMED_OUT: u32 = 2;
 export const WAIT_CANCELLED: u32 = 3;
 const WAIT_NOT_PRESENT: u32 = 4;
+/** The mutex is the caller's, after its owner ended without giving it back. */
+export const WAIT_ABANDONED: u32 = 5;
 export const FOREVER: u32 = 0xffffffff;
 
 /** Waits while the word at `address` is `expected`, for `timeout` ms at most. */
@@ -60,16 +62,16 @@ export function currentThread(): u32 {
   return volatileLoad32(threadWord);
 }
 
-/** Takes a mutex that another thread has, waiting for it. */
-export function waitForMutex(address: usize): void {
+/** Takes a mutex that another thread has, waiting for it `timeout` ms at most: WAIT_WOKEN, WAIT_ABANDONED, WAIT_TIMED_OUT. */
+export function waitForMutex(address: usize, timeout: u32): u32 {
   while (true) {
-    const result = privateTrap(LOCK, <u32>address, 0, 0);
-    if (result === WAIT_WOKEN) return;
+    const result = privateTrap(LOCK, <u32>address, 0, timeout);
     // Taking a mutex twice can never end: a program error.
     if (result === WAIT_CHANGED) unreachable();
     // A cancelled thread may not wait, but what the mutex guards must stay whole: it takes its turn by yielding.
     if (result === WAIT_CANCELLED) yieldProcessor();
-    else volatileLoad32(address);
+    else if (result === WAIT_NOT_PRESENT) volatileLoad32(address);
+    else return result;
   }
 }
 
@@ -84,7 +86,8 @@ export function passMutex(address: usize): void {
 }
 
 /**
- * Zeroed memory is a free mutex. A thread that waits for one lends its priority to the thread that has it. Not recursive.
+ * Zeroed memory is a free mutex, in memory that spaces share as well. A thread that waits for one lends its priority to the thread that has
+ * it, and so on along a chain of owners that wait themselves. Not recursive.
  *
  *   word:  0 free;  otherwise bits 31-1 the owner's thread id, bit 0 set when somebody waits
  */
@@ -92,9 +95,21 @@ export function passMutex(address: usize): void {
 export class Mutex {
   word: u32 = 0;
 
-  acquire(): void {
+  /** WAIT_WOKEN; WAIT_ABANDONED if its owner ended with it, so that what it guards may be half changed. */
+  acquire(): u32 {
+    return this.acquireWithin(FOREVER);
+  }
+
+  /** The same, or WAIT_TIMED_OUT after `timeout` ms. */
+  acquireWithin(timeout: u32): u32 {
     const address = changetype<usize>(this);
-    if (atomicCompareExchange(address, 0, currentThread() << 1) !== 0) waitForMutex(address);
+    if (atomicCompareExchange(address, 0, currentThread() << 1) === 0) return WAIT_WOKEN;
+    return waitForMutex(address, timeout);
+  }
+
+  /** Takes it if it is free. */
+  tryAcquire(): bool {
+    return atomicCompareExchange(changetype<usize>(this), 0, currentThread() << 1) === 0;
   }
 
   release(): void {
@@ -104,7 +119,10 @@ export class Mutex {
   }
 }
 
-/** A condition of a mutex: waiters sleep until a signal; zeroed memory is a condition without waiters. */
+/**
+ * A condition of a mutex: waiters sleep until a signal, and the most urgent is woken first; zeroed memory is a condition without
+ * waiters, in memory that spaces share as well. An `IAlarm` on its address is a broadcast.
+ */
 @unmanaged
 export class Condition {
   signals: u32 = 0;

@@ -20,6 +20,7 @@ const PROXY_SIZE: usize = 8;
 const UNMAPPED: usize = 0x20000000;
 const KERNEL_LINEAR: usize = 0x90000000;
 const SLOW: u32 = 100000;
+const CLOCK_CHIP_LINE: u32 = 8;
 
 declare function badStackCall(proxy: usize): i32;
 
@@ -91,9 +92,24 @@ function callAbuse(name: usize): i32 {
     const result = system.queryInterface(IDriver.IID, word);
     return result === S_OK ? changetype<IDriver>(load<usize>(word)).pin(zeroWord, 4) : result;
   }
+  if (stringEquals(name, text("fault-in-section"))) return faultInSection();
   const result = memoryAbuse(name, secondArgument);
   if (result === E_FAIL) print(text("abuse: unknown name\n"));
   return result;
+}
+
+function handler(_argument: usize): void {}
+
+/** A driver that divides by zero with interrupts off and a handler connected. */
+function faultInSection(): i32 {
+  const word = stackAlloc(4);
+  const result = systemObject().queryInterface(IDriver.IID, word);
+  if (result !== S_OK) return result;
+  const driver = changetype<IDriver>(load<usize>(word));
+  const connected = driver.connectInterrupt(CLOCK_CHIP_LINE, <u32>functionAddress(handler), 0);
+  if (connected !== S_OK) return connected;
+  driver.enterInterruptSafe();
+  return 1 / <i32>volatileLoad32(zeroWord);
 }
 
 function callProxy(proxy: usize): i32 {

@@ -12,9 +12,11 @@ import { E_FAIL, E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
 import { bindWaiting, memoryObject, systemObject } from "../../lib/rt/program";
 import { stringEquals } from "../../lib/rt/strings";
 import { PRIORITY_DEFAULT } from "../../lib/rt/threads";
-import { FOREVER, sleep, waitOn, wake } from "../../lib/rt/wait";
+import { type Condition, FOREVER, type Mutex, sleep, WAIT_WOKEN, waitOn, wake } from "../../lib/rt/wait";
 
 const PAGE: usize = 4096;
+/** As often as the suite's case. */
+const TURNS: u32 = 200;
 const PATIENCE: u32 = 2000;
 const BOTH: u32 = PROTECT_READ | PROTECT_WRITE;
 /** Static data of the image's file, since strings follow it: whole pages that nothing has written to. */
@@ -33,6 +35,7 @@ export function memoryAbuse(name: usize, argument: usize): i32 {
   if (stringEquals(name, text("copy-on-write"))) return copyOnWrite();
   if (stringEquals(name, text("copy-on-write-wait"))) return waitOnUntouched();
   if (stringEquals(name, text("shared-peer"))) return sharedPeer(argument);
+  if (stringEquals(name, text("shared-mutex"))) return takeTurns(argument);
   if (stringEquals(name, text("shared-fake"))) return mapFake();
   return E_FAIL;
 }
@@ -212,6 +215,29 @@ function sharedPeer(name: usize): i32 {
   volatileStore32(region + 2 * PAGE, frameOf(region));
   volatileStore32(region + 4, 1);
   if (wake(region + 4, 1) !== 1) return 5;
+  return 0;
+}
+
+/** Counts in turns with whoever shares the memory: +0 mutex, +4 condition, +8 count, whose odd values are ours. Ends with the mutex. */
+function takeTurns(name: usize): i32 {
+  const word = stackAlloc(4);
+  store<u32>(word, 0);
+  if (bindWaiting(name, ISharedMemory.IID, PATIENCE, word) !== S_OK) return 1;
+  const object = changetype<ISharedMemory>(load<usize>(word));
+  store<u32>(word, 0);
+  if (memoryObject().mapShared(object, word, BOTH) !== S_OK) return 2;
+  object.release();
+  const region: usize = load<u32>(word);
+  const mutex = changetype<Mutex>(region);
+  const turn = changetype<Condition>(region + 4);
+  mutex.acquire();
+  for (let round: u32 = 0; round < TURNS; round++) {
+    while (volatileLoad32(region + 8) % 2 === 0) {
+      if (turn.wait(mutex, PATIENCE) !== WAIT_WOKEN) return 3;
+    }
+    volatileStore32(region + 8, volatileLoad32(region + 8) + 1);
+    turn.signal();
+  }
   return 0;
 }
 

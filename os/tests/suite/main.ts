@@ -8,17 +8,24 @@ import { makePrinter, PRINTER_SIZE, print } from "../../lib/rt/print";
 import { stringEquals } from "../../lib/rt/strings";
 import { callCases, connectionCases } from "./calls";
 import { failedCases, passedCases } from "./check";
+import { driverCases } from "./drivers";
 import { fuzzCases } from "./fuzz";
 import { memoryCases } from "./memory";
 import { sharingCases } from "./memory-sharing";
 import { stackCases } from "./memory-stacks";
 import { abuseCases, programCases } from "./programs";
 import { serviceCases } from "./services";
+import { synchronisationCases } from "./synchronisation";
+import { threadStateCases } from "./thread-states";
 import { threadCases } from "./threads";
 
 export function main(argc: i32, argv: usize): i32 {
   if (argc > 2) {
-    print(text("usage: suite [calls|connections|services|threads|memory|programs|abuse|fuzz]\n"));
+    print(
+      text(
+        "usage: suite [calls|connections|services|threads|thread-states|drivers|memory|programs|abuse|fuzz]\n",
+      ),
+    );
     return 2;
   }
   const group: usize = argc === 2 ? load<usize>(argv, 4) : 0;
@@ -27,7 +34,12 @@ export function main(argc: i32, argv: usize): i32 {
     sharingCases();
     stackCases();
   }
-  if (wanted(group, text("threads"))) threadCases();
+  if (wanted(group, text("threads"))) {
+    threadCases();
+    synchronisationCases();
+  }
+  if (wanted(group, text("thread-states"))) threadStateCases();
+  if (wanted(group, text("drivers"))) driverCases();
   if (wanted(group, text("programs"))) programCases();
   if (wanted(group, text("calls"))) {
     callCases(PLACE_PROCESS);

@@ -1,7 +1,6 @@
 /** Threads, waiting, preemption: the same in a process and in the kernel. */
 
 import type { IThread } from "../../interfaces/IThread";
-import { IThreads } from "../../interfaces/IThreads";
 import { E_INVALIDARG, S_OK } from "../../interfaces/results";
 import { systemObject } from "../../lib/rt/program";
 import { PRIORITY_DEFAULT } from "../../lib/rt/threads";
@@ -17,6 +16,7 @@ import {
   wake,
 } from "../../lib/rt/wait";
 import { expect, expectEqual, runCase } from "./check";
+import { joinThread, startThread } from "./started-threads";
 
 const ROUNDS: u32 = 2000;
 const WORKERS: u32 = 4;
@@ -26,26 +26,6 @@ const shared: usize = memory.data(64, 16);
 
 function clearShared(): void {
   memory.fill(shared, 0, 64);
-}
-
-/** Starts a thread; null (and a report) if that fails. */
-function startThread(entry: usize, argument: u32, priority: u32): IThread {
-  const word = stackAlloc(4);
-  store<u32>(word, 0);
-  if (systemObject().queryInterface(IThreads.IID, word) !== S_OK) return changetype<IThread>(0);
-  const threads = changetype<IThreads>(load<usize>(word));
-  const result = threads.create(<u32>entry, argument, priority, word);
-  threads.release();
-  if (!expectEqual(result, S_OK, text("result of create"))) return changetype<IThread>(0);
-  return changetype<IThread>(load<usize>(word));
-}
-
-function joinThread(thread: IThread): u32 {
-  const word = stackAlloc(4);
-  store<u32>(word, 0);
-  expectEqual(thread.join(word), S_OK, text("result of join"));
-  thread.release();
-  return load<u32>(word);
 }
 
 function addOne(value: usize): u32 {
