@@ -53,7 +53,7 @@ export interface BootRequest {
   readonly input?: "console" | "none";
   /** A debugger that holds the machine at its first instruction. Our machine only. */
   readonly debug?: DebugHook | undefined;
-  /** What is traced. Our machine only, and not from a snapshot. */
+  /** What is watched. Our machine only, and not from a snapshot. */
   readonly observation?: ObservationRequest | undefined;
   /** What is recorded or replayed. Our machine only. */
   readonly recording?: RecordingRequest | undefined;
@@ -79,9 +79,12 @@ export interface BootOutcome {
   readonly message?: string | undefined;
 }
 
+type SymbolFile = Readonly<Record<"name" | "file", string>>;
+
 /** What boots: read once, given to either machine. */
 interface BootImage {
   readonly kernelFile: string;
+  readonly symbols: readonly SymbolFile[];
   readonly archive: Uint8Array;
   readonly commandLine: string;
   readonly script: string | undefined;
@@ -92,7 +95,8 @@ async function prepare(request: BootRequest): Promise<BootImage> {
   const built: Uint8Array = readFileSync(system.archive);
   const archive = request.files?.length ? extendArchive(readArchive(built), request.files) : built;
   const commandLine = [...request.options].map(([key, value]) => `${key}=${value}`).join(" ");
-  return { kernelFile: system.kernel, archive, commandLine, script: request.script };
+  const symbols = [...system.images, ...(request.observation?.programs ?? [])];
+  return { kernelFile: system.kernel, symbols, archive, commandLine, script: request.script };
 }
 
 /** Standard input whose end reaches the guest as Ctrl-D, so that its shell ends too. */
@@ -123,6 +127,8 @@ interface StartedMachine {
   readonly start: RunStart | SnapshotStart;
   /** Undefined for a machine from a snapshot. */
   readonly kernelFile: string | undefined;
+  /** Images with their symbols. */
+  readonly symbols: readonly SymbolFile[];
 }
 
 /** A machine that stands before its first instruction, or where its snapshot was saved. */
@@ -132,9 +138,9 @@ async function startMachine(
 ): Promise<StartedMachine> {
   if (request.from !== undefined) {
     const { pc, bytes } = machineFromSnapshot(request.from, { jit: request.jit ?? "off", serialOutput });
-    return { pc, start: { snapshot: bytes }, kernelFile: undefined };
+    return { pc, start: { snapshot: bytes }, kernelFile: undefined, symbols: [] };
   }
-  const { kernelFile, archive, script, commandLine } = await prepare(request);
+  const { kernelFile, symbols, archive, script, commandLine } = await prepare(request);
   const pc = new PentiumPc({
     memory: request.memory,
     jit: request.jit ?? "off",
@@ -146,7 +152,7 @@ async function startMachine(
   if (script !== undefined) modules.push({ commandLine: "script", bytes: new TextEncoder().encode(script) });
   const kernel = readFileSync(kernelFile);
   pc.loadMultiboot(kernel, { modules, commandLine });
-  return { pc, start: { kernel, modules, commandLine }, kernelFile };
+  return { pc, start: { kernel, modules, commandLine }, kernelFile, symbols };
 }
 
 /** Boots on our machine with the given streams. */
@@ -160,17 +166,19 @@ export async function bootMachine(
     pc,
     start: origin,
     kernelFile,
+    symbols,
   } = await startMachine(request, (byte) => session?.serialOutput(byte));
   const observed =
     request.observation && "kernel" in origin
-      ? openObservedRun(pc, origin.kernel, request.observation)
+      ? openObservedRun(pc, origin.kernel, symbols, request.observation)
       : undefined;
   const debugged = kernelFile === undefined ? undefined : await request.debug?.(pc, kernelFile);
   const recorded = request.recording && openRecordedRun(pc, origin, request.recording);
   const bare = debugged?.machine ?? recorded?.machine ?? pc;
   const saved = request.snapshot && openSavedRun(pc, bare, request.snapshot);
+  const machine = saved?.machine ?? bare;
   session = new Session(
-    saved?.machine ?? bare,
+    observed?.around(machine) ?? machine,
     recorded?.replays ? new NoInput() : input,
     output(() => session?.quit("", 141)),
   );
@@ -232,7 +240,7 @@ export async function bootQemu(
 ): Promise<BootOutcome> {
   if (request.stats !== undefined) throw new UserError("--stats needs our own machine: leave --on qemu out");
   if (request.observation !== undefined)
-    throw new UserError("--trace needs our own machine: leave --on qemu out");
+    throw new UserError("--trace, --profile and --coverage need our own machine: leave --on qemu out");
   if (request.recording !== undefined)
     throw new UserError("--record and --replay need our own machine: leave --on qemu out");
   if (request.snapshot !== undefined || request.from !== undefined)

@@ -20,6 +20,8 @@ export type Place = "process" | "kernel";
 export interface GuestProgram {
   readonly name: string;
   readonly files: readonly ArchiveFile[];
+  /** The same with symbols. */
+  readonly images: readonly { readonly name: string; readonly file: string }[];
 }
 
 export interface GuestRun {
@@ -150,7 +152,7 @@ export async function findProgram(word: string): Promise<GuestProgram> {
   if (extname(word) !== ".ts" && !word.includes("/")) {
     const { images } = await buildSystemReporting();
     const programs = images.filter(({ kind }) => kind === "program").map(({ name }) => name);
-    if (programs.includes(word)) return { name: word, files: [] };
+    if (programs.includes(word)) return { name: word, files: [], images: [] };
     const suggestion = nearest(word, programs);
     throw new UserError(
       `no program '${word}' in the system.${suggestion ? ` Did you mean '${suggestion}'?` : ""} Programs: ${programs.join(", ")}; or give the path of your own, FILE.ts.`,
@@ -163,6 +165,7 @@ export async function findProgram(word: string): Promise<GuestProgram> {
   return {
     name: image.name,
     files: [{ name: image.location, contents: loadablePart(readFileSync(image.file)) }],
+    images: [image],
   };
 }
 

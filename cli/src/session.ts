@@ -35,6 +35,21 @@ export interface SessionMachine {
   serialInput(bytes: Uint8Array): void;
 }
 
+/** The same machine with another way to run it. */
+export function inFrontOf(machine: SessionMachine, run: (untilCycle: number) => SliceResult): SessionMachine {
+  return {
+    frequency: machine.frequency,
+    get cycle() {
+      return machine.cycle;
+    },
+    get idleCycles() {
+      return machine.idleCycles;
+    },
+    serialInput: (bytes) => machine.serialInput(bytes),
+    run,
+  };
+}
+
 export interface InputListener {
   bytes(bytes: Uint8Array): void;
   /** No more bytes will come. */

@@ -6,7 +6,7 @@ import { cycleModelNames } from "@rialto/machine/i386/cycles.ts";
 import { SnapshotError, snapshotCycleModel, snapshotMemory } from "@rialto/machine/snapshot/format.ts";
 import { fileErrorReason, UserError } from "./errors.ts";
 import { readInputFile } from "./machine-run.ts";
-import type { Session, SessionMachine } from "./session.ts";
+import { inFrontOf, type Session, type SessionMachine } from "./session.ts";
 import type { SnapshotRequest } from "./snapshot-flags.ts";
 
 /** The machine that a snapshot holds. */
@@ -68,21 +68,11 @@ export function openSavedRun(
     }
   };
   return {
-    machine: {
-      frequency: machine.frequency,
-      get cycle() {
-        return machine.cycle;
-      },
-      get idleCycles() {
-        return machine.idleCycles;
-      },
-      serialInput: (bytes) => machine.serialInput(bytes),
-      run(untilCycle) {
-        const result = machine.run(Math.min(untilCycle, due));
-        if (machine.cycle >= due) session?.quit("", 0);
-        return result;
-      },
-    },
+    machine: inFrontOf(machine, (untilCycle) => {
+      const result = machine.run(Math.min(untilCycle, due));
+      if (machine.cycle >= due) session?.quit("", 0);
+      return result;
+    }),
     started(running) {
       session = running;
       process.on("SIGUSR1", onSignal);

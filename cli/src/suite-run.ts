@@ -6,6 +6,7 @@ import type { BootHost } from "./boot.ts";
 import { UsageError } from "./errors.ts";
 import { type GuestOutcome, type Place, reportEnd, runGuest } from "./guest-run.ts";
 import { nearest } from "./nearest.ts";
+import type { ObservationRequest } from "./observation-flags.ts";
 
 /** Names of the suite's groups, as its main function tells them apart. */
 function suiteGroups(): string[] {
@@ -22,6 +23,7 @@ export interface SuiteRequest {
   readonly memory: number;
   /** Seconds that one run may take. */
   readonly limit: number;
+  readonly observation?: ObservationRequest | undefined;
 }
 
 export interface SuiteReport {
@@ -62,8 +64,8 @@ export async function runSuite(
     "suite",
     ...(request.group ? [request.group] : []),
   ];
-  const { on, memory, limit } = request;
-  const outcome = await runGuest({ on, memory, limit, show, lines: [line.join(" ")] });
+  const { on, memory, limit, observation } = request;
+  const outcome = await runGuest({ on, memory, limit, show, observation, lines: [line.join(" ")] });
   return { outcome, report: readReport(outcome.text) };
 }
 

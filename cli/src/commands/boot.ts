@@ -2,12 +2,18 @@
 import type { Command } from "commander";
 import type { BootHost } from "../boot.ts";
 import { UsageError } from "../errors.ts";
-import { parseTraceFlags, TRACE_HELP, TRACE_OPTIONS, type TraceFlags } from "../observation-flags.ts";
+import {
+  addObservationOptions,
+  OBSERVATION_HELP,
+  type ProfileFlags,
+  parseObservation,
+  type TraceFlags,
+} from "../observation-flags.ts";
 import { RECORDING_HELP, type RecordingFlags } from "../recorded-run-flags.ts";
 import { parseSnapshotFlags, SNAPSHOT_HELP, type SnapshotFlags } from "../snapshot-flags.ts";
 import { STATISTICS_HELP } from "../statistics-help.ts";
 
-interface BootFlags extends RecordingFlags, SnapshotFlags, TraceFlags {
+interface BootFlags extends RecordingFlags, SnapshotFlags, TraceFlags, ProfileFlags {
   readonly from?: string;
   readonly on: string;
   readonly exec: readonly string[];
@@ -32,13 +38,13 @@ Examples:
   rialto boot --on qemu --script lines.txt
   rialto boot --record session.jsonl --hash-every 75000000     then: rialto boot --replay session.jsonl
   rialto boot --snapshot prompt.snapshot --snapshot-after 1       then: rialto boot --from prompt.snapshot
-${RECORDING_HELP}${SNAPSHOT_HELP}${TRACE_HELP}${STATISTICS_HELP}`;
+${RECORDING_HELP}${SNAPSHOT_HELP}${OBSERVATION_HELP}${STATISTICS_HELP}`;
 
 const collect = (value: string, values: readonly string[]): string[] => [...values, value];
 
 /** What a snapshot has decided already. */
 function refuseWithSnapshot(flags: BootFlags, command: Command): void {
-  const given = ["exec", "script", "place", "set", "memory", "cycleModel", "gdb", "trace"].filter(
+  const given = ["exec", "script", "place", "set", "memory", "cycleModel", "gdb", "trace", "profile"].filter(
     (name) => command.getOptionValueSource(name) === "cli",
   );
   if (given.length === 0) return;
@@ -48,8 +54,7 @@ function refuseWithSnapshot(flags: BootFlags, command: Command): void {
 }
 
 export function register(program: Command): void {
-  program
-    .command("boot")
+  addObservationOptions(program.command("boot"))
     .description("build the system and boot it")
     .option("--on <machine>", "rialto (ours) or qemu", "rialto")
     .option("--exec <line>", "run a shell line, then power off (repeatable)", collect, [])
@@ -76,8 +81,6 @@ export function register(program: Command): void {
     .option("--snapshot-after <seconds>", "leave after so much guest time")
     .option("--from <file>", "go on from a snapshot instead of booting")
     .option("--gdb <port>", "wait for GDB on a TCP port of the loopback before the first instruction")
-    .option(...TRACE_OPTIONS[0])
-    .option(...TRACE_OPTIONS[1])
     .addHelpText("after", EXAMPLES)
     .action(async (flags: BootFlags, command: Command) => {
       const { boot } = await import("../boot.ts");
@@ -95,7 +98,12 @@ export function register(program: Command): void {
         );
       }
       if (flags.from !== undefined) refuseWithSnapshot(flags, command);
-      const trace = parseTraceFlags(flags);
+      const observation = parseObservation(flags);
+      if (observation?.profile?.kind === "exact" && flags.jit === "on") {
+        throw new UsageError(
+          "--profile-kind exact watches interpreted code: leave --jit on out, or take --profile-kind sample",
+        );
+      }
       const on: BootHost = parseHost(flags.on);
       process.exitCode = await boot({
         on,
@@ -105,7 +113,7 @@ export function register(program: Command): void {
         jit: parseJit(flags.jit),
         cycleModel: parseCycleModel(flags.cycleModel),
         stats: flags.stats,
-        observation: trace && { trace },
+        observation,
         recording,
         snapshot: parseSnapshotFlags(flags),
         from: flags.from,

@@ -1,8 +1,14 @@
 /** `rialto run`: builds somebody's own program and runs it, in a process or in the kernel. */
 import type { Command } from "commander";
-import { parseTraceFlags, TRACE_HELP, TRACE_OPTIONS, type TraceFlags } from "../observation-flags.ts";
+import {
+  addObservationOptions,
+  OBSERVATION_HELP,
+  type ProfileFlags,
+  parseObservation,
+  type TraceFlags,
+} from "../observation-flags.ts";
 
-interface RunFlags extends TraceFlags {
+interface RunFlags extends TraceFlags, ProfileFlags {
   readonly in: string;
   readonly on: string;
   readonly memory: string;
@@ -20,19 +26,17 @@ Examples:
   rialto run greet.ts --in kernel Ada Grace
   rialto run hello --on qemu
   rialto run --trace hello.jsonl hello
-${TRACE_HELP}`;
+  rialto run --profile rpc.txt --profile rpc.svg callbench 500
+${OBSERVATION_HELP}`;
 
 export function register(program: Command): void {
-  program
-    .command("run <program> [arguments...]")
+  addObservationOptions(program.command("run <program> [arguments...]"))
     .usage("[options] FILE.ts|NAME [arguments...]")
     .description("build and run a program of your own, or run one of the system")
     .option("--in <place>", "process or kernel", "process")
     .option("--on <machine>", "rialto (ours) or qemu", "rialto")
     .option("-m, --memory <size>", "size of RAM", "16M")
     .option("--timeout <seconds>", "end the run after so many seconds, with status 124")
-    .option(...TRACE_OPTIONS[0])
-    .option(...TRACE_OPTIONS[1])
     .allowUnknownOption()
     .addHelpText("after", EXAMPLES)
     .action(async (word: string, words: string[], flags: RunFlags) => {
@@ -43,7 +47,7 @@ export function register(program: Command): void {
       const place = parsePlace(flags.in);
       const memory = parseMemorySize(flags.memory);
       const limit = parseSeconds(flags.timeout);
-      const trace = parseTraceFlags(flags);
+      const observation = parseObservation(flags);
       runLine("program", place, words); // bad words are refused before anything is built
       const guest = await findProgram(word);
       const outcome = await runGuest({
@@ -53,7 +57,7 @@ export function register(program: Command): void {
         memory,
         input: "console",
         limit,
-        observation: trace && { trace },
+        observation: observation && { ...observation, programs: guest.images },
         show: "stdout",
       });
       reportEnd(outcome);

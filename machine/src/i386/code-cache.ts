@@ -14,11 +14,11 @@ const RECORDS = 1 << 17;
 const ENTRY_RECORDS = 1 << 15;
 export const FIRST_ENTRY_RECORD = RECORDS * Field.WORDS;
 /** Records kept free at the end, so that one run of decoding never meets the end of the pool. */
-const RESERVE = 160;
+const RESERVE = 256;
 /** Records at the start for code that is never cached (see decoder.ts), and the unused index 0. */
 export const SCRATCH_RECORD = Field.WORDS;
 /** Pool index of the first record that is cached. */
-export const FIRST_CACHED = 5 * Field.WORDS;
+export const FIRST_CACHED = 6 * Field.WORDS;
 /** Granularity in which a page remembers which of its bytes were decoded. */
 const CHUNK_SHIFT = 5;
 const CHUNKS = 4096 >> CHUNK_SHIFT;

@@ -44,6 +44,7 @@ export const coldNumbers: ReadonlyMap<string, number> = new Map(
     ...new Set(instructions.map((row) => row.operation)),
     "hostBreakpoint",
     "nextPageCheck",
+    "probe",
     "countedEntry",
     "account",
   ].map((name, index) => [name, FIRST_COLD + index]),
@@ -66,6 +67,11 @@ export interface Decoder {
   frame(): number;
   /** Told about records that branches lead to, when they are first decoded or linked; null when nobody asks. */
   onEntry: ((p: number, frame: number) => void) | null;
+  /**
+   * Gives an instruction at offset `eip` of CS the number of the probe that runs in front of it, or -1; null when nobody watches
+   * instructions. Call `CodeCache.dropAll` after a change.
+   */
+  probeAt: ((eip: number) => number) | null;
   /** Linear addresses at which the host wants to stop; call `CodeCache.dropAll` after a change. */
   readonly breakpoints: Set<number>;
 }
@@ -88,6 +94,7 @@ export function createDecoder(
   const breakpoints = new Set<number>();
   const breakpointNumber = coldNumbers.get("hostBreakpoint")!;
   const nextPageCheckNumber = coldNumbers.get("nextPageCheck")!;
+  const probeNumber = coldNumbers.get("probe")!;
   const coldOf = instructions.map((row) => coldNumbers.get(row.operation)!);
 
   /** Map of the page in use; null when its code is not cached. */
@@ -376,6 +383,15 @@ export function createDecoder(
     return false;
   }
 
+  /** Puts a probe at `p` when the instruction gets one; returns the next free record. */
+  function placeProbe(p: number, offset: number): number {
+    const number = decoder.probeAt!((s[PAGE_EIP]! + offset) >>> 0);
+    if (number < 0) return p;
+    pseudo(p, probeNumber, offset, 0);
+    pool[p + IMMEDIATE] = number;
+    return p + WORDS;
+  }
+
   function decodeScratch(offset: number): number {
     ahead = false;
     let p: number = SCRATCH_RECORD;
@@ -383,6 +399,7 @@ export function createDecoder(
       pseudo(p, breakpointNumber, offset, 0);
       p += WORDS;
     }
+    if (decoder.probeAt !== null) p = placeProbe(p, offset);
     if (timing !== null) p += WORDS;
     const row = decodeOne(p, offset);
     if (row !== null) timing?.prepare(row, p, currentFrame + offset);
@@ -400,7 +417,8 @@ export function createDecoder(
     ahead = false;
     const entry = codeCache.top();
     const check = breakpoints.size !== 0 && mayBreakAt(offset) ? entry + WORDS : entry;
-    const p = check + (timing === null ? WORDS : 2 * WORDS);
+    const behindCheck = decoder.probeAt === null ? check + WORDS : placeProbe(check + WORDS, offset);
+    const p = timing === null ? behindCheck : behindCheck + WORDS;
     if (limit !== 0xffff_ffff && start + 8191 > limit) return decodeScratch(offset);
     const row = decodeOne(p, offset);
     const bytes = pool[p + BYTES]!;
@@ -457,6 +475,7 @@ export function createDecoder(
         pseudo(p, breakpointNumber, offset, 0);
         p += WORDS;
       }
+      if (decoder.probeAt !== null) p = placeProbe(p, offset);
       if (timing !== null) p += WORDS;
       const row = decodeOne(p, offset);
       if (row === null) {
@@ -552,6 +571,7 @@ export function createDecoder(
     eipOf: (p) => (s[PAGE_EIP]! + pool[p + OFFSET]!) | 0,
     frame: () => currentFrame >>> 12,
     onEntry: null,
+    probeAt: null,
     breakpoints,
   };
   return decoder;

@@ -15,6 +15,7 @@ import { createMoveHandlers } from "./moves.ts";
 import { createOperands } from "./operands.ts";
 import { createPaging, type Paging } from "./paging.ts";
 import { createPorts } from "./ports.ts";
+import { createProbes, type Probes } from "./probe.ts";
 import { createSegments, type Segments } from "./segments.ts";
 import { createStringHandlers } from "./strings.ts";
 import { createSystemHandlers } from "./system.ts";
@@ -40,6 +41,7 @@ export interface ProcessorParts {
   readonly interpreter: Interpreter;
   /** What runs at entries that the compiler of hot code counts. */
   readonly entries: { run: Handler };
+  readonly probes: Probes;
   /** Null unless the cycle model is `detailed`. */
   readonly timing: DetailedTiming | null;
 }
@@ -66,6 +68,7 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
   const debugging = createDebugging(core, memory, paging);
   const floatingPoint = createFloatingPointUnit();
   const float = createFloatHandlers(core, codeCache, memory, operands, floatingPoint);
+  const probes = createProbes(core, codeCache);
   const entries = { run: (p: number): number => p };
   const named: Record<string, Handler> = {
     ...createArithmeticHandlers(core, codeCache, flags, operands),
@@ -83,6 +86,7 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
     fwait: float.wait,
     hostBreakpoint,
     nextPageCheck: decoder.continuesOnNextPage,
+    probe: probes.run,
     countedEntry: (p) => entries.run(p),
     account: timing?.account ?? ((p) => p),
   };
@@ -114,6 +118,7 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
     floatingPoint,
     interpreter,
     entries,
+    probes,
     timing,
   };
 }

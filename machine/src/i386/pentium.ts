@@ -27,6 +27,7 @@ import type { Memory } from "./memory.ts";
 import type { Paging } from "./paging.ts";
 import { createParts } from "./parts.ts";
 import { assemblePriming, PRIMING_CODE, PRIMING_END } from "./priming.ts";
+import type { InstructionWatcher } from "./probe.ts";
 import { type ProcessorState, prepareProcessor, readProcessor } from "./processor-state.ts";
 import { RegisterView } from "./register-view.ts";
 import type { Segments } from "./segments.ts";
@@ -353,6 +354,17 @@ export class Pentium extends RegisterView implements Processor {
 
   set observer(observer: ProcessorObserver | null) {
     this.core.observer = observer;
+  }
+
+  /** Null when nobody watches instructions; see probe.ts. */
+  get watcher(): InstructionWatcher | null {
+    return this.parts.probes.watcher;
+  }
+
+  set watcher(watcher: InstructionWatcher | null) {
+    this.parts.probes.watcher = watcher;
+    this.parts.decoder.probeAt = watcher && ((eip) => watcher.numberOf(eip));
+    this.codeCache.dropAll();
   }
 
   /** A copy of the counters as they are now. */

@@ -47,6 +47,11 @@ export class RegisterView {
     return (this.s[Slot.EFLAGS]! & IF) !== 0;
   }
 
+  /** It waits in HLT. */
+  get halted(): boolean {
+    return this.s[Slot.HALTED] !== 0;
+  }
+
   get cpl(): number {
     return this.s[Slot.CPL]!;
   }
