@@ -21,6 +21,8 @@ export interface SuiteRequest {
   readonly places: readonly Place[];
   readonly on: BootHost;
   readonly memory: number;
+  /** Boot options. */
+  readonly options: ReadonlyMap<string, string>;
   /** Seconds that one run may take. */
   readonly limit: number;
   readonly observation?: ObservationRequest | undefined;
@@ -64,8 +66,8 @@ export async function runSuite(
     "suite",
     ...(request.group ? [request.group] : []),
   ];
-  const { on, memory, limit, observation } = request;
-  const outcome = await runGuest({ on, memory, limit, show, observation, lines: [line.join(" ")] });
+  const { on, memory, options, limit, observation } = request;
+  const outcome = await runGuest({ on, memory, options, limit, show, observation, lines: [line.join(" ")] });
   return { outcome, report: readReport(outcome.text) };
 }
 

@@ -15,6 +15,7 @@ interface TestFlags extends TraceFlags, ProfileFlags {
   readonly on: string;
   readonly board: string;
   readonly memory: string;
+  readonly set: readonly string[];
   readonly timeout: string;
 }
 
@@ -28,6 +29,7 @@ Examples:
   rialto test
   rialto test --in kernel threads
   rialto test --on qemu
+  rialto test --set vtlb=10
   rialto test --coverage guest.lcov
   rialto test --in kernel calls --profile calls.txt
 ${OBSERVATION_HELP}
@@ -42,11 +44,19 @@ export function register(program: Command): void {
     .option("--on <machine>", "rialto (ours) or qemu", "rialto")
     .option("--board <board>", "the board to run on: pentium", "pentium")
     .option("-m, --memory <size>", "size of RAM", "16M")
+    .option(
+      "--set <key=value>",
+      "set a boot option (repeatable)",
+      (value, before: string[]) => [...before, value],
+      [],
+    )
     .option("--timeout <seconds>", "end a run that takes longer", "600")
     .option("--coverage <file>", "write which source lines ran, as lcov")
     .addHelpText("after", EXAMPLES)
     .action(async (group: string | undefined, flags: TestFlags) => {
-      const { checkBoard, parseHost, parsePlaces, parseSeconds } = await import("../boot-flags.ts");
+      const { bootOptions, checkBoard, parseHost, parsePlaces, parseSeconds } = await import(
+        "../boot-flags.ts"
+      );
       const { parseMemorySize } = await import("../sizes.ts");
       const { checkGroup, runSuites } = await import("../suite-run.ts");
       checkBoard(flags.board);
@@ -65,6 +75,7 @@ export function register(program: Command): void {
         places,
         on: parseHost(flags.on),
         memory: parseMemorySize(flags.memory),
+        options: bootOptions([], flags.set),
         limit: parseSeconds(flags.timeout)!,
         observation: covered ? { ...observation, coverage: covered.coverage } : observation,
       });

@@ -16,6 +16,8 @@ export const PTE_PRESENT: u32 = 1;
 export const PTE_WRITE: u32 = 2;
 export const PTE_USER: u32 = 4;
 export const PTE_UNCACHED: u32 = 0x10;
+/** Set by the processor when it uses the entry. */
+export const PTE_ACCESSED: u32 = 0x20;
 const PTE_LARGE: u32 = 0x80;
 export const PTE_FRAME: u32 = 0xfffff000;
 
@@ -32,6 +34,7 @@ export class Directory {
   /** Physical address. */
   physical: u32 = 0;
   next: Directory | null = null;
+  previous: Directory | null = null;
 }
 
 function roundToPage(address: usize): usize {
@@ -74,7 +77,9 @@ export function createDirectory(list: Directory): bool {
   const flags = enterCritical();
   memory.copy(directoryOf(physical) + 2048, directoryOf(kernelDirectory) + 2048, 2048);
   list.physical = physical;
-  list.next = changetype<Directory | null>(directories);
+  const first = changetype<Directory | null>(directories);
+  list.next = first;
+  if (first) first.previous = list;
   directories = changetype<usize>(list);
   leaveCritical(flags);
   return true;
@@ -83,14 +88,11 @@ export function createDirectory(list: Directory): bool {
 /** Gives back a directory. It is not loaded, and its tables have gone before. */
 export function destroyDirectory(list: Directory): void {
   const flags = enterCritical();
-  let link: usize = 0;
-  let at = directories;
-  while (at !== changetype<usize>(list)) {
-    link = at;
-    at = changetype<usize>(changetype<Directory>(at).next);
-  }
-  if (link === 0) directories = changetype<usize>(list.next);
-  else changetype<Directory>(link).next = list.next;
+  const next = list.next;
+  const previous = list.previous;
+  if (previous) previous.next = next;
+  else directories = changetype<usize>(next);
+  if (next) next.previous = previous;
   leaveCritical(flags);
   releaseFrame(list.physical);
 }

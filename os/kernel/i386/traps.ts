@@ -12,7 +12,7 @@
  */
 
 import { describeFrame, panic, print, printHexadecimal } from "../console";
-import { refillKernel } from "../memory/refill";
+import { refillKernel, refillUser } from "../memory/refill";
 import { helperHasWork, helperThread, queueForHelper } from "../threads/helper";
 import { abandonMutexes, beginLock, endLock, settlePriority } from "../threads/locks";
 import {
@@ -197,7 +197,8 @@ export function nestedTrap(frame: Thread): void {
  * dispatch). A fault of the refill itself changes CR2, so that was read before.
  */
 function isRefill(error: u32, linear: usize): bool {
-  return linear >= KERNEL_LINEAR && (error & FAULT_PROTECTION) === 0 && refillKernel(linear);
+  if (error & FAULT_PROTECTION) return false;
+  return linear >= KERNEL_LINEAR ? refillKernel(linear) : refillUser(linear);
 }
 
 function pageFault(thread: Thread, linear: usize): void {

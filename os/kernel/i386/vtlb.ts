@@ -1,12 +1,14 @@
 /**
  * The virtual translation lookaside buffer (§6): page tables as a cache of bounded size. What a region, the heap or a kernel stack has
  * resident is known to its owner; the tables here hold copies of that, so any of them can go, the kernel's too. A fault then
- * brings the translation back (memory/refill.ts, memory/commit.ts).
+ * brings the translation back (memory/refill.ts).
  *
  *   tables:  [0, used) map something | [used, held) spare frames | up to `bound`
  *
- * Assumptions: the processor does not cache absent entries, so only edits of present ones flush. Replacement is first in, first out: after
- * as many refills as there are tables everything that one instruction needs is there, so LEAST bounds what one may need.
+ * Assumptions: the processor does not cache absent entries, so only edits of present ones flush. Tables go in a
+ * circle, those excepted that were used since the hand last passed (the processor marks them in the directory). At worst that is first
+ * in, first out: after as many refills as there are tables everything that one instruction needs is there, so LEAST bounds
+ * what one may need.
  *
  * Every function works at ring 0, and at ring 1 in a critical section of its own. At ring 0 nothing here touches memory that can fault.
  */
@@ -21,6 +23,7 @@ import {
   flushPage,
   kernelDirectoryAddress,
   loadedDirectoryAddress,
+  PTE_ACCESSED,
   PTE_FRAME,
   PTE_PRESENT,
   PTE_USER,
@@ -53,7 +56,7 @@ const tables: usize = memory.data(12288, 16);
 let bound: u32 = 0;
 let used: u32 = 0;
 let held: u32 = 0;
-/** The table that goes next. */
+/** The table that is asked next whether it was used. */
 let hand: u32 = 0;
 let evictions: u32 = 0;
 let refills: u32 = 0;
@@ -218,7 +221,7 @@ export function makeTable(directory: u32, index: u32): void {
   table.index = index;
   memory.fill(WINDOW_START + table.physical, 0, PAGE);
   const kernel = directory === kernelDirectoryAddress();
-  setEntry(directory, index, table.physical | PTE_WRITE | PTE_PRESENT | (kernel ? 0 : PTE_USER));
+  setEntry(directory, index, table.physical | PTE_ACCESSED | PTE_WRITE | PTE_PRESENT | (kernel ? 0 : PTE_USER));
 }
 
 function setEntry(directory: u32, index: u32, entry: u32): void {
@@ -226,14 +229,24 @@ function setEntry(directory: u32, index: u32, entry: u32): void {
   else store<u32>(directoryEntry(directory, index), entry);
 }
 
-/** Takes the oldest table out of its directory; returns its slot. */
+/** Takes a table that was not used lately out of its directory; returns its slot. */
 function evict(): u32 {
+  while (wasUsed(tableAt(hand))) hand = hand + 1 < used ? hand + 1 : 0;
   const slot = hand;
   hand = hand + 1 < used ? hand + 1 : 0;
   const table = tableAt(slot);
   setEntry(table.directory, table.index, 0);
-  if (table.directory === kernelDirectoryAddress() || table.directory === loadedDirectoryAddress())
-    flushAll();
+  // Also when none of this table is cached: what is must be looked up anew, or it would not be marked when it is used.
+  flushAll();
   evictions++;
   return slot;
+}
+
+/** Was the table used since this was last asked? Of the kernel's tables only the loaded directory tells. */
+function wasUsed(table: CachedTable): bool {
+  const kernel = table.directory === kernelDirectoryAddress();
+  const address = directoryEntry(kernel ? loadedDirectoryAddress() : table.directory, table.index);
+  const entry = load<u32>(address);
+  store<u32>(address, entry & ~PTE_ACCESSED);
+  return (entry & PTE_ACCESSED) !== 0;
 }

@@ -23,7 +23,7 @@ export function main(argc: i32, argv: usize): i32 {
   if (argc > 2) {
     print(
       text(
-        "usage: suite [calls|connections|services|threads|thread-states|drivers|memory|programs|abuse|fuzz]\n",
+        "usage: suite [calls|connections|services|threads|thread-states|drivers|memory|stacks|programs|abuse|fuzz]\n",
       ),
     );
     return 2;
@@ -32,8 +32,8 @@ export function main(argc: i32, argv: usize): i32 {
   if (wanted(group, text("memory"))) {
     memoryCases();
     sharingCases();
-    stackCases();
   }
+  if (wanted(group, text("stacks"))) stackCases();
   if (wanted(group, text("threads"))) {
     threadCases();
     synchronisationCases();
