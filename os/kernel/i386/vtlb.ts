@@ -221,7 +221,11 @@ export function makeTable(directory: u32, index: u32): void {
   table.index = index;
   memory.fill(WINDOW_START + table.physical, 0, PAGE);
   const kernel = directory === kernelDirectoryAddress();
-  setEntry(directory, index, table.physical | PTE_ACCESSED | PTE_WRITE | PTE_PRESENT | (kernel ? 0 : PTE_USER));
+  setEntry(
+    directory,
+    index,
+    table.physical | PTE_ACCESSED | PTE_WRITE | PTE_PRESENT | (kernel ? 0 : PTE_USER),
+  );
 }
 
 function setEntry(directory: u32, index: u32, entry: u32): void {

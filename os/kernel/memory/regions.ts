@@ -1,13 +1,15 @@
 /**
- * Regions of an address space: an array of them in order of address, so that a fault finds its own by binary search.
+ * Regions of an address space: a balanced tree of them in order of address (AVL: no path is longer than 1.45 log2 of their number), in
+ * which every node knows the largest gap between the regions below it. So finding a region or room for one, entering and removing
+ * it take a number of steps that grows with the logarithm of the number of regions; finding the same one again takes none.
  *
  * Changes are made under the space's mutex and, as first-level code looks regions up too (refill.ts, threads/waiting.ts), with interrupts
- * off: whoever sees the array sees it whole, and no region in it lacks anything.
+ * off: whoever sees the tree sees it whole, and no region in it lacks anything.
  */
 
 import { enterCritical, leaveCritical } from "../i386/critical";
 import type { FrameTree } from "./frame-tree";
-import { allocate, free } from "./heap";
+import { allocate } from "./heap";
 import type { Space } from "./space";
 
 export const REGION_ANONYMOUS: u32 = 0;
@@ -40,100 +42,158 @@ export class Region {
   /** Of a memory object: whose region it is, and the next region that maps it. */
   space: usize = 0;
   nextOfObject: Region | null = null;
-}
-
-export function regionAtIndex(space: Space, index: u32): Region {
-  return changetype<Region>(load<usize>(space.regions + index * 4));
-}
-
-/** Index of the first region that ends after `address`. */
-export function searchRegion(space: Space, address: usize): u32 {
-  const regions = space.regions;
-  let low: u32 = 0;
-  let high = space.count;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    const region = changetype<Region>(load<usize>(regions + middle * 4));
-    if (region.start + region.size > address) high = middle;
-    else low = middle + 1;
-  }
-  return low;
+  // The node of the space's tree: regions below and above, and what is known of all of them together with this one.
+  left: Region | null = null;
+  right: Region | null = null;
+  height: u32 = 0;
+  /** Where the first of them starts and the last one ends, and the largest gap between two neighbours. */
+  first: usize = 0;
+  last: usize = 0;
+  room: u32 = 0;
 }
 
 /** The region that contains `address`, or null. The space is locked, or interrupts are off. */
 export function findRegion(space: Space, address: usize): Region | null {
-  const index = searchRegion(space, address);
-  if (index === space.count) return null;
-  const region = regionAtIndex(space, index);
-  return region.start <= address ? region : null;
+  const recent = space.recent;
+  if (recent && address - recent.start < recent.size) return recent;
+  let region = space.regions;
+  while (region && address - region.start >= region.size)
+    region = address < region.start ? region.left : region.right;
+  if (region) space.recent = region;
+  return region;
 }
 
 /** Is there a region in [start, start + size)? */
 export function overlaps(space: Space, start: usize, size: u32): bool {
-  const index = searchRegion(space, start);
-  if (index === space.count) return false;
-  const region = regionAtIndex(space, index);
-  return region.start <= start || region.start - start < size;
+  let region = space.regions;
+  while (region) {
+    if (region.start >= start + size) region = region.left;
+    else if (region.start + region.size <= start) region = region.right;
+    else return true;
+  }
+  return false;
 }
 
 /** First gap of `size` bytes in [low, high), or 0. */
 export function findGap(space: Space, size: u32, low: usize, high: usize): usize {
-  let at = low;
-  for (let index = searchRegion(space, low); index < space.count; index++) {
-    const region = regionAtIndex(space, index);
-    if (region.start >= high || (region.start >= at && region.start - at >= size)) break;
-    at = region.start + region.size;
+  return gapAmong(space.regions, size, low, high);
+}
+
+/** The same where [low, high) holds none but the regions at and below `region`, or parts of them. */
+function gapAmong(region: Region | null, size: u32, low: usize, high: usize): usize {
+  if (low >= high || high - low < size) return 0;
+  if (!region) return low;
+  const before = region.first > low && region.first - low >= size;
+  const behind = region.last < high && high - region.last >= size;
+  if (!before && !behind && region.room < size) return 0;
+  const lower = gapAmong(region.left, size, low, min<usize>(high, region.start));
+  return lower !== 0
+    ? lower
+    : gapAmong(region.right, size, max<usize>(low, region.start + region.size), high);
+}
+
+function heightOf(region: Region | null): i32 {
+  return region ? <i32>region.height : 0;
+}
+
+/** Sums up what is at and below `region`. */
+function sumUp(region: Region): void {
+  const left = region.left;
+  const right = region.right;
+  const end = region.start + region.size;
+  region.height = <u32>max<i32>(heightOf(left), heightOf(right)) + 1;
+  region.first = left ? left.first : region.start;
+  region.last = right ? right.last : end;
+  const before = left ? max<u32>(left.room, <u32>(region.start - left.last)) : 0;
+  const behind = right ? max<u32>(right.room, <u32>(right.first - end)) : 0;
+  region.room = max<u32>(before, behind);
+}
+
+function turnRight(region: Region): Region {
+  const up = region.left!;
+  region.left = up.right;
+  up.right = region;
+  sumUp(region);
+  sumUp(up);
+  return up;
+}
+
+function turnLeft(region: Region): Region {
+  const up = region.right!;
+  region.right = up.left;
+  up.left = region;
+  sumUp(region);
+  sumUp(up);
+  return up;
+}
+
+/** The root of a tree whose two sides had their heights differ by one at most before one of them changed by one. */
+function balanced(region: Region): Region {
+  const left = region.left;
+  const right = region.right;
+  const lean = heightOf(left) - heightOf(right);
+  if (lean > 1) {
+    if (heightOf(left!.left) < heightOf(left!.right)) region.left = turnLeft(left!);
+    return turnRight(region);
   }
-  return at + size <= high && at + size >= at ? at : 0;
+  if (lean < -1) {
+    if (heightOf(right!.right) < heightOf(right!.left)) region.right = turnRight(right!);
+    return turnLeft(region);
+  }
+  sumUp(region);
+  return region;
 }
 
-/** Room for one more region; false when memory is exhausted or the space has too many. */
-function growArray(space: Space): bool {
-  if (space.count < space.capacity) return true;
-  if (space.count >= MOST) return false;
-  const capacity = space.capacity === 0 ? 16 : space.capacity * 2;
-  const grown = allocate(capacity * 4);
-  if (grown === 0) return false;
-  const old = space.regions;
-  memory.copy(grown, old, space.count * 4);
-  space.regions = grown;
-  space.capacity = capacity;
-  free(old);
-  return true;
+function withRegion(root: Region | null, region: Region): Region {
+  if (!root) {
+    sumUp(region);
+    return region;
+  }
+  if (region.start < root.start) root.left = withRegion(root.left, region);
+  else root.right = withRegion(root.right, region);
+  return balanced(root);
 }
 
-/** Enters a region that overlaps no other. False when that is not possible. */
+function withoutRegion(root: Region, region: Region): Region | null {
+  if (region.start < root.start) root.left = withoutRegion(root.left!, region);
+  else if (region !== root) root.right = withoutRegion(root.right!, region);
+  else {
+    const right = root.right;
+    if (!right) return root.left;
+    let heir = right;
+    while (heir.left) heir = heir.left!;
+    heir.right = withoutRegion(right, heir);
+    heir.left = root.left;
+    return balanced(heir);
+  }
+  return balanced(root);
+}
+
+/** Enters a region that overlaps no other. False when the space has too many. */
 export function insertRegion(space: Space, region: Region): bool {
-  if (!growArray(space)) return false;
+  if (space.count >= MOST) return false;
+  region.left = null;
+  region.right = null;
   const flags = enterCritical();
-  const index = searchRegion(space, region.start);
-  const slot = space.regions + index * 4;
-  memory.copy(slot + 4, slot, (space.count - index) * 4);
-  store<usize>(slot, changetype<usize>(region));
+  space.regions = withRegion(space.regions, region);
   space.count++;
   leaveCritical(flags);
   return true;
 }
 
-/** Takes the region at `index` out of the array. */
-export function removeRegion(space: Space, index: u32): Region {
+export function removeRegion(space: Space, region: Region): void {
   const flags = enterCritical();
-  const slot = space.regions + index * 4;
-  const region = changetype<Region>(load<usize>(slot));
+  space.regions = withoutRegion(space.regions!, region);
+  space.recent = null;
   space.count--;
-  memory.copy(slot, slot + 4, (space.count - index) * 4);
   leaveCritical(flags);
-  return region;
 }
 
-/** Cuts `region` at `address`, which is inside of it, and enters the upper part. False when memory is exhausted. */
+/** Cuts `region` at `address`, which is inside of it, and enters the upper part. False when memory is exhausted or there are too many. */
 export function splitRegion(space: Space, region: Region, address: usize): bool {
+  if (space.count >= MOST) return false;
   const upper = changetype<Region | null>(allocate(offsetof<Region>()));
   if (!upper) return false;
-  if (!growArray(space)) {
-    free(changetype<usize>(upper));
-    return false;
-  }
   memory.copy(changetype<usize>(upper), changetype<usize>(region), offsetof<Region>());
   const lowerSize = <u32>(address - region.start);
   upper.start = address;
@@ -144,6 +204,7 @@ export function splitRegion(space: Space, region: Region, address: usize): bool 
     upper.offset = region.offset + (lowerSize >> 12);
   }
   const flags = enterCritical();
+  // The lower part is on the upper one's way down the tree, so what is known of it is summed up anew.
   region.size = lowerSize;
   insertRegion(space, upper);
   leaveCritical(flags);

@@ -48,9 +48,7 @@ import {
   REGION_DEVICE,
   REGION_SHARED,
   type Region,
-  regionAtIndex,
   removeRegion,
-  searchRegion,
   splitRegion,
 } from "./regions";
 
@@ -59,9 +57,10 @@ export class Space extends Directory {
   /** Added to a virtual address to make it linear. */
   bias: usize = 0;
   lock: u32 = 0;
-  regions: usize = 0;
+  /** Root of the tree of its regions, how many there are, and the one that was found last. */
+  regions: Region | null = null;
   count: u32 = 0;
-  capacity: u32 = 0;
+  recent: Region | null = null;
   /** Page frames that only this space holds, and those that others hold or may map too. */
   privatePages: u32 = 0;
   sharedPages: u32 = 0;
@@ -96,12 +95,12 @@ export function createSpace(): Space | null {
 export function destroySpace(space: Space): void {
   privateTrap(LEAVE_DIRECTORY, space.physical, 0, 0);
   dropTables(space.physical);
-  while (space.count > 0) {
-    const region = removeRegion(space, space.count - 1);
+  while (space.regions) {
+    const region = space.regions!;
+    removeRegion(space, region);
     releasePages(space, region);
     free(changetype<usize>(region));
   }
-  if (space.regions !== 0) free(space.regions);
   destroyDirectory(space);
   giveRecord(changetype<RecordPool>(pool), changetype<usize>(space));
 }
@@ -186,13 +185,13 @@ export function mapRegion(
 /** Ends the region that starts at `address`; its frames lose a reference. E_NOTFOUND. */
 export function unmapRegion(space: Space, address: usize): HRESULT {
   lockSpace(space);
-  const index = searchRegion(space, address);
-  if (index === space.count || regionAtIndex(space, index).start !== address) {
+  const region = findRegion(space, address);
+  if (!region || region.start !== address) {
     unlockSpace(space);
     return E_NOTFOUND;
   }
   // Nobody finds it, then no page table has it, then its frames are others'.
-  const region = removeRegion(space, index);
+  removeRegion(space, region);
   removeTranslations(space.physical, region.start + space.bias, region.size);
   releasePages(space, region);
   unlockSpace(space);
