@@ -39,7 +39,8 @@ export class ModuleInfo {
   dataFrame: u32 = 0;
   /** 1 when the image had to be relocated from its preferred base. */
   relocated: u32 = 0;
-  reserved: u32 = 0;
+  /** Code pages in use that are not shared with other spaces: the cost of relocation, or of an image that is not in the archive. */
+  privateCodePages: u32 = 0;
   name0: u64 = 0;
   name1: u64 = 0;
   name2: u64 = 0;

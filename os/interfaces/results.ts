@@ -24,6 +24,10 @@ export const E_BADIMAGE: i32 = <i32>0x800700c1;
 export const E_NOLIBRARY: i32 = <i32>0x8007007e;
 /** A needed library lacks a symbol. */
 export const E_NOSYMBOL: i32 = <i32>0x8007007f;
+/** Libraries need each other in a circle. */
+export const E_CYCLE: i32 = <i32>0x80070423;
+/** An image was built against another version of a library's function. */
+export const E_VERSION: i32 = <i32>0x8007051a;
 /** The caller's buffer is too small for the whole answer. */
 export const E_BUFFER: i32 = <i32>0x8007007a;
 /** The server's process ended before it answered. */

@@ -57,6 +57,8 @@ export interface FrontModule {
   >;
   /** The same for 32-bit words of static data; offsets count from memoryBase. */
   readonly dataRelocations: ReadonlyArray<{ readonly offset: number; readonly kind: "data" | "function" }>;
+  /** Versions of functions of libraries, by "LIB!NAME": those that this image may import, and a library's own. */
+  readonly signatures?: ReadonlyMap<string, number>;
   /** Position of the code at a byte offset of `wasm`, from the source map; undefined between mapped ranges. */
   sourceAt(wasmOffset: number): SourcePosition | undefined;
 }
@@ -115,6 +117,8 @@ export interface CodeObject {
     readonly fixup?: Fixup;
   }>;
   readonly imports: readonly ImportedFunction[];
+  /** The front's versions of functions of libraries; absent in assembled objects. */
+  readonly signatures?: ReadonlyMap<string, number>;
   /** Symbol of the function that initialises the module's globals (wasm start), if there is one. */
   readonly start?: string;
 }

@@ -69,7 +69,11 @@ export function modulesCommand(_count: u32, _words: usize): i32 {
     frame(out, info.dataFrame);
     out.text(text("  "));
     out.text(address + offsetof<ModuleInfo>("name0"));
-    if (info.relocated) out.text(text(" (relocated)"));
+    if (info.relocated) {
+      out.text(text(" (relocated, "));
+      out.number(info.privateCodePages);
+      out.text(text(" code pages of its own)"));
+    }
     out.end();
   }
   return 0;

@@ -1,5 +1,5 @@
 /**
- * The end of a program in the kernel, as seen by those who hold its objects: no name and no handle leads to them any more. Direct pointers
+ * The end of a program or library in the kernel, as seen by those who hold its objects: no name and no handle leads to them any more. Direct pointers
  * of other programs in the kernel cannot be revoked: that is what sharing a space means.
  */
 
@@ -13,7 +13,7 @@ import { lockProcesses, type Process, unlockProcesses } from "../objects/process
 import { unregisterRange } from "../objects/registry";
 import { threadsInside } from "../threads/inside";
 import { sleep } from "../threads/wait";
-import { imageOf, keepImage, type LoadedImage } from "./images";
+import { IMAGE_LEFT_BEHIND, imageOf, type LoadedImage, lockLoader, unlockLoader } from "./images";
 
 /** How long the end of a program in the kernel waits for calls that are still inside it. */
 const LEAVE_TIMEOUT: u32 = 2000;
@@ -26,43 +26,54 @@ class Revoked {
   object: usize = 0;
 }
 
-/**
- * A program in the kernel has ended: its interrupt handlers are called no more, names and handles of its objects lead nowhere. Waits until no call is inside its image, then gives
- * the objects' references back while their code is still there (unless a fault ended the program). A call that stays inside too long keeps the
- * image in the kernel, which is a leak but no crash.
- */
+/** A program in the kernel has ended. A call that stays inside too long keeps its image in the kernel, which is a leak but no crash. */
 export function revokeObjects(process: Process): void {
   const image = imageOf(process);
-  if (!image) return;
+  if (!image || departed(image, !process.faulted)) return;
+  lockLoader();
+  image.role = IMAGE_LEFT_BEHIND;
+  image.program = null;
+  unlockLoader();
+}
+
+/**
+ * An image is about to leave the kernel: its interrupt handlers are called no more, names and handles of its objects lead nowhere from now on. Waits until no call is inside it, then
+ * gives the objects' references back while their code is still there (unless a fault ended it, and it is not to be called: `whole` is false).
+ * False, with a message, if calls stayed inside.
+ */
+export function departed(image: LoadedImage, whole: bool): bool {
   disconnectRange(image.start, image.start + image.size);
   unregisterRange(image.start, image.start + image.size);
-  revokeHandles(process);
-  let busy = insideOf(process, image);
+  revokeHandlesOf(image);
+  let busy = callsInside(image);
   for (let waited: u32 = 0; busy !== 0 && waited < LEAVE_TIMEOUT; waited += LEAVE_STEP) {
     sleep(LEAVE_STEP);
-    busy = insideOf(process, image);
+    busy = callsInside(image);
   }
-  let revoked = changetype<Revoked | null>(process.revoked);
-  process.revoked = 0;
+  let revoked = changetype<Revoked | null>(image.revoked);
+  image.revoked = 0;
   while (revoked) {
     const next = revoked.next;
-    if (busy === 0 && !process.faulted) changetype<IUnknown>(revoked.object).release();
+    if (busy === 0 && whole) changetype<IUnknown>(revoked.object).release();
     free(changetype<usize>(revoked));
     revoked = next;
   }
-  if (busy === 0) return;
+  if (busy === 0) return true;
   print(text("loader: "));
-  print(process.name);
+  print(image.file.name);
   print(text(" stays in the kernel, calls inside it: "));
   printNumber(busy);
   print(text("\n"));
-  keepImage(image);
+  return false;
 }
 
 /** Makes every call of an object whose code is in the program's image answer E_DISCONNECTED from now on. */
 export function revokeHandles(program: Process): void {
   const image = imageOf(program);
-  if (!image) return;
+  if (image) revokeHandlesOf(image);
+}
+
+function revokeHandlesOf(image: LoadedImage): void {
   const from = stackAlloc(4);
   for (let process = lockProcesses(); process; process = process!.next) {
     if (!process.ownSpace) continue;
@@ -75,16 +86,18 @@ export function revokeHandles(program: Process): void {
       // Without memory the object is not told; its program's heap keeps it.
       if (!entry) continue;
       entry.object = object;
-      entry.next = changetype<Revoked | null>(program.revoked);
-      program.revoked = changetype<usize>(entry);
+      entry.next = changetype<Revoked | null>(image.revoked);
+      image.revoked = changetype<usize>(entry);
     }
   }
   unlockProcesses();
 }
 
 /** Calls of processes and of other programs in the kernel that are inside the image. */
-function insideOf(process: Process, image: LoadedImage): u32 {
-  return callsInRevoked() + process.callsInside + threadsInside(image.start, image.start + image.size);
+function callsInside(image: LoadedImage): u32 {
+  const program = image.program;
+  const entered = program ? program.callsInside : 0;
+  return callsInRevoked() + entered + threadsInside(image.start, image.start + image.size);
 }
 
 function callsInRevoked(): u32 {

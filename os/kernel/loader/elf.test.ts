@@ -16,7 +16,7 @@ const E_BADIMAGE = 0x800700c1 | 0;
 const BASE = 0x41000000;
 
 const main = `
-import { ImageFile, parseImage, findExport, importFrom, neededLibrary, relocationAddress, relocationSymbol, relocationType, symbolName } from "./loader/elf";
+import { ImageFile, parseImage, findSymbol, importFrom, neededLibrary, relocationAddress, relocationSymbol, relocationType, symbolAddress, symbolName, symbolVersion } from "./loader/elf";
 import { textLength } from "./objects/texts";
 const file: usize = memory.data(256, 16);
 function image(): ImageFile { return changetype<ImageFile>(file); }
@@ -31,11 +31,12 @@ export function codeSize(): u32 { return image().codeSize; }
 export function dataStart(): u32 { return image().dataStart; }
 export function entry(): u32 { return image().entry; }
 export function needed(index: u32): usize { return neededLibrary(image(), index); }
-export function find(name: usize): u32 { return findExport(image(), name); }
+export function find(name: usize): u32 { const index = findSymbol(image(), name); return index === 0 ? 0 : symbolAddress(image(), index); }
 export function importedFrom(symbol: usize, library: usize): usize { return importFrom(symbol, library); }
 /** Reads everything that loading would read. */
 export function walk(name: usize): u32 {
-  let sum: u32 = findExport(image(), name);
+  const found = findSymbol(image(), name);
+  let sum: u32 = found + symbolVersion(image(), found);
   for (let i: u32 = 0; ; i++) {
     const library = neededLibrary(image(), i);
     if (library === 0) break;
@@ -43,7 +44,9 @@ export function walk(name: usize): u32 {
   }
   for (let i: u32 = 0; i < image().relocationCount; i++) {
     sum += relocationAddress(image(), i);
-    if (relocationType(image(), i) === 6) sum += textLength(symbolName(image(), relocationSymbol(image(), i)), 0xffffffff);
+    if (relocationType(image(), i) !== 6) continue;
+    const symbol = relocationSymbol(image(), i);
+    sum += textLength(symbolName(image(), symbol), 0xffffffff) + symbolVersion(image(), symbol);
   }
   return sum;
 }

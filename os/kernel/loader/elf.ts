@@ -3,7 +3,8 @@
  * program's memory. After `parseImage` every offset, count and string that this file uses lies inside the image.
  *
  *   one PT_LOAD R+X (headers, dynamic part, code), at most one R+W behind it; file offsets and addresses at page boundaries
- *   PT_DYNAMIC: DT_NEEDED, DT_SONAME, DT_INIT, DT_HASH, DT_SYMTAB, DT_STRTAB, DT_STRSZ, DT_REL, DT_RELSZ
+ *   PT_DYNAMIC: DT_NEEDED, DT_SONAME, DT_INIT, DT_HASH, DT_SYMTAB, DT_STRTAB, DT_STRSZ, DT_REL, DT_RELSZ, and the versions of the
+ *               symbols (toolchain/src/front/signatures.ts), a word each
  */
 
 import { E_BADIMAGE, S_OK } from "../../interfaces/results";
@@ -31,12 +32,15 @@ const DT_STRSZ: u32 = 10;
 const DT_INIT: u32 = 12;
 const DT_REL: u32 = 17;
 const DT_RELSZ: u32 = 18;
+const DT_RIALTO_VERSIONS: u32 = 0x60000010;
 const SYMBOL_SIZE: u32 = 16;
 const RELOCATION_SIZE: u32 = 8;
 const PAGE_MASK: u32 = 4095;
 /** Bounds of what an image may be: keeps sums of sizes far from wrapping. */
-const SIZE_LIMIT: u32 = 0x4000000;
+export const SIZE_LIMIT: u32 = 0x4000000;
 const TABLE_LIMIT: u32 = 0x100000;
+/** Most entries of PT_DYNAMIC: needed libraries are looked up one by one. */
+const DYNAMIC_LIMIT: u32 = 128;
 
 export const RELOCATION_GLOB_DAT: u32 = 6;
 export const RELOCATION_RELATIVE: u32 = 8;
@@ -75,6 +79,8 @@ export class ImageFile {
   stringsSize: u32 = 0;
   symbols: u32 = 0;
   symbolCount: u32 = 0;
+  /** 0 in an image without versions. */
+  versions: u32 = 0;
   hash: u32 = 0;
   relocations: u32 = 0;
   relocationCount: u32 = 0;
@@ -110,7 +116,7 @@ export function parseImage(file: ImageFile): HRESULT {
   if (file.entry !== 0 && !inCode(file, file.entry)) return E_BADIMAGE;
   file.dynamic = offsetOf(file, dynamicStart, dynamicSize);
   file.dynamicCount = dynamicSize / 8;
-  if (file.dynamic === 0) return E_BADIMAGE;
+  if (file.dynamic === 0 || file.dynamicCount > DYNAMIC_LIMIT) return E_BADIMAGE;
   return parseDynamic(file);
 }
 
@@ -182,6 +188,7 @@ function parseDynamic(file: ImageFile): HRESULT {
   let strings: u32 = 0;
   let symbols: u32 = 0;
   let hash: u32 = 0;
+  let versions: u32 = 0;
   let relocations: u32 = 0;
   let relocationSize: u32 = 0;
   for (let index: u32 = 0; index < file.dynamicCount; index++) {
@@ -194,6 +201,7 @@ function parseDynamic(file: ImageFile): HRESULT {
     else if (tag === DT_HASH) hash = value;
     else if (tag === DT_REL) relocations = value;
     else if (tag === DT_RELSZ) relocationSize = value;
+    else if (tag === DT_RIALTO_VERSIONS) versions = value;
     else if (tag === DT_INIT) file.initialiser = value;
   }
   if (file.initialiser !== 0 && !inCode(file, file.initialiser)) return E_BADIMAGE;
@@ -209,6 +217,10 @@ function parseDynamic(file: ImageFile): HRESULT {
   if (offsetOf(file, hash, 8 + 4 * (buckets + file.symbolCount)) === 0) return E_BADIMAGE;
   file.symbols = offsetOf(file, symbols, file.symbolCount * SYMBOL_SIZE);
   if (file.symbols === 0) return E_BADIMAGE;
+  if (versions !== 0) {
+    file.versions = offsetOf(file, versions, file.symbolCount * 4);
+    if (file.versions === 0) return E_BADIMAGE;
+  }
   file.relocationCount = relocationSize / RELOCATION_SIZE;
   if (relocationSize !== 0) {
     file.relocations = offsetOf(file, relocations, relocationSize);
@@ -276,8 +288,8 @@ function hashOf(name: usize): u32 {
   return hash;
 }
 
-/** Preferred address of the image's export `name`, 0 if it has none. */
-export function findExport(file: ImageFile, name: usize): u32 {
+/** Index of the image's exported symbol `name`, 0 if it has none. */
+export function findSymbol(file: ImageFile, name: usize): u32 {
   const buckets = word(file, file.hash);
   let index = word(file, file.hash + 8 + 4 * (hashOf(name) % buckets));
   // A chain has no more links than there are symbols; a longer one is a loop.
@@ -285,12 +297,22 @@ export function findExport(file: ImageFile, name: usize): u32 {
     const symbol = file.symbols + index * SYMBOL_SIZE;
     const own = symbolName(file, index);
     if (own !== 0 && word(file, symbol + 12) >> 16 !== 0 && textEquals(own, name)) {
-      const address = word(file, symbol + 4);
-      return inCode(file, address) || inData(file, address, 1) ? address : 0;
+      const address = symbolAddress(file, index);
+      return inCode(file, address) || inData(file, address, 1) ? index : 0;
     }
     index = word(file, file.hash + 8 + 4 * (buckets + index));
   }
   return 0;
+}
+
+/** Preferred address of a symbol that `findSymbol` found. */
+export function symbolAddress(file: ImageFile, index: u32): u32 {
+  return word(file, file.symbols + index * SYMBOL_SIZE + 4);
+}
+
+/** Version of a symbol: what an import was built against, or what an export is; 0 when nobody knows. */
+export function symbolVersion(file: ImageFile, index: u32): u32 {
+  return file.versions === 0 ? 0 : word(file, file.versions + index * 4);
 }
 
 /** Where the export's name starts in an import symbol "LIBRARY!NAME" whose library is `library`; 0 for another library's. */

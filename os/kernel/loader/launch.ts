@@ -2,13 +2,14 @@
  * Starting a program: process, images, StartBlock (drawn in os/README.md), first thread at rt!startProgram.
  *
  * Libraries in the kernel have data that all programs there share, so a second program must not run before the first one has
- * initialised them: the kernel puts `librariesReady` behind their initialisers in the StartBlock, and the next launch waits for it.
+ * initialised them (initialisers.ts): the kernel puts `librariesReady` behind their initialisers in the StartBlock.
  */
 
 import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
 import { PLACE_KERNEL, PLACE_PROCESS } from "../../interfaces/ISystem";
 import {
   E_BADIMAGE,
+  E_CANCELLED,
   E_DISCONNECTED,
   E_INVALIDARG,
   E_NOSYMBOL,
@@ -24,52 +25,33 @@ import { mapRegion } from "../memory/space";
 import { createProcess, enterProcess, NAME_LIMIT, type Process } from "../objects/process";
 import { reap } from "../objects/reaper";
 import { servicesPointer } from "../objects/services";
-import { copyText, textLength } from "../objects/texts";
+import { copyText, isName, textLength } from "../objects/texts";
 import { startProcessThread } from "../objects/threads";
-import type { Mutex } from "../threads/mutex";
 import { currentIdAddress } from "../threads/scheduler";
-import { PRIORITY_DEFAULT } from "../threads/thread";
-import { waitOn, wake } from "../threads/wait";
-import type { ImageFile } from "./elf";
+import { currentThread, PRIORITY_DEFAULT } from "../threads/thread";
+import { type ImageFile, SIZE_LIMIT } from "./elf";
+import { archiveImage, dropFile, privateImage } from "./image-files";
+import { exportAddress, loadedLibrary, lockLoader, programImage, unlockLoader } from "./images";
 import {
-  archiveImage,
-  dropFile,
-  exportAddress,
-  fileOfProgram,
-  freshInitialisers,
-  hasFreshLibraries,
-  loadProgram,
-  lockLoader,
-  mainAddress,
-  markKernelLibraries,
-  privateImage,
-  unlockLoader,
-} from "./images";
+  beginInitialising,
+  endInitialising,
+  lockLoaderFor,
+  markInitialised,
+  startInitialisers,
+} from "./initialisers";
+import { loadProgram } from "./loading";
 
 const ARGUMENT_LIMIT: u32 = 2047;
 const BLOCK_HEADER: u32 = 20;
-/** Longest time that one program's libraries may take to initialise before the next is started anyway. */
-const INITIALISE_TIMEOUT: u32 = 1000;
-
-/** Guards `librariesPending` and makes launches into the kernel one at a time. Comes before the loader's lock. */
-const launchLock: usize = memory.data(4, 16);
-/** 1 while libraries in the kernel wait for a program's first thread to initialise them. */
-const librariesPending: usize = memory.data(4, 16);
-
-function launchMutex(): Mutex {
-  return changetype<Mutex>(launchLock);
-}
 
 /** Runs on the first thread of a program in the kernel, when the libraries that came with it are initialised. */
 function librariesReady(): void {
-  markKernelLibraries();
-  volatileStore32(librariesPending, 0);
-  wake(librariesPending, 0xffffffff);
+  endInitialising(changetype<Process>(currentThread().process), true);
 }
 
 /**
  * Starts program `name` of the boot archive at `place`. `out` gets the process with a reference. The strings may be a process's.
- * E_NOTFOUND, E_BADIMAGE, E_NOLIBRARY, E_NOSYMBOL, E_OUTOFMEMORY, E_INVALIDARG.
+ * E_NOTFOUND, E_BADIMAGE, E_NOLIBRARY, E_NOSYMBOL, E_CYCLE, E_VERSION, E_OUTOFMEMORY, E_INVALIDARG, E_CANCELLED.
  */
 export function launch(name: usize, args: usize, place: u32, out: usize): HRESULT {
   return launchFile(name, 0, 0, args, place, out);
@@ -89,8 +71,9 @@ export function launchImage(
   place: u32,
   out: usize,
 ): HRESULT {
+  if (size > SIZE_LIMIT) return E_BADIMAGE;
   const copy = allocate((size + 4095) & ~4095);
-  if (copy === 0) return size > 0x1000000 ? E_BADIMAGE : E_OUTOFMEMORY;
+  if (copy === 0) return E_OUTOFMEMORY;
   memory.copy(copy, bytes, size);
   return launchFile(name, copy, size, args, place, out);
 }
@@ -101,7 +84,7 @@ function launchFile(name: usize, bytes: usize, size: u32, args: usize, place: u3
   let result: HRESULT = S_OK;
   if (ownName === 0 || ownArguments === 0) result = E_OUTOFMEMORY;
   else if (place !== PLACE_KERNEL && place !== PLACE_PROCESS) result = E_INVALIDARG;
-  else if (load<u8>(ownName) === 0 || textLength(ownName, NAME_LIMIT + 1) > NAME_LIMIT) result = E_INVALIDARG;
+  else if (!isName(ownName, NAME_LIMIT)) result = E_INVALIDARG;
   else if (textLength(ownArguments, ARGUMENT_LIMIT + 1) > ARGUMENT_LIMIT) result = E_INVALIDARG;
   if (result < 0) {
     if (bytes !== 0) free(bytes);
@@ -128,15 +111,10 @@ function start(
   old: Process | null,
   out: usize,
 ): HRESULT {
-  const inKernel = place === PLACE_KERNEL;
-  const process = createProcess(name, !inKernel);
+  const process = createProcess(name, place === PLACE_PROCESS);
   if (!process) {
     if (bytes !== 0) free(bytes);
     return E_OUTOFMEMORY;
-  }
-  if (inKernel) {
-    launchMutex().acquire();
-    if (volatileLoad32(librariesPending) !== 0) waitOn(librariesPending, 1, INITIALISE_TIMEOUT);
   }
   const first = changetype<Start>(stackAlloc(offsetof<Start>()));
   process.isSuccessor = old ? 1 : 0;
@@ -148,10 +126,6 @@ function start(
   if (result >= 0) {
     result = startProcessThread(process, first.entry, first.argument, PRIORITY_DEFAULT, false, 0);
   }
-  if (inKernel) {
-    if (result < 0) volatileStore32(librariesPending, 0);
-    launchMutex().release();
-  }
   if (result < 0) {
     reap(process);
     process.release();
@@ -161,14 +135,18 @@ function start(
   return S_OK;
 }
 
-/** Loads the program's image, from the archive or from the copy at `bytes` or that of a running program, and its libraries. */
+/** Loads the program's image, from the archive or from the copy at `bytes` or that of a running program, and its libraries, which it is to initialise. */
 function loadImages(process: Process, name: usize, bytes: usize, size: u32, old: Process | null): HRESULT {
   const word = stackAlloc(4);
-  lockLoader();
+  if (!lockLoaderFor(process)) {
+    if (bytes !== 0) free(bytes);
+    return E_CANCELLED;
+  }
   const file = imageFile(name, bytes, size, old, word);
   let result: HRESULT = load<i32>(word);
   if (file) {
     result = file.entry === 0 ? E_BADIMAGE : loadProgram(process, file);
+    if (result >= 0 && !process.ownSpace) beginInitialising(process);
     dropFile(file);
   }
   unlockLoader();
@@ -183,8 +161,11 @@ function imageFile(
   old: Process | null,
   result: usize,
 ): ImageFile | null {
-  store<i32>(result, E_DISCONNECTED);
-  if (old) return fileOfProgram(old);
+  if (old) {
+    const image = programImage(old);
+    store<i32>(result, image ? S_OK : E_DISCONNECTED);
+    return image ? image.file : null;
+  }
   return bytes !== 0 ? privateImage(name, bytes, size, result) : archiveImage(text("bin/"), name, result);
 }
 
@@ -196,16 +177,18 @@ function prepareStart(process: Process, name: usize, args: usize, first: Start):
   if (system === 0) return E_OUTOFMEMORY;
   const barrier = process.ownSpace ? 0 : functionAddress(librariesReady);
   lockLoader();
-  const count = freshInitialisers(process, 0, barrier);
+  const count = startInitialisers(process, 0, barrier);
   const header = BLOCK_HEADER + (count << 2);
   const nameLength = textLength(name, NAME_LIMIT);
   const argumentsLength = textLength(args, ARGUMENT_LIMIT);
   const size = header + nameLength + argumentsLength + 2;
   const block = allocate(size);
   if (block !== 0) {
-    freshInitialisers(process, block + BLOCK_HEADER, barrier);
-    store<usize>(block, mainAddress(process), 4);
-    first.entry = exportAddress(process.space, text("rt"), text("startProgram"));
+    startInitialisers(process, block + BLOCK_HEADER, barrier);
+    if (process.ownSpace) markInitialised(process.space);
+    const image = programImage(process)!;
+    store<usize>(block, image.file.entry + image.shift, 4);
+    first.entry = exportAddress(loadedLibrary(process.space, text("rt"))!, text("startProgram"));
   }
   unlockLoader();
   if (block === 0) return E_OUTOFMEMORY;
@@ -231,7 +214,6 @@ function keepBlock(process: Process, block: usize, header: u32, first: Start): H
   store<usize>(block, block + header, 8);
   process.startBlock = block;
   first.argument = block;
-  if (hasFreshLibraries(process)) volatileStore32(librariesPending, 1);
   return S_OK;
 }
 

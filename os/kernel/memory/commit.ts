@@ -30,6 +30,7 @@ import {
 import {
   allocateFrame,
   OWNER_ANONYMOUS,
+  OWNER_IMAGE_CODE,
   OWNER_IMAGE_DATA,
   OWNER_USER_STACKS,
   releaseFrame,
@@ -111,7 +112,7 @@ export function commitPage(space: Space, region: Region, address: usize, write: 
       if (word !== 0 && kind === REGION_SHARED) countForAll(tree);
     } else if (write && kind === REGION_IMAGE_DATA && word & RESIDENT_SHARED) {
       old = word & RESIDENT_FRAME;
-      word = ownCopy(space, old);
+      word = ownCopy(space, region, old);
       if (word !== 0) store<u32>(slot, word);
     }
   }
@@ -139,7 +140,7 @@ function firstFrame(space: Space, region: Region, page: usize, write: bool): u32
   const whole = offset + PAGE <= region.sourceSize && (source & (PAGE - 1)) === 0;
   if (whole && !write && source >= WINDOW_START && source < WINDOW_START + WINDOW_SIZE)
     return sharedWord(space, source);
-  const frame = allocateFrame(OWNER_IMAGE_DATA);
+  const frame = allocateFrame(ownerOfCopies(region));
   if (frame === 0) return 0;
   const rest = region.sourceSize - <u32>offset;
   if (inSource) memory.copy(window(frame), source, rest < <u32>PAGE ? rest : <u32>PAGE);
@@ -154,9 +155,14 @@ function sharedWord(space: Space, source: usize): u32 {
   return frame | RESIDENT_SHARED;
 }
 
+/** Code that had to be relocated is no longer the image's own pages, and is counted apart. */
+function ownerOfCopies(region: Region): u32 {
+  return region.protection & PROTECT_WRITE ? OWNER_IMAGE_DATA : OWNER_IMAGE_CODE;
+}
+
 /** The space's own frame with the contents of a shared one. 0 when memory is exhausted. */
-function ownCopy(space: Space, shared: u32): u32 {
-  const frame = allocateFrame(OWNER_IMAGE_DATA);
+function ownCopy(space: Space, region: Region, shared: u32): u32 {
+  const frame = allocateFrame(ownerOfCopies(region));
   if (frame === 0) return 0;
   memory.copy(window(frame), window(shared), PAGE);
   space.sharedPages--;

@@ -72,13 +72,11 @@ export class Process extends ComObject implements IProcess {
 
   /** Its object with ISystem, IMemory, IThreads, IDriver (objects/services.ts); one reference. */
   services: usize = 0;
-  /** First of its uses of images (loader/images.ts). */
-  images: usize = 0;
+  /** The program whose thread is about to initialise libraries of this space; 0 for none (loader/initialisers.ts). */
+  initialising: usize = 0;
   /** Code and data of a program in the kernel. */
   imageStart: usize = 0;
   imageEnd: usize = 0;
-  /** Of a program in the kernel: objects that handles of processes no longer lead to (loader/images.ts). */
-  revoked: usize = 0;
   /** StartBlock of a program in the kernel, on the heap. */
   startBlock: usize = 0;
   /** Its arguments as one string, on the heap. */

@@ -12,7 +12,7 @@ import { destroyHandleTable } from "../calls/handles";
 import { print, printHexadecimal } from "../console";
 import { enterCritical, leaveCritical } from "../i386/critical";
 import { revokeObjects } from "../loader/departure";
-import { unloadImages } from "../loader/images";
+import { unloadImages } from "../loader/loading";
 import { free } from "../memory/heap";
 import { destroySpace } from "../memory/space";
 import { allThreads, currentThread, PRIORITY_DEFAULT, type Thread } from "../threads/thread";

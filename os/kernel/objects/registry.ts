@@ -25,7 +25,7 @@ import { allocate, free } from "../memory/heap";
 import type { Mutex } from "../threads/mutex";
 import { countLive, LIVE_NAMES } from "./live";
 import { NAME_LIMIT, PROCESS_RUNNING, type Process } from "./process";
-import { copyText, storeText, textEquals, textLength } from "./texts";
+import { copyText, isName, storeText, textEquals } from "./texts";
 
 @unmanaged
 class Name {
@@ -77,16 +77,15 @@ function findName(text: usize): Name | null {
   return null;
 }
 
-/** E_INVALIDARG (empty or too long), E_EXISTS, E_OUTOFMEMORY, E_DISCONNECTED (the owner is ending). */
+/** E_INVALIDARG (empty, too long or unprintable), E_EXISTS, E_OUTOFMEMORY, E_DISCONNECTED (the owner is ending). */
 export function registerName(owner: Process, text: usize, object: usize): HRESULT {
-  const length = textLength(text, NAME_LIMIT + 1);
-  if (length === 0 || length > NAME_LIMIT) return E_INVALIDARG;
   const name = changetype<Name | null>(allocate(offsetof<Name>()));
-  const copy = copyText(text, NAME_LIMIT);
-  if (!name || copy === 0) {
+  const copy = copyText(text, NAME_LIMIT + 1);
+  const good = copy !== 0 && isName(copy, NAME_LIMIT);
+  if (!name || !good) {
     if (name) free(changetype<usize>(name));
     if (copy !== 0) free(copy);
-    return E_OUTOFMEMORY;
+    return name && copy !== 0 ? E_INVALIDARG : E_OUTOFMEMORY;
   }
   changetype<IUnknown>(object).addRef();
   countLive(LIVE_NAMES, 1);

@@ -1,10 +1,11 @@
 /**
- * The object that every space starts with: `ISystem`, `IMemory`, `IThreads` and `IDriver` of one space. A process has its own; all programs
+ * The object that every space starts with: `ISystem`, `IMemory`, `IThreads`, `IDriver` and `ILibraries` of one space. A process has its own; all programs
  * in the kernel share one, and which of them calls follows from the calling thread. The work is done next door: system.ts, memory.ts,
  * threads.ts, drivers-api/driver.ts.
  */
 
 import type { IDriver } from "../../interfaces/IDriver";
+import type { ILibraries } from "../../interfaces/ILibraries";
 import type { IMemory, MemoryCounters } from "../../interfaces/IMemory";
 import type { IServiceState } from "../../interfaces/IServiceState";
 import type { ISharedMemory } from "../../interfaces/ISharedMemory";
@@ -38,6 +39,7 @@ import { processorFrequency } from "../i386/clock";
 import { connectInterrupt, disconnectInterrupt } from "../i386/interrupts";
 import { markPhase } from "../i386/monitor";
 import { launch, launchImage } from "../loader/launch";
+import { librariesInitialised, loadForProgram } from "../loader/libraries";
 import { currentThread } from "../threads/thread";
 import { sleep, WAIT_CANCELLED } from "../threads/wait";
 import { newAlarm } from "./alarms";
@@ -66,7 +68,7 @@ import {
 import { createProgramThread } from "./threads";
 
 @unmanaged
-export class SpaceServices extends ComObject implements ISystem, IMemory, IThreads, IDriver {
+export class SpaceServices extends ComObject implements ISystem, IMemory, IThreads, IDriver, ILibraries {
   /** The process whose space it is; process 0 for the kernel's. */
   process: Process = changetype<Process>(0);
 
@@ -193,6 +195,14 @@ export class SpaceServices extends ComObject implements ISystem, IMemory, IThrea
   }
   mapDevice(physical: u32, size: u32, address: Out<u32>): HRESULT {
     return this.process.ownSpace ? E_ACCESSDENIED : mapDevice(physical, size, address);
+  }
+
+  // ILibraries
+  load(name: InString, initialisers: OutBytes, size: u32, count: Out<u32>, out: Out<usize>): HRESULT {
+    return loadForProgram(program(this), name, initialisers, size, count, out);
+  }
+  initialised(): HRESULT {
+    return librariesInitialised(program(this));
   }
 
   finish(): void {

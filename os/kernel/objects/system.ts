@@ -5,6 +5,7 @@ import { E_ACCESSDENIED, E_BUFFER, E_CANCELLED, E_NOTFOUND, S_FALSE, S_OK } from
 import type { HRESULT } from "../../interfaces/types";
 import { endRun } from "../i386/monitor";
 import { imageWithIndex, type LoadedImage, lockLoader, unlockLoader } from "../loader/images";
+import { privateCodePages } from "../loader/mapping";
 import { frameAt } from "../memory/copy";
 import {
   frameCount,
@@ -121,6 +122,7 @@ function fillModule(image: LoadedImage, info: ModuleInfo): void {
   info.codeFrame = frameAt(image.space, file.codeStart + image.shift);
   if (file.dataSize !== 0) info.dataFrame = frameAt(image.space, file.dataStart + image.shift);
   info.relocated = image.shift !== 0 ? 1 : 0;
+  info.privateCodePages = privateCodePages(image);
   storeText(changetype<usize>(info) + offsetof<ModuleInfo>("name0"), NAME_FIELD, file.name);
 }
 

@@ -9,6 +9,16 @@ export function textLength(address: usize, limit: u32): u32 {
   return length;
 }
 
+/** May it name a program, library or object? Then it has 1 to `limit` bytes, none of them a control character: names are printed. */
+export function isName(address: usize, limit: u32): bool {
+  const length = textLength(address, limit + 1);
+  for (let i: u32 = 0; i < length; i++) {
+    const byte: u32 = load<u8>(address + i);
+    if (byte < 32 || byte === 127) return false;
+  }
+  return length !== 0 && length <= limit;
+}
+
 export function textEquals(a: usize, b: usize): bool {
   let i: usize = 0;
   while (load<u8>(a + i) === load<u8>(b + i)) {

@@ -25,20 +25,25 @@ export function memoryObject(): IMemory {
 
 /** Entry of a program's first thread; does not return. */
 export function startProgram(block: usize): void {
+  if (system === 0) enterSpace(load<u32>(block), load<u32>(block, 16));
+  // Other libraries' initialisers may use this one, which has none itself.
   const initialisers = load<u32>(block, 12);
   for (let index: u32 = 0; index < initialisers; index++)
     call_indirect<void>(load<u32>(block + 20 + index * 4));
-  if (system === 0) {
-    system = load<u32>(block);
-    setThreadWord(load<u32>(block, 16));
-    const word = stackAlloc(4);
-    store<u32>(word, 0);
-    if (systemObject().queryInterface(IMemory.IID, word) !== S_OK) exitThread(<u32>E_NO_MEMORY_OBJECT);
-    memoryPointer = load<u32>(word);
-  }
   const list = stackAlloc((MOST_ARGUMENTS + 1) * 4);
   const count = splitWords(load<u32>(block, 8), list);
   exitThread(call_indirect<u32>(load<u32>(block, 4), count, list));
+}
+
+/** Several programs in the kernel may do this at a time, and all do the same; `system` says that the rest is there. */
+function enterSpace(object: usize, threadWord: u32): void {
+  const word = stackAlloc(4);
+  store<u32>(word, 0);
+  setThreadWord(threadWord);
+  if (changetype<ISystem>(object).queryInterface(IMemory.IID, word) !== S_OK)
+    exitThread(<u32>E_NO_MEMORY_OBJECT);
+  memoryPointer = load<u32>(word);
+  system = object;
 }
 
 /** Exit code of a program whose space lacks its first objects. */

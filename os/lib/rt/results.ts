@@ -6,6 +6,7 @@ import {
   E_BUFFER,
   E_BUSY,
   E_CANCELLED,
+  E_CYCLE,
   E_DISCONNECTED,
   E_EXISTS,
   E_FAIL,
@@ -20,6 +21,7 @@ import {
   E_OUTOFMEMORY,
   E_POINTER,
   E_TIMEOUT,
+  E_VERSION,
 } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
 
@@ -52,6 +54,10 @@ export function describeResult(result: HRESULT): usize {
       return text("a shared library that it needs is missing");
     case E_NOSYMBOL:
       return text("a symbol that it needs is missing from a library");
+    case E_CYCLE:
+      return text("libraries that it needs need each other");
+    case E_VERSION:
+      return text("it was built against another version of a library");
     case E_BUFFER:
       return text("buffer too small");
     case E_DISCONNECTED:

@@ -5,9 +5,11 @@
 
 import { IDriver } from "../../interfaces/IDriver";
 import { IEcho } from "../../interfaces/IEcho";
+import type { ILibrary } from "../../interfaces/ILibrary";
 import type { ISystem, ProcessInfo } from "../../interfaces/ISystem";
 import { IThreads } from "../../interfaces/IThreads";
 import { E_FAIL, S_OK } from "../../interfaces/results";
+import { loadLibrary } from "../../lib/rt/libraries";
 import { print } from "../../lib/rt/print";
 import { systemObject } from "../../lib/rt/program";
 import { parseNumber, stringEquals } from "../../lib/rt/strings";
@@ -41,6 +43,9 @@ export function main(argc: i32, argv: usize): i32 {
   if (stringEquals(name, text("data"))) return <i32>++data;
   if (stringEquals(name, text("spin"))) while (true) data++;
   if (stringEquals(name, text("call-slow"))) return callSlow(load<usize>(argv, 8));
+  if (stringEquals(name, text("try-library"))) return loadLibrary(secondArgument, zeroWord);
+  if (stringEquals(name, text("keep-library"))) return useLibrary();
+  if (stringEquals(name, text("load-library"))) return useLibrary() === 0 ? E_FAIL : sleepLong();
   if (stringEquals(name, text("read-null"))) return load<i32>(volatileLoad32(zeroWord));
   if (stringEquals(name, text("write-code"))) store<u32>(functionAddress(main), 0);
   if (stringEquals(name, text("write-kernel"))) store<u32>(KERNEL_LINEAR, 0);
@@ -61,6 +66,14 @@ export function main(argc: i32, argv: usize): i32 {
 function exitWith(number: usize): i32 {
   const word = stackAlloc(4);
   return parseNumber(number, word) ? load<i32>(word) : E_FAIL;
+}
+
+/** Loads a library, and keeps it to the end: the CRC of "123456789", or 0. */
+function useLibrary(): i32 {
+  const word = stackAlloc(4);
+  if (loadLibrary(text("digest"), word) !== S_OK) return 0;
+  if (changetype<ILibrary>(load<usize>(word)).symbol(text("crc32"), word) !== S_OK) return 0;
+  return call_indirect<i32>(load<u32>(word), <u32>0, text("123456789"), <u32>9);
 }
 
 function overflow(depth: u32): i32 {

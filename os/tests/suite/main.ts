@@ -10,6 +10,7 @@ import { callCases, connectionCases } from "./calls";
 import { failedCases, passedCases } from "./check";
 import { driverCases } from "./drivers";
 import { fuzzCases } from "./fuzz";
+import { libraryCases } from "./libraries";
 import { memoryCases } from "./memory";
 import { sharingCases } from "./memory-sharing";
 import { stackCases } from "./memory-stacks";
@@ -23,7 +24,7 @@ export function main(argc: i32, argv: usize): i32 {
   if (argc > 2) {
     print(
       text(
-        "usage: suite [calls|connections|services|threads|thread-states|drivers|memory|stacks|programs|abuse|fuzz]\n",
+        "usage: suite [calls|connections|services|threads|thread-states|drivers|memory|stacks|programs|libraries|abuse|fuzz]\n",
       ),
     );
     return 2;
@@ -41,6 +42,7 @@ export function main(argc: i32, argv: usize): i32 {
   if (wanted(group, text("thread-states"))) threadStateCases();
   if (wanted(group, text("drivers"))) driverCases();
   if (wanted(group, text("programs"))) programCases();
+  if (wanted(group, text("libraries"))) libraryCases();
   if (wanted(group, text("calls"))) {
     callCases(PLACE_PROCESS);
     callCases(PLACE_KERNEL);

@@ -111,6 +111,7 @@ export function compileModule(front: FrontModule, options: CompileOptions = {}):
     data: dataSection(front, module, naming),
     globals: globals(module, naming),
     imports: naming.imports,
+    ...(front.signatures && { signatures: front.signatures }),
   };
   if (module.start === undefined) return result;
   const start = naming.callee(module.start, undefined);

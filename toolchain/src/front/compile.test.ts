@@ -38,6 +38,19 @@ describe("text and functions", () => {
   });
 });
 
+describe("loops", () => {
+  it("reaches what follows an endless loop that a break leaves and a return ends", async () => {
+    const guest = await runGuest(
+      await compileKernel(
+        `export function counted(n: u32): u32 { for (let i: u32 = 0; ; i++) { if (i + n > 5) break; if (n === 3) continue; return 1; } return 2; }
+         export function plain(n: u32): u32 { for (;;) { if (n > 5) break; return 1; } return 2; }`,
+      ),
+    );
+    expect([0, 3, 9].map((n) => guest.exports.counted!(n))).toEqual([1, 2, 2]);
+    expect([0, 9].map((n) => guest.exports.plain!(n))).toEqual([1, 2]);
+  });
+});
+
 describe("libraries", () => {
   const library = `
     export const LIMIT: u32 = 12;
@@ -92,6 +105,35 @@ describe("libraries", () => {
     expect(names.sort()).toEqual(["allocate", "balance", "bump", "free", "waitOn"]);
     const guest = await runGuest(module, { assembly: { waitOn: () => 0 } });
     expect(guest.exports.bump!(2)).toBe(3);
+  });
+
+  it("gives each function a version that changes with its signature and with what its types mean", async () => {
+    const versions = async (text: string, name = "hello") => {
+      const module = await compileImage({
+        name,
+        kind: name === "rt" ? "library" : "program",
+        entries: [name === "rt" ? "os/lib/rt/a.ts" : "os/apps/hello/main.ts"],
+        libraries: ["rt"],
+        readFile: sourcesOver({
+          "os/lib/rt/heap.ts": testHeap,
+          "os/lib/rt/a.ts": text,
+          "os/apps/hello/main.ts": `import { f } from "../../lib/rt/a";
+            export function main(argc: i32, argv: usize): i32 { return f(changetype<usize>(argv)) ? 1 : 0; }`,
+        }),
+      });
+      return module.signatures?.get("rt!f");
+    };
+    const plain = await versions("export function f(a: usize): u32 { return 1; }");
+    expect(plain).toBeTypeOf("number");
+    expect(await versions("export function f(other: usize): u32 { return 2; }", "rt")).toBe(plain);
+    expect(await versions("export function f(a: usize): i32 { return 1; }")).not.toBe(plain);
+    const structure = (fields: string) =>
+      `@unmanaged class S { ${fields} } export function f(a: S | null): u32 { return 1; }`;
+    const one = await versions(structure("x: u32 = 0; y: u32 = 0;"), "rt");
+    expect(await versions(structure("y: u32 = 0; x: u32 = 0;"), "rt")).not.toBe(one);
+    const asks = (name: string) =>
+      `import { ${name} } from "../../interfaces/${name}"; export function f(o: ${name}): u32 { return o.addRef(); }`;
+    expect(await versions(asks("IFile"), "rt")).not.toBe(await versions(asks("IProcess"), "rt"));
   });
 
   it("refuses another library's variables, unknown libraries and name clashes", async () => {

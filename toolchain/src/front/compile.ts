@@ -29,6 +29,7 @@ import { relativeSpecifier, withoutExtension } from "./paths.ts";
 import { Program } from "./program.ts";
 import { type Bases, readReference, relocate } from "./relocate.ts";
 import { type ImageContext, rewriteUnit } from "./rewrite.ts";
+import { librarySignatures } from "./signatures.ts";
 import { type DecodedMap, decodeSourceMap, findMapping } from "./source-map.ts";
 import { dropForwardingThunks } from "./thunks.ts";
 import { importUses, rewriteModule } from "./wasm-rewriter.ts";
@@ -91,6 +92,7 @@ export async function compileImage(image: ImageSource): Promise<FrontModule> {
     tableBase,
     codeRelocations: rewritten.codeRelocations,
     dataRelocations: data.relocations,
+    signatures: librarySignatures(program),
     sourceAt: (offset) => {
       const old = rewritten.oldOffset(offset);
       return old < 0 ? undefined : originalAt(sources, map, old);

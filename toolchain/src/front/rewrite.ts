@@ -279,8 +279,29 @@ class Rewriter {
     }
     if (ts.isTryStatement(node) || ts.isThrowStatement(node))
       this.fail(node, "the dialect has no exceptions; return an HRESULT");
+    if (ts.isForStatement(node)) this.endlessLoop(node);
     if (ts.isIdentifier(node)) this.identifier(node);
     this.visitChildren(node);
+  }
+
+  /**
+   * AssemblyScript takes what follows a `for` without condition for unreachable when the loop's body ends in a return, although a `break` leads
+   * there. `while (true)` and a condition whose value it does not see are right.
+   */
+  private endlessLoop(node: ts.ForStatement): void {
+    if (node.condition) return;
+    const start = node.getStart(this.source);
+    const { initializer } = node;
+    if (!initializer && !node.incrementor) {
+      this.text.replace(start, node.statement.getStart(this.source), "while (true) ");
+      return;
+    }
+    const variable =
+      initializer && ts.isVariableDeclarationList(initializer) ? initializer.declarations[0] : undefined;
+    if (!initializer || !variable) this.fail(node, "a loop without condition is written while (true)");
+    const name = variable.name.getText(this.source);
+    const semicolon = this.source.text.indexOf(";", initializer.getEnd());
+    this.text.insert(semicolon + 1, ` ${name} === ${name}`);
   }
 
   private identifier(node: ts.Identifier): void {

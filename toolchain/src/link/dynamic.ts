@@ -25,6 +25,8 @@ interface Named {
 /** Sizes and contents of what the dynamic loader reads. */
 export class DynamicPart {
   readonly symbols: elf.ElfSymbol[];
+  /** Versions of the symbols, from symbol 0 on: what this image was built against, and what it has itself. */
+  readonly versions: readonly number[];
   readonly strings = new StringTable();
   readonly needed: readonly string[];
   readonly soname: string;
@@ -49,6 +51,12 @@ export class DynamicPart {
     this.relocationCount = this.relativeCount + imports.names.length;
     const undefinedPart = { value: 0, size: 0, section: elf.SHN_UNDEF };
     const common = { binding: elf.STB_GLOBAL, type: elf.STT_FUNC };
+    const versions = new Map(input.objects.flatMap((object) => [...(object.signatures ?? [])]));
+    this.versions = [
+      0,
+      ...imports.names.map((name) => versions.get(name) ?? 0),
+      ...exported.map((name) => versions.get(`${input.name}!${name}`) ?? 0),
+    ];
     this.symbols = [
       ...imports.names.map((name) => ({ name, ...common, ...undefinedPart })),
       ...exported.map((name) => ({ name, ...common, ...undefinedPart })),
@@ -58,13 +66,19 @@ export class DynamicPart {
     }
   }
 
-  /** Entries of .dynamic: needed libraries, name, seven fixed ones and the end, plus what depends on the image. */
+  /** Entries of .dynamic: needed libraries, name, nine fixed ones, count and end, plus what depends on the image. */
   get entryCount(): number {
-    return this.needed.length + 1 + 4 + 1 + (this.start ? 1 : 0) + (this.textRelocations ? 1 : 0) + 4 + 1;
+    return this.needed.length + 1 + 9 + 2 + (this.start ? 1 : 0) + (this.textRelocations ? 1 : 0);
+  }
+
+  writeVersions(): Uint8Array {
+    const writer = new ByteWriter();
+    for (const version of this.versions) writer.u32(version);
+    return writer.finish();
   }
 
   write(
-    addresses: { hash: number; strings: number; symbols: number; relocations: number },
+    addresses: { hash: number; strings: number; symbols: number; versions: number; relocations: number },
     start: number | undefined,
   ): Uint8Array {
     const writer = new ByteWriter();
@@ -80,6 +94,7 @@ export class DynamicPart {
     entry(elf.DT_SYMTAB, addresses.symbols);
     entry(elf.DT_STRSZ, this.strings.finish().length);
     entry(elf.DT_SYMENT, elf.SYMBOL_SIZE);
+    entry(elf.DT_RIALTO_VERSIONS, addresses.versions);
     entry(elf.DT_REL, addresses.relocations);
     entry(elf.DT_RELSZ, this.relocationCount * elf.RELOCATION_SIZE);
     entry(elf.DT_RELENT, elf.RELOCATION_SIZE);

@@ -59,6 +59,8 @@ export const DT_RELENT = 19;
 export const DT_TEXTREL = 22;
 /** How many R_386_RELATIVE entries the relocation table starts with. */
 export const DT_RELCOUNT = 0x6ffffffa;
+/** Ours, in the range for operating systems: address of a word for each entry of .dynsym, the version of that function; 0 is none. */
+export const DT_RIALTO_VERSIONS = 0x60000010;
 
 export interface Section {
   readonly name: string;

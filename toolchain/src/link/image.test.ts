@@ -264,7 +264,7 @@ function relocationTable(bytes: Uint8Array): { relocations: number; count: numbe
 
 function textStart(bytes: Uint8Array): number {
   const view = new DataView(bytes.buffer);
-  return view.getUint32(view.getUint32(32, true) + 6 * 40 + 16, true);
+  return view.getUint32(view.getUint32(32, true) + 7 * 40 + 16, true);
 }
 
 /** What a loader does: hash, bucket, chain. */

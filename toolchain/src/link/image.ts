@@ -4,7 +4,7 @@
  * ```
  *  base   ELF header, program headers            R+X, shared by all spaces
  *         kernel: multiboot header
- *         others: .hash .dynsym .dynstr .rel.dyn .dynamic
+ *         others: .hash .dynsym .rialto.versions .dynstr .rel.dyn .dynamic
  *         .text   compiled code, then assembled code
  *  page   .got    import slots, filled by the loader      R+W, private to each space
  *         .data   initialised globals, static data
@@ -269,6 +269,7 @@ export function linkImage(input: LinkInput): LinkedImage {
   const multiboot = kernel ? reserve(12, 4) : 0;
   const hash = dynamic ? reserve(elf.hashTableSize(dynamic.symbols.length), 4) : 0;
   const dynamicSymbols = dynamic ? reserve((dynamic.symbols.length + 1) * elf.SYMBOL_SIZE, 4) : 0;
+  const versions = dynamic ? reserve(dynamic.versions.length * 4, 4) : 0;
   const dynamicStrings = dynamic ? reserve(strings.length, 1) : 0;
   const relocations = dynamic ? reserve(dynamic.relocationCount * elf.RELOCATION_SIZE, 4) : 0;
   const dynamicTable = dynamic ? reserve(dynamic.entryCount * 8, 4) : 0;
@@ -295,7 +296,7 @@ export function linkImage(input: LinkInput): LinkedImage {
       multiboot,
     );
   }
-  const textIndex = dynamic ? 6 : 2;
+  const textIndex = dynamic ? 7 : 2;
   if (dynamic) {
     const resolved = dynamic.symbols.map((symbol, index): elf.ElfSymbol => {
       if (index < imports.names.length) return symbol;
@@ -312,6 +313,7 @@ export function linkImage(input: LinkInput): LinkedImage {
       hash: base + hash,
       strings: base + dynamicStrings,
       symbols: base + dynamicSymbols,
+      versions: base + versions,
       relocations: base + relocations,
     };
     const add = (name: string, type: number, bytes: Uint8Array, at: number, extra: Partial<elf.Section>) =>
@@ -326,6 +328,7 @@ export function linkImage(input: LinkInput): LinkedImage {
       info: 1,
       entrySize: elf.SYMBOL_SIZE,
     });
+    add(".rialto.versions", elf.SHT_PROGBITS, dynamic.writeVersions(), versions, { entrySize: 4 });
     add(".dynstr", elf.SHT_STRTAB, strings, dynamicStrings, {});
     add(".rel.dyn", elf.SHT_REL, writeRelocations(base, layout, fields, imports), relocations, {
       link: ".dynsym",
