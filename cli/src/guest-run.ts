@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { extname } from "node:path";
 import type { ArchiveFile } from "@rialto/toolchain/link/archive.ts";
 import { loadablePart } from "@rialto/toolchain/link/elf.ts";
+import { lineFile } from "@rialto/toolchain/link/line-file.ts";
 import { type BootHost, type BootRequest, bootMachine, bootQemu, type Interruption } from "./boot.ts";
 import { buildProgramReporting, buildSystemReporting } from "./build-system.ts";
 import { UsageError, UserError } from "./errors.ts";
@@ -162,9 +163,10 @@ export async function findProgram(word: string): Promise<GuestProgram> {
   if ((await bootPrograms()).includes(image.name)) {
     throw new UserError(`${word}: the system itself needs a program called '${image.name}': rename the file`);
   }
+  const bytes = readFileSync(image.file);
   return {
     name: image.name,
-    files: [{ name: image.location, contents: loadablePart(readFileSync(image.file)) }],
+    files: [{ name: image.location, contents: loadablePart(bytes) }, lineFile(image.name, bytes)],
     images: [image],
   };
 }

@@ -25,8 +25,9 @@ export function programFault(
   error: u32,
   address: usize,
   instruction: usize,
+  context: Thread,
 ): void {
-  raiseFault(thread, vector, error, address, instruction);
+  raiseFault(thread, vector, error, address, instruction, context);
 }
 
 export function startSystem(commandLine: usize, modules: usize, count: u32): void {

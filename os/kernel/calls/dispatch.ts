@@ -60,18 +60,18 @@ export function systemCall(index: u32, userStack: usize): i32 {
   const thread = currentThread();
   const process = changetype<Process>(thread.process);
   countLive(COUNT_SYSTEM_CALLS, 1);
-  if (userStack >= USER_END - STACK_MARGIN) return leaveCall(thread, E_POINTER);
+  if (userStack >= USER_END - STACK_MARGIN) return leaveCall(thread, 0, E_POINTER);
   // Word 0 of the arguments is `this`.
   const frame = userStack + 4 - KERNEL_BASE;
   const offset = load<u32>(frame) - <u32>PROXY_ENTRIES;
-  if ((offset & ~PROXY_OFFSETS) !== 0) return leaveCall(thread, E_HANDLE);
+  if ((offset & ~PROXY_OFFSETS) !== 0) return leaveCall(thread, frame, E_HANDLE);
   const chunk = chunkOf(process.handles, offset / PROXY_SIZE);
-  if (chunk === 0) return leaveCall(thread, E_HANDLE);
+  if (chunk === 0) return leaveCall(thread, frame, E_HANDLE);
   const handle = handleIn(chunk, offset / PROXY_SIZE);
   disableInterrupts();
   if (handle.count === 0) {
     enableInterrupts();
-    return leaveCall(thread, E_HANDLE);
+    return leaveCall(thread, frame, E_HANDLE);
   }
   handle.busy++;
   enableInterrupts();
@@ -89,21 +89,22 @@ export function systemCall(index: u32, userStack: usize): i32 {
   if (!unused && (thread.pendingFault | thread.cancelled | thread.suspended) === 0) return result;
   enableInterrupts();
   if (unused) closeHandle(process.handles, handle);
-  return leaveCall(thread, result);
+  return leaveCall(thread, frame, result);
 }
 
 /**
  * The end of a call that is not the usual one: the caller may be suspended, have met the scratch page, or be about to end. Returns with
  * interrupts off.
  */
-function leaveCall(thread: Thread, result: i32): i32 {
+function leaveCall(thread: Thread, frame: usize, result: i32): i32 {
   disableInterrupts();
   stopHere();
   if ((thread.cancelled | thread.pendingFault) === 0) return result;
   enableInterrupts();
   if (thread.cancelled) exitThread(<u32>E_CANCELLED);
-  raisePendingFault(thread);
-  return result;
+  raisePendingFault(thread, frame === 0 ? 0 : load<u32>(frame - 4));
+  // The program handles its faults: it meets this one on the way back.
+  return leaveCall(thread, frame, result);
 }
 
 function specialCall(

@@ -21,6 +21,8 @@ export const PROXY_PAGE: usize = 0x3f000000;
 export const PROXY_ENTRIES: usize = 0x3f001000;
 /** Code address at which a method that a server thread runs returns: int 0x32. */
 export const SERVER_RETURN_STUB: usize = 0x3f000810;
+/** `ud2; ret` in that page: a call returns there that is to make a fault (objects/fault-handlers.ts). */
+export const FAULT_STUB: usize = 0x3f000820;
 /** Word of that page that holds the running thread's id. */
 export const THREAD_ID_WORD: usize = 0x3f000ff0;
 export const MAX_HANDLES: u32 = 8192;
@@ -31,7 +33,7 @@ export const PROXY_OFFSETS: u32 = (MAX_HANDLES - 1) * PROXY_SIZE;
 export const MAX_METHODS: u32 = 64;
 
 const PROXY_VTABLE: u32 = 0x3f000200;
-const PAGE_CONTENTS: usize = 2080;
+const PAGE_CONTENTS: usize = 2096;
 
 let stubFrame: u32 = 0;
 let entryFrame: u32 = 0;

@@ -179,7 +179,7 @@ export function serverReturned(result: i32): void {
   const record = changetype<CallRecord | null>(object.record);
   if (!object.server) {
     // A program that executes int 0x32 of its own accord.
-    raiseFault(currentThread(), 13, 0, 0, 0);
+    raiseFault(currentThread(), 13, 0, 0, 0, changetype<Thread>(0));
     return;
   }
   serveNext(object, record ? finishService(object, record, result) : 0);
@@ -255,8 +255,9 @@ function serve(object: ThreadObject, record: CallRecord): void {
   }
   store<u32>(stack - KERNEL_BASE, <u32>SERVER_RETURN_STUB);
   const entry = methodAddress(record.address, record.index);
-  if (thread.pendingFault !== 0) raisePendingFault(thread);
-  if (entry >= USER_END) raiseFault(thread, VECTOR_PAGE_FAULT, READ_FAULT, entry, entry);
+  if (thread.pendingFault !== 0) raisePendingFault(thread, 0);
+  if (entry >= USER_END)
+    raiseFault(thread, VECTOR_PAGE_FAULT, READ_FAULT, entry, entry, changetype<Thread>(0));
   enterUser(entry, stack);
 }
 
@@ -335,7 +336,7 @@ function finishService(object: ThreadObject, record: CallRecord, result: i32): u
       );
     }
   }
-  if (thread.pendingFault !== 0) raisePendingFault(thread);
+  if (thread.pendingFault !== 0) raisePendingFault(thread, 0);
   takeBackLent(process, record);
   object.record = 0;
   return answerCall(record, result);

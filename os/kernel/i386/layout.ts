@@ -54,6 +54,8 @@ export const VECTOR_STACK: u32 = 12;
 export const VECTOR_PAGE_FAULT: u32 = 14;
 /** Not the processor's: memory was exhausted when a page was touched for the first time. */
 export const VECTOR_EXHAUSTED: u32 = 0x40;
+/** Not the processor's either: a bad pointer in a call, which the kernel met (memory/scratch.ts). */
+export const VECTOR_SCRATCH: u32 = 0x41;
 export const VECTOR_INTERRUPT: u32 = 0x20;
 export const VECTOR_SYSTEM_CALL: u32 = 0x30;
 export const VECTOR_PRIVATE_TRAP: u32 = 0x31;

@@ -6,6 +6,7 @@
  *   +512  vtable: addresses of the stubs
  *   +2048 threadExit: where the entry function of a thread returns to
  *   +2064 serverReturn: where a method that a server thread runs returns to
+ *   +2080 faultStub: an undefined instruction, where a call returns to that was given a bad pointer; then on to the caller
  */
 
 import type { Assembler } from "@rialto/machine/i386/assembler.ts";
@@ -32,6 +33,9 @@ export function assemble(a: Assembler): void {
   a.emit("int", 0x31);
   a.align(16);
   a.emit("int", 0x32);
+  a.align(16);
+  a.emit("ud2");
+  a.emit("ret");
   a.align(16);
 
   // proxyPageSource(): address of the bytes above.

@@ -74,6 +74,16 @@ function copyPages(space: Space, address: usize, kernelAddress: usize, size: u32
   return result;
 }
 
+/** May a program write all of [address, address + size), in one region of its? */
+export function isWritable(space: Space, address: usize, size: u32): bool {
+  lockSpace(space);
+  const region = findRegion(space, address);
+  const writable = region !== null && (region.protection & PROTECT_WRITE) !== 0;
+  const inside = writable && address - region!.start + size <= region!.size;
+  unlockSpace(space);
+  return inside;
+}
+
 /** Copies from kernel memory (present, not in a region of `space`) into a space, read-only data pages included. E_ACCESSDENIED. */
 export function copyToSpace(space: Space, address: usize, source: usize, size: u32): HRESULT {
   return copyPages(space, address, source, size, true);

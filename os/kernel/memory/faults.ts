@@ -91,13 +91,13 @@ function fault(frame: Thread, vector: u32, address: usize): void {
     describeFrame(frame);
     panic(text("the kernel made a fault"));
   }
-  programFault(currentThread(), vector, frame.error, address, frame.eip);
+  programFault(currentThread(), vector, frame.error, address, frame.eip, frame);
   leaveToUser(frame);
 }
 
 /** A kernel stack reached its guard page, or memory is exhausted. */
 export function stackOverflow(address: usize): void {
-  programFault(currentThread(), VECTOR_STACK, 0, address, 0);
+  programFault(currentThread(), VECTOR_STACK, 0, address, 0, changetype<Thread>(0));
   exitThread(0);
 }
 

@@ -1,109 +1,105 @@
 /**
- * Faults of programs: what a fault is called, whose it is, and what ends with it.
+ * Faults of programs: whose a fault is, and what ends with it.
  *
- * A fault in a process ends the process. One in the code of a program in the kernel ends that program; a thread of a process that
+ * Whose fault it is, its handler gets it first (fault-handlers.ts). Otherwise: a fault in a process ends the process. One in the code of a program in the kernel ends that program; a thread of a process that
  * was calling it gets E_DISCONNECTED from the call and goes on. The exit code is E_POINTER for a fault of memory or protection, E_FAIL for any
  * other. Code of the kernel itself never comes here: the lower half panics.
  */
 
 import { E_DISCONNECTED, E_FAIL, E_OUTOFMEMORY, E_POINTER } from "../../interfaces/results";
 import { leaveVisits, type Visit, visitTo } from "../calls/doors";
-import { panic, print, printHexadecimal, printNumber } from "../console";
-import { VECTOR_EXHAUSTED, VECTOR_PAGE_FAULT } from "../i386/layout";
+import { panic } from "../console";
+import { VECTOR_EXHAUSTED, VECTOR_PAGE_FAULT, VECTOR_SCRATCH } from "../i386/layout";
 import { revokeHandles } from "../loader/departure";
 import { imageAt, type LoadedImage, ownerOfImage } from "../loader/images";
 import { kernelSpace } from "../memory/space";
-import { exitThread, type Thread } from "../threads/thread";
-import { demoteService } from "./moving";
+import { currentThread, exitThread, type Thread } from "../threads/thread";
+import { callerOf, deliverFault, postponedFault, postponeFault } from "./fault-handlers";
+import { report } from "./fault-report";
+import { serviceFaulted } from "./moving";
 import { endProgram, kernelProcess, type Process } from "./process";
 import { isReaper, startReaper } from "./reaper";
 import type { ThreadObject } from "./threads";
 
 declare function abandonInvoke(guard: usize, result: i32): void;
 
-const FAULT_WRITE: u32 = 2;
 const FIRST_MEMORY_VECTOR: u32 = 10;
 
-function vectorName(vector: u32): usize {
-  switch (vector) {
-    case 0:
-      return text("divide error");
-    case 1:
-      return text("debug exception");
-    case 3:
-      return text("breakpoint");
-    case 4:
-      return text("overflow");
-    case 5:
-      return text("bound exceeded");
-    case 6:
-      return text("invalid instruction");
-    case 7:
-      return text("no floating-point unit");
-    case 10:
-      return text("invalid task state");
-    case 11:
-      return text("segment not present");
-    case 12:
-      return text("stack fault");
-    case 13:
-      return text("general protection fault");
-    case 16:
-      return text("floating-point error");
-    case 17:
-      return text("alignment check");
-    default:
-      return text("exception");
-  }
-}
-
-/** The user address was bad that a thread passed to the kernel: its access went to the scratch page (§5.1.1). */
-export function raisePendingFault(thread: Thread): void {
+/**
+ * The user address was bad that a thread passed to the kernel: its access went to the scratch page (§5.1.1). `caller` is where the call
+ * returns to, 0 if there is none. Returns if the program handles its faults: the thread makes the fault on its way back.
+ */
+export function raisePendingFault(thread: Thread, caller: usize): void {
   const address = thread.pendingFault;
   thread.pendingFault = 0;
   const object = changetype<ThreadObject>(thread.call);
-  report(object.process, thread, object.process);
-  print(text("bad pointer "));
-  printHexadecimal(address);
-  print(text(" passed in a call\n"));
-  endProgram(object.process, E_POINTER);
-  exitThread(<u32>E_POINTER);
+  if (caller !== 0 && postponeFault(object, address)) return;
+  keepFault(object, VECTOR_SCRATCH, 0, address, caller);
+  endFaulty(object, object.process);
 }
 
-/** Ends the program whose code faulted; `address` is what a page fault was about. Does not return. */
+function keepFault(object: ThreadObject, vector: u32, error: u32, address: usize, instruction: usize): void {
+  object.faultVector = vector;
+  object.faultError = error;
+  object.faultAddress = address;
+  object.faultInstruction = instruction;
+}
+
+/** Is the thread of a process inside an object of the kernel's space? */
+function isInModule(object: ThreadObject): bool {
+  return object.process.ownSpace !== 0 && object.guardStack !== 0;
+}
+
+/**
+ * A program's code made a fault; `address` is what a page fault was about, `context` the registers (null if they are lost). Its handler
+ * gets it, and this returns; or the program ends.
+ */
 export function raiseFault(
   thread: Thread,
   vector: u32,
   error: u32,
   address: usize,
   instruction: usize,
+  context: Thread,
 ): void {
   const object = changetype<ThreadObject | null>(thread.call);
   if (!object) panic(text("fault on a thread without a program"));
   const process = object!.process;
-  const inModule = process.ownSpace !== 0 && object!.guardStack !== 0;
+  const inModule = isInModule(object!);
+  const passed = inModule ? 0 : postponedFault(object!, context);
+  if (passed !== 0) keepFault(object!, VECTOR_SCRATCH, 0, passed, callerOf(process, context));
+  else keepFault(object!, vector, error, address, instruction);
   const image = imageAt(inModule ? kernelSpace() : process.space, instruction);
   const culprit = inModule || !process.ownSpace ? culpritInKernel(object!, image) : process;
-  report(culprit, thread, process);
-  describe(vector, error, address, instruction, image);
+  if (deliverFault(object!, culprit, context)) return;
+  endFaulty(object!, culprit);
+}
+
+/** Reports the thread's fault and ends the program whose it is. Does not return. */
+export function endFaulty(object: ThreadObject, culprit: Process): void {
+  const thread = currentThread();
+  const process = object.process;
+  const inModule = isInModule(object) && culprit !== process;
+  report(object, culprit);
+  const vector = object.faultVector;
   const code: i32 =
     vector === VECTOR_EXHAUSTED
       ? E_OUTOFMEMORY
-      : vector >= FIRST_MEMORY_VECTOR && vector <= VECTOR_PAGE_FAULT
+      : vector === VECTOR_SCRATCH || (vector >= FIRST_MEMORY_VECTOR && vector <= VECTOR_PAGE_FAULT)
         ? E_POINTER
         : E_FAIL;
   if (culprit === kernelProcess()) panic(text("fault in code that no program in the kernel owns"));
   culprit.faulted = 1;
-  if (!culprit.ownSpace) demoteService(culprit);
+  if (!culprit.ownSpace) serviceFaulted(culprit);
   endProgram(culprit, code);
   if (!culprit.ownSpace) revokeHandles(culprit);
-  const visit = visitTo(object!, culprit);
+  const visit = visitTo(object, culprit);
   if (!culprit.ownSpace && culprit !== process && visit !== 0) {
-    leaveVisits(object!, visit);
+    leaveVisits(object, visit);
     abandonInvoke(visit, E_DISCONNECTED);
   }
-  if (inModule && culprit !== process) {
-    leaveVisits(object!, 0);
+  if (inModule) {
+    leaveVisits(object, 0);
     abandonInvoke(changetype<usize>(object) + offsetof<ThreadObject>("guard"), E_DISCONNECTED);
   }
   // A thread that was inside somebody else's module has frames there, so it cannot go on.
@@ -125,46 +121,4 @@ function culpritInKernel(object: ThreadObject, image: LoadedImage | null): Proce
     if (owner) return owner;
   }
   return object.process;
-}
-
-function report(culprit: Process, thread: Thread, process: Process): void {
-  print(text("fault: "));
-  print(culprit.name);
-  print(text(", process "));
-  printNumber(culprit.id);
-  print(text(", thread "));
-  printNumber(thread.id);
-  if (culprit !== process) {
-    print(text(", called by "));
-    print(process.name);
-    print(text(", process "));
-    printNumber(process.id);
-  }
-  print(text(": "));
-}
-
-function describe(
-  vector: u32,
-  error: u32,
-  address: usize,
-  instruction: usize,
-  image: LoadedImage | null,
-): void {
-  if (vector === VECTOR_PAGE_FAULT) {
-    print(error & FAULT_WRITE ? text("page fault writing ") : text("page fault reading "));
-    printHexadecimal(<u32>address);
-  } else if (vector === VECTOR_EXHAUSTED) {
-    print(text("out of memory touching "));
-    printHexadecimal(<u32>address);
-  } else print(vectorName(vector));
-  print(text(" at "));
-  printHexadecimal(<u32>instruction);
-  if (image) {
-    print(text(" ("));
-    print(image.file.name);
-    print(text(" + "));
-    printHexadecimal(<u32>(instruction - image.start));
-    print(text(")"));
-  }
-  print(text("\n"));
 }

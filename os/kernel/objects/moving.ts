@@ -402,14 +402,14 @@ function takeDown(service: Service, process: Process): void {
 }
 
 /**
- * A fault is about to end a program in the kernel. With `demote=on` its service, if it has one, is started anew in a process: the gate
- * closes, and a thread of the kernel does the rest.
+ * A fault is about to end a program in the kernel, whose code is not to be called any more: its service, if it has one, is gone. With
+ * `demote=on` the gate only closes, and a thread of the kernel starts the service anew in a process.
  */
-export function demoteService(culprit: Process): void {
-  if (culprit.service === 0 || !optionIs(text("demote"), text("on"))) return;
+export function serviceFaulted(culprit: Process): void {
   const service = referencedService(culprit);
   if (!service) return;
-  if (service.gate !== GATE_OPEN) {
+  if (service.gate !== GATE_OPEN || !optionIs(text("demote"), text("on"))) {
+    setGate(service, GATE_GONE);
     releaseService(service);
     return;
   }
@@ -420,8 +420,7 @@ export function demoteService(culprit: Process): void {
   passNames(culprit, kernelProcess(), service);
   const argument = changetype<usize>(service);
   const main = functionAddress(restart);
-  if (startProcessThread(kernelProcess(), main, argument, PRIORITY_DEFAULT, false, 0) < 0)
-    abandon(service, E_OUTOFMEMORY);
+  if (startProcessThread(kernelProcess(), main, argument, PRIORITY_DEFAULT, false, 0) < 0) abandon(service);
 }
 
 /** Thread of the kernel; the program's reference to the service is its own now, `argument` carries another. */
@@ -453,7 +452,7 @@ function restart(argument: usize): u32 {
   } else {
     mutex.release();
     if (successor) endProgram(successor, result);
-    abandon(service, result);
+    abandon(service);
   }
   if (successor) successor.release();
   old.release();
@@ -461,7 +460,7 @@ function restart(argument: usize): u32 {
 }
 
 /** The service could not be started anew. */
-function abandon(service: Service, result: HRESULT): void {
+function abandon(service: Service): void {
   print(service.process.name);
   print(text(": cannot be restarted in a process\n"));
   passNames(kernelProcess(), service.process, service);

@@ -82,6 +82,10 @@ export class Process extends ComObject implements IProcess {
   /** Its arguments as one string, on the heap. */
   args: usize = 0;
 
+  /** Code addresses of its fault handling (fault-handlers.ts); 0 for none. */
+  faultDispatcher: u32 = 0;
+  faultHandler: u32 = 0;
+
   /** The movable service (calls/doors.ts) whose present instance it is, 0 for none; guarded by `lock`. */
   service: usize = 0;
   /** It was started to become an instance of a service under way (objects/moving.ts). */

@@ -1,10 +1,11 @@
 /**
- * The object that every space starts with: `ISystem`, `IMemory`, `IThreads`, `IDriver` and `ILibraries` of one space. A process has its own; all programs
+ * The object that every space starts with: `ISystem`, `IMemory`, `IThreads`, `IFaults`, `IDriver` and `ILibraries` of one space. A process has its own; all programs
  * in the kernel share one, and which of them calls follows from the calling thread. The work is done next door: system.ts, memory.ts,
  * threads.ts, drivers-api/driver.ts.
  */
 
 import type { IDriver } from "../../interfaces/IDriver";
+import type { IFaults } from "../../interfaces/IFaults";
 import type { ILibraries } from "../../interfaces/ILibraries";
 import type { IMemory, MemoryCounters } from "../../interfaces/IMemory";
 import type { IServiceState } from "../../interfaces/IServiceState";
@@ -43,6 +44,7 @@ import { librariesInitialised, loadForProgram } from "../loader/libraries";
 import { currentThread } from "../threads/thread";
 import { sleep, WAIT_CANCELLED } from "../threads/wait";
 import { newAlarm } from "./alarms";
+import { handleFaults, settleFault } from "./fault-handlers";
 import {
   changeProtection,
   commitMemory,
@@ -68,7 +70,10 @@ import {
 import { createProgramThread } from "./threads";
 
 @unmanaged
-export class SpaceServices extends ComObject implements ISystem, IMemory, IThreads, IDriver, ILibraries {
+export class SpaceServices
+  extends ComObject
+  implements ISystem, IMemory, IThreads, IDriver, IFaults, ILibraries
+{
   /** The process whose space it is; process 0 for the kernel's. */
   process: Process = changetype<Process>(0);
 
@@ -203,6 +208,14 @@ export class SpaceServices extends ComObject implements ISystem, IMemory, IThrea
   }
   initialised(): HRESULT {
     return librariesInitialised(program(this));
+  }
+
+  // IFaults
+  handle(dispatcher: u32, handler: u32): HRESULT {
+    return handleFaults(program(this), dispatcher, handler);
+  }
+  settle(verdict: u32): HRESULT {
+    return settleFault(verdict);
   }
 
   finish(): void {

@@ -60,6 +60,15 @@ export class ThreadObject extends ComObject implements IThread {
   /** Address, in its space, of the block of argument data on its stack. */
   block: usize = 0;
   nextIdle: ThreadObject | null = null;
+  /** Its last fault, for the report, and the program whose it was. It is in the handler of that one. */
+  faultVector: u32 = 0;
+  faultError: u32 = 0;
+  faultAddress: usize = 0;
+  faultInstruction: usize = 0;
+  faultCulprit: Process | null = null;
+  inFault: u32 = 0;
+  /** The bad pointer that its present call is to make a fault about on its return. */
+  pendingAddress: u32 = 0;
   /** Its innermost visit to a movable service (calls/doors.ts). */
   visits: usize = 0;
   // What the way back from the object that its system call is in needs (i386/remote-stubs.asm.ts).

@@ -14,6 +14,7 @@ import { print } from "../../lib/rt/print";
 import { systemObject } from "../../lib/rt/program";
 import { parseNumber, stringEquals } from "../../lib/rt/strings";
 import { handleBomb, memoryHog, processBomb, regionBomb, sleepLong, threadBomb } from "./bombs";
+import { handlerAbuse } from "./handlers";
 import { memoryAbuse } from "./memory";
 
 /** First entry of the proxy table of a process, and its entries' size. */
@@ -106,6 +107,8 @@ function callAbuse(name: usize): i32 {
     return result === S_OK ? changetype<IDriver>(load<usize>(word)).pin(zeroWord, 4) : result;
   }
   if (stringEquals(name, text("fault-in-section"))) return faultInSection();
+  const handled = handlerAbuse(name);
+  if (handled >= 0) return handled;
   const result = memoryAbuse(name, secondArgument);
   if (result === E_FAIL) print(text("abuse: unknown name\n"));
   return result;

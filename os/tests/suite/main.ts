@@ -9,6 +9,7 @@ import { stringEquals } from "../../lib/rt/strings";
 import { callCases, connectionCases } from "./calls";
 import { failedCases, passedCases } from "./check";
 import { driverCases } from "./drivers";
+import { faultCases } from "./faults";
 import { fuzzCases } from "./fuzz";
 import { libraryCases } from "./libraries";
 import { memoryCases } from "./memory";
@@ -24,7 +25,7 @@ export function main(argc: i32, argv: usize): i32 {
   if (argc > 2) {
     print(
       text(
-        "usage: suite [calls|connections|services|threads|thread-states|drivers|memory|stacks|programs|libraries|abuse|fuzz]\n",
+        "usage: suite [calls|connections|services|faults|threads|thread-states|drivers|memory|stacks|programs|libraries|abuse|fuzz]\n",
       ),
     );
     return 2;
@@ -49,6 +50,7 @@ export function main(argc: i32, argv: usize): i32 {
   }
   if (wanted(group, text("connections"))) connectionCases();
   if (wanted(group, text("services"))) serviceCases();
+  if (wanted(group, text("faults"))) faultCases();
   if (wanted(group, text("abuse"))) abuseCases();
   if (wanted(group, text("fuzz"))) fuzzCases();
   const out = makePrinter(stackAlloc(PRINTER_SIZE));

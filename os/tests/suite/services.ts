@@ -375,6 +375,7 @@ function faultInService(): void {
     return;
   const service = changetype<IEchoCallback>(load<usize>(word));
   expectEqual(service.called(FAULT, word), E_DISCONNECTED, text("result of the call that faults"));
+  expectEqual(service.called(0, word), E_DISCONNECTED, text("result of the next call"));
   finish(server, E_FAIL);
   expectEqual(service.called(0, word), E_DISCONNECTED, text("result of a call after the fault"));
   service.release();

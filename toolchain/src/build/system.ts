@@ -2,7 +2,7 @@
  * Builds the whole system, or one program, into `.rialto/build`:
  *
  *   kernel.elf            the kernel, for a multiboot loader
- *   archive.img           the boot archive: every other image's loadable part, and etc/system
+ *   archive.img           the boot archive: every other image's loadable part, the line tables of all, and etc/system
  *   images/NAME.elf       every image whole, with symbols and debug information
  *   programs/NAME.elf     somebody's own programs
  *   cache/HASH.elf        linked images by the hash of all they are made of
@@ -18,6 +18,7 @@ import { BuildError, type CodeObject } from "../contract.ts";
 import { type ArchiveFile, writeArchive } from "../link/archive.ts";
 import { loadablePart } from "../link/elf.ts";
 import { type LinkedImage, linkImage } from "../link/image.ts";
+import { lineFile } from "../link/line-file.ts";
 import { exportedNames } from "../link/symbols.ts";
 import { type BaseRange, BaseTable } from "./bases.ts";
 import { findImages, type ImageKind, type ImageSource, programSource, SourceReader } from "./sources.ts";
@@ -283,6 +284,7 @@ export async function buildSystem(options: BuildOptions = {}): Promise<BuiltSyst
     build.jobs.forEach((job, index) => {
       const bytes = build.read(job);
       write(images[index]!.file, bytes);
+      files.push(lineFile(job.image.name, bytes));
       if (job.image.kind !== "kernel")
         files.push({ name: images[index]!.location, contents: loadablePart(bytes) });
     });
