@@ -3,6 +3,6 @@
 export { bootMain, prepareBoot } from "./i386/boot";
 export { descriptorTablePointer, firstLevelStackTop } from "./i386/processor";
 export { firstLevelTrap, nestedTrap } from "./i386/traps";
-export { exitFromTrap, memoryFault, programException, stackOverflow } from "./memory/faults";
+export { exitFromTrap, memoryFault, overstayed, programException, stackOverflow } from "./memory/faults";
 export { exitThread } from "./threads/thread";
 export { doorInvoke, remoteInvoke, serverReturn, systemCall } from "./upper";

@@ -5,7 +5,7 @@ import { doorInvoke } from "./calls/doors";
 import { remoteInvoke } from "./calls/remote";
 import { serverReturned } from "./calls/server-threads";
 import { start } from "./loader/startup";
-import { raiseFault } from "./objects/faults";
+import { leaveOvertime, raiseFault } from "./objects/faults";
 import { threadOver } from "./objects/threads";
 import type { Thread } from "./threads/thread";
 
@@ -28,6 +28,10 @@ export function programFault(
   context: Thread,
 ): void {
   raiseFault(thread, vector, error, address, instruction, context);
+}
+
+export function leaveModule(thread: Thread, instruction: usize): void {
+  leaveOvertime(thread, instruction);
 }
 
 export function startSystem(commandLine: usize, modules: usize, count: u32): void {

@@ -11,13 +11,12 @@ import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
 import { E_FAIL, E_INVALIDARG, E_NOTFOUND, S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
 import { enterCritical, leaveCritical } from "../i386/critical";
-import { PAGE } from "../i386/layout";
+import { INTERRUPTS_ON, PAGE } from "../i386/layout";
 import { PTE_FRAME } from "../i386/paging";
 import { kernelEntry } from "../memory/refill";
 import { REGION_DEVICE } from "../memory/regions";
 import { kernelSpace, mapRegion } from "../memory/space";
 
-const INTERRUPTS_ON: u32 = 0x200;
 let depth: u32 = 0;
 
 export function enterInterruptSafe(): HRESULT {

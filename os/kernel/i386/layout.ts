@@ -47,6 +47,10 @@ export const RING1_FLAGS: u32 = 0x1202;
 export const USER_FLAGS: u32 = 0x1202;
 
 /** Interrupt vectors. */
+/** Bits of EFLAGS. */
+export const TRAP_FLAG: u32 = 0x100;
+export const INTERRUPTS_ON: u32 = 0x200;
+
 export const VECTOR_DEBUG: u32 = 1;
 export const VECTOR_DEVICE_NOT_AVAILABLE: u32 = 7;
 /** #SS; also what a stack that cannot grow is reported as. */

@@ -156,6 +156,7 @@ function threadLevel(a: Assembler): void {
     ["memoryFaultEntry", "memoryFault"],
     ["exceptionEntry", "programException"],
     ["exitEntry", "exitFromTrap"],
+    ["overstayEntry", "overstayed"],
   ] as const) {
     const body = `${entry}Body`;
     a.label(entry);

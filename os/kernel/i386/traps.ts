@@ -68,11 +68,17 @@ import { FOREVER, WAIT_CANCELLED, WAIT_THROUGH, WAIT_WOKEN } from "../threads/wa
 import { beginSleep, beginWait, endWait, mayWrite, waitsOnShared, wakeWaiters } from "../threads/waiting";
 import { deviceInterrupt } from "./interrupts";
 import {
+  INTERRUPTS_ON,
   KERNEL_BASE,
   KERNEL_LINEAR,
+  KERNEL_REGIONS_END,
+  KERNEL_REGIONS_START,
   RING1_CODE,
   RING1_DATA,
   RING1_FLAGS,
+  SHARED_END,
+  SHARED_START,
+  TRAP_FLAG,
   VECTOR_DEBUG,
   VECTOR_DEVICE_NOT_AVAILABLE,
   VECTOR_INTERRUPT,
@@ -85,6 +91,7 @@ import { makeTable } from "./vtlb";
 declare function memoryFaultEntry(): usize;
 declare function exceptionEntry(): usize;
 declare function exitEntry(): usize;
+declare function overstayEntry(): usize;
 
 /** Words of a context as `pushad` and the stubs lay it out, with and without esp and ss. */
 const CONTEXT_WHOLE: usize = 68;
@@ -96,9 +103,6 @@ const CANCEL_GRACE: u32 = 200;
 /** Bits of a page fault's error code. */
 const FAULT_PROTECTION: u32 = 1;
 const FAULT_WRITE: u32 = 2;
-/** Bits of EFLAGS. */
-const TRAP_FLAG: u32 = 0x100;
-const INTERRUPTS_ON: u32 = 0x200;
 /** Bytes of `int 0x31`. */
 const TRAP_LENGTH: u32 = 2;
 /** Result of an operation that the caller's ring may not ask for. */
@@ -145,9 +149,9 @@ function turnsAside(thread: Thread): bool {
 
 /** One instruction at ring 1 is over. May others run now? Not where interrupts are off. */
 function stepped(thread: Thread): bool {
-  const critical = (thread.eflags & INTERRUPTS_ON) === 0;
-  if (!critical || thread.suspended === 0) thread.eflags &= ~TRAP_FLAG;
-  return !critical;
+  if ((thread.eflags & INTERRUPTS_ON) === 0) return false;
+  thread.eflags &= ~TRAP_FLAG;
+  return true;
 }
 
 /** Is a thread of a program in the kernel in that program's code, where it holds nothing of the kernel's or of a library's? */
@@ -156,14 +160,28 @@ function inOwnCode(thread: Thread): bool {
 }
 
 /**
- * Does a cancelled thread end here? At ring 3 always. A program in the kernel is told by its waits; one that goes on all
- * the same for CANCEL_GRACE ticks of processor time is ended in its own code.
+ * Does a cancelled thread end here? At ring 3 always. At ring 1 it is told by its waits, which all end at once from then on. One that goes on all the
+ * same for CANCEL_GRACE ticks of processor time is ended where nothing of the kernel's or of a library's is left half done, and it goes there step
+ * by step: in its own code, if its program is in the kernel; in that of another program there, it leaves that program (memory/faults.ts).
  */
 function mustEnd(thread: Thread): bool {
   if ((thread.cs & 3) === 3) return true;
-  if (thread.cancelled <= CANCEL_GRACE || !inOwnCode(thread)) return false;
-  thread.cancelled = CANCELLED_BY_FORCE;
-  return true;
+  if (thread.cancelled <= CANCEL_GRACE) return false;
+  if (inOwnCode(thread)) {
+    thread.cancelled = CANCELLED_BY_FORCE;
+    return true;
+  }
+  if ((thread.eflags & INTERRUPTS_ON) !== 0 && inImages(thread.eip)) continueAt(thread, overstayEntry());
+  else thread.eflags |= TRAP_FLAG;
+  return false;
+}
+
+/** Is this an address of images in the kernel, at preferred bases or relocated? The kernel's own image lies elsewhere. */
+function inImages(address: usize): bool {
+  return (
+    (address >= SHARED_START && address < SHARED_END) ||
+    (address >= KERNEL_REGIONS_START && address < KERNEL_REGIONS_END)
+  );
 }
 
 /** A trap taken at ring 0: an interrupt while idle, an interrupt handler that wakes threads, boot. `frame` lacks esp and ss. */

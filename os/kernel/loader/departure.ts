@@ -9,11 +9,21 @@ import { disconnectedObject } from "../calls/remote";
 import { print, printNumber } from "../console";
 import { disconnectRange } from "../i386/interrupts";
 import { allocate, free } from "../memory/heap";
+import { kernelSpace } from "../memory/space";
+import { unmapOwned } from "../objects/memory";
 import { lockProcesses, type Process, unlockProcesses } from "../objects/process";
 import { unregisterRange } from "../objects/registry";
 import { threadsInside } from "../threads/inside";
 import { sleep } from "../threads/wait";
-import { IMAGE_LEFT_BEHIND, imageOf, type LoadedImage, lockLoader, unlockLoader } from "./images";
+import {
+  exportAddress,
+  IMAGE_LEFT_BEHIND,
+  imageOf,
+  type LoadedImage,
+  loadedLibrary,
+  lockLoader,
+  unlockLoader,
+} from "./images";
 
 /** How long the end of a program in the kernel waits for calls that are still inside it. */
 const LEAVE_TIMEOUT: u32 = 2000;
@@ -58,7 +68,10 @@ export function departed(image: LoadedImage, whole: bool): bool {
     free(changetype<usize>(revoked));
     revoked = next;
   }
-  if (busy === 0) return true;
+  if (busy === 0) {
+    if (image.program) reclaimMemory(image);
+    return true;
+  }
   print(text("loader: "));
   print(image.file.name);
   print(text(" stays in the kernel, calls inside it: "));
@@ -91,6 +104,17 @@ function revokeHandlesOf(image: LoadedImage): void {
     }
   }
   unlockProcesses();
+}
+
+/** Frees what the image's code had in the heap that programs in the kernel share (lib/rt/heap.ts), and its regions. */
+function reclaimMemory(image: LoadedImage): void {
+  const end = image.start + image.size;
+  lockLoader();
+  const library = loadedLibrary(kernelSpace(), text("rt"));
+  const reclaimBlocks = library ? exportAddress(library, text("reclaimBlocks")) : 0;
+  unlockLoader();
+  if (reclaimBlocks !== 0) call_indirect<void>(<u32>reclaimBlocks, image.start, end);
+  unmapOwned(image.start, end);
 }
 
 /** Calls of processes and of other programs in the kernel that are inside the image. */

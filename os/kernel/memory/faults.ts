@@ -20,12 +20,13 @@ import {
   KERNEL_REGIONS_START,
   SHARED_END,
   SHARED_START,
+  TRAP_FLAG,
   VECTOR_EXHAUSTED,
   VECTOR_PAGE_FAULT,
   VECTOR_STACK,
 } from "../i386/layout";
 import { currentThread, exitThread, stopHere, type Thread } from "../threads/thread";
-import { programFault } from "../upper";
+import { leaveModule, programFault } from "../upper";
 import { commitPage } from "./commit";
 import { findRegion } from "./regions";
 import { mapScratch } from "./scratch";
@@ -104,6 +105,15 @@ export function stackOverflow(address: usize): void {
 /** Continuation of the exit trap, ecx = result, and of threads that are to end. */
 export function exitFromTrap(frame: Thread): void {
   exitThread(frame.ecx);
+}
+
+/**
+ * Continuation of a thread that is to end but goes on and on in a program of the kernel, or in a library there: it leaves the program. In a library,
+ * whose data must stay whole, it makes another step.
+ */
+export function overstayed(frame: Thread): void {
+  leaveModule(currentThread(), frame.eip);
+  frame.eflags |= TRAP_FLAG;
 }
 
 /** A thread that was cancelled or suspended meanwhile does not go back to its program. Interrupts stay off until it does. */

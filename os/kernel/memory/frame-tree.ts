@@ -80,16 +80,24 @@ export function residentSlot(tree: FrameTree, index: u32): usize {
 
 /** First page from `from` on, before `end`, that is resident; `end` if none is. */
 export function nextResident(tree: FrameTree, from: u32, end: u32): u32 {
+  if (tree.depth === 0) return from < end && tree.root !== 0 ? from : end;
   let index = from;
   while (index < end) {
-    let node = tree.root;
+    let node: usize = tree.root;
     let shift = tree.depth * NODE_BITS;
-    while (shift > 0 && node !== 0) {
+    while (shift > NODE_BITS && node !== 0) {
       shift -= NODE_BITS;
-      node = load<u32>(<usize>node + ((index >> shift) & NODE_MASK) * 4);
+      node = load<u32>(node + ((index >> shift) & NODE_MASK) * 4);
     }
-    if (node !== 0) return index;
-    index = ((index >> shift) + 1) << shift;
+    if (node === 0) {
+      index = ((index >> shift) + 1) << shift;
+      continue;
+    }
+    const last = node + NODE;
+    for (let at = node + (index & NODE_MASK) * 4; at !== last; at += 4) {
+      if (load<u32>(at) !== 0) return min<u32>(index, end);
+      index++;
+    }
   }
   return end;
 }
@@ -106,11 +114,15 @@ export function releaseTree(tree: FrameTree): void {
 }
 
 function freeNodes(node: u32, depth: u32): void {
-  if (node === 0) return;
   if (depth === 0) {
-    releaseFrame(node & RESIDENT_FRAME);
+    if (node !== 0) releaseFrame(node & RESIDENT_FRAME);
     return;
   }
-  for (let index: usize = 0; index < NODE; index += 4) freeNodes(load<u32>(<usize>node + index), depth - 1);
+  if (node === 0) return;
+  const last = <usize>node + NODE;
+  for (let at: usize = node; at !== last; at += 4) {
+    const below = load<u32>(at);
+    if (below !== 0) freeNodes(below, depth - 1);
+  }
   free(node);
 }

@@ -42,6 +42,8 @@ export class Region {
   /** Of a memory object: whose region it is, and the next region that maps it. */
   space: usize = 0;
   nextOfObject: Region | null = null;
+  /** In the kernel's space: address in the code of the program that asked for it; 0 if the kernel did. */
+  owner: usize = 0;
   // The node of the space's tree: regions below and above, and what is known of all of them together with this one.
   left: Region | null = null;
   right: Region | null = null;
@@ -90,6 +92,17 @@ function gapAmong(region: Region | null, size: u32, low: usize, high: usize): us
   return lower !== 0
     ? lower
     : gapAmong(region.right, size, max<usize>(low, region.start + region.size), high);
+}
+
+/** A region that belongs to code of [start, end), or null. The space is locked. */
+export function regionOwnedBy(space: Space, start: usize, end: usize): Region | null {
+  return ownedAmong(space.regions, start, end);
+}
+
+function ownedAmong(region: Region | null, start: usize, end: usize): Region | null {
+  if (!region || (region.owner >= start && region.owner < end)) return region;
+  const below = ownedAmong(region.left, start, end);
+  return below ? below : ownedAmong(region.right, start, end);
 }
 
 function heightOf(region: Region | null): i32 {

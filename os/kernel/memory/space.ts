@@ -35,7 +35,7 @@ import { dropTables, removeTranslations } from "../i386/vtlb";
 import type { Mutex } from "../threads/mutex";
 import { LEAVE_DIRECTORY, privateTrap } from "../threads/traps";
 import { commitPage, joinObject, releasePages } from "./commit";
-import type { FrameTree } from "./frame-tree";
+import { type FrameTree, nextResident } from "./frame-tree";
 import { allocate, free } from "./heap";
 import { giveRecord, type RecordPool, takeRecord } from "./records";
 import {
@@ -192,11 +192,24 @@ export function unmapRegion(space: Space, address: usize): HRESULT {
   }
   // Nobody finds it, then no page table has it, then its frames are others'.
   removeRegion(space, region);
-  removeTranslations(space.physical, region.start + space.bias, region.size);
+  forgetTranslations(space, region);
   releasePages(space, region);
   unlockSpace(space);
   free(changetype<usize>(region));
   return S_OK;
+}
+
+/** Removes the translations of a region's pages: there are none before the first that is resident. */
+function forgetTranslations(space: Space, region: Region): void {
+  const pages = region.size >> 12;
+  let first: u32 = 0;
+  if (region.kind !== REGION_DEVICE) {
+    const tree = region.tree;
+    first = tree ? nextResident(tree, region.offset, region.offset + pages) - region.offset : pages;
+  }
+  if (first === pages) return;
+  const skipped = (<usize>first) << 12;
+  removeTranslations(space.physical, region.start + space.bias + skipped, region.size - skipped);
 }
 
 /** Changes the protection of whole regions or the pages of one: the range must lie in one region, which is split if need be. */

@@ -6,7 +6,7 @@
  * other. Code of the kernel itself never comes here: the lower half panics.
  */
 
-import { E_DISCONNECTED, E_FAIL, E_OUTOFMEMORY, E_POINTER } from "../../interfaces/results";
+import { E_CANCELLED, E_DISCONNECTED, E_FAIL, E_OUTOFMEMORY, E_POINTER } from "../../interfaces/results";
 import { leaveVisits, type Visit, visitTo } from "../calls/doors";
 import { panic } from "../console";
 import { VECTOR_EXHAUSTED, VECTOR_PAGE_FAULT, VECTOR_SCRATCH } from "../i386/layout";
@@ -106,6 +106,26 @@ export function endFaulty(object: ThreadObject, culprit: Process): void {
   if (isReaper(thread)) startReaper();
   else if (process !== culprit) endProgram(process, E_DISCONNECTED);
   exitThread(<u32>code);
+}
+
+/**
+ * A thread that is to end stays in the code at `instruction`. If that is another program's in the kernel, the call that led there comes back at
+ * once, with E_CANCELLED; what the thread has locked there goes to the next one as abandoned. Returns if it is not.
+ */
+export function leaveOvertime(thread: Thread, instruction: usize): void {
+  const object = changetype<ThreadObject | null>(thread.call);
+  const image = object ? imageAt(kernelSpace(), instruction) : null;
+  const host = image ? ownerOfImage(image) : null;
+  if (!host || !object || host === object.process) return;
+  const visit = visitTo(object, host);
+  if (visit !== 0) {
+    leaveVisits(object, visit);
+    abandonInvoke(visit, E_CANCELLED);
+  }
+  if (object.process.ownSpace && object.guardStack !== 0) {
+    leaveVisits(object, 0);
+    abandonInvoke(changetype<usize>(object) + offsetof<ThreadObject>("guard"), E_CANCELLED);
+  }
 }
 
 /** The program in the kernel that a fault is to end: the owner of the code; if a library faulted, whoever was called. */

@@ -11,9 +11,17 @@ import { PAGE, SHARED_START } from "../i386/layout";
 import { vtlbBound, vtlbEvictions, vtlbRefills, vtlbTables } from "../i386/vtlb";
 import { pagesCopied } from "../memory/commit";
 import { frameAt } from "../memory/copy";
-import { REGION_ANONYMOUS } from "../memory/regions";
+import { findRegion, REGION_ANONYMOUS, regionOwnedBy } from "../memory/regions";
 import { scratchHits } from "../memory/scratch";
-import { commitRange, mapRegion, protectRegion, unmapRegion } from "../memory/space";
+import {
+  commitRange,
+  kernelSpace,
+  lockSpace,
+  mapRegion,
+  protectRegion,
+  unlockSpace,
+  unmapRegion,
+} from "../memory/space";
 import { trimmedUserPages } from "../memory/trim";
 import { trimmedPages } from "../threads/helper";
 import { leaveSpace, type Process, visitSpace } from "./process";
@@ -37,6 +45,27 @@ export function mapMemory(process: Process, address: usize, size: u32, protectio
   leaveSpace(process);
   if (result >= 0) store<u32>(address, load<u32>(wanted));
   return result;
+}
+
+/** The region at `address` of the kernel's space belongs to the program whose code asked for it. */
+export function ownRegion(address: usize, code: usize): void {
+  lockSpace(kernelSpace());
+  const region = findRegion(kernelSpace(), address);
+  if (region) region.owner = code;
+  unlockSpace(kernelSpace());
+}
+
+/** Ends what code of [start, end), which is about to leave the kernel, has mapped and not unmapped. */
+export function unmapOwned(start: usize, end: usize): void {
+  const space = kernelSpace();
+  while (true) {
+    lockSpace(space);
+    const region = regionOwnedBy(space, start, end);
+    const address: usize = region ? region.start : 0;
+    unlockSpace(space);
+    if (address === 0) return;
+    unmapRegion(space, address);
+  }
 }
 
 export function unmapMemory(process: Process, address: usize): HRESULT {

@@ -52,6 +52,7 @@ import {
   frameUnder,
   isProtection,
   mapMemory,
+  ownRegion,
   unmapMemory,
 } from "./memory";
 import { placeService, registerService } from "./moving";
@@ -139,7 +140,9 @@ export class SpaceServices
 
   // IMemory
   map(address: InOut<u32>, size: u32, protection: u32): HRESULT {
-    return mapMemory(this.process, address, size, protection);
+    const result = mapMemory(this.process, address, size, protection);
+    if (result >= 0 && !this.process.ownSpace) ownRegion(load<u32>(address), load<usize>(framePointer(), 4));
+    return result;
   }
   unmap(address: u32): HRESULT {
     return unmapMemory(this.process, address);
@@ -158,7 +161,9 @@ export class SpaceServices
   }
   mapShared(object: ISharedMemory, address: InOut<u32>, protection: u32): HRESULT {
     if (!isProtection(protection)) return E_INVALIDARG;
-    return mapSharedMemory(this.process, changetype<usize>(object), address, protection);
+    const result = mapSharedMemory(this.process, changetype<usize>(object), address, protection);
+    if (result >= 0 && !this.process.ownSpace) ownRegion(load<u32>(address), load<usize>(framePointer(), 4));
+    return result;
   }
   counters(counters: Out<MemoryCounters>): HRESULT {
     return describeCounters(counters);
@@ -199,7 +204,10 @@ export class SpaceServices
     return this.process.ownSpace ? E_ACCESSDENIED : translate(address, physical);
   }
   mapDevice(physical: u32, size: u32, address: Out<u32>): HRESULT {
-    return this.process.ownSpace ? E_ACCESSDENIED : mapDevice(physical, size, address);
+    if (this.process.ownSpace) return E_ACCESSDENIED;
+    const result = mapDevice(physical, size, address);
+    if (result >= 0) ownRegion(load<u32>(address), load<usize>(framePointer(), 4));
+    return result;
   }
 
   // ILibraries

@@ -5,14 +5,18 @@
 
 import { IDriver } from "../../interfaces/IDriver";
 import { IEcho } from "../../interfaces/IEcho";
+import { IEchoCallback } from "../../interfaces/IEchoCallback";
 import type { ILibrary } from "../../interfaces/ILibrary";
+import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
 import type { ISystem, ProcessInfo } from "../../interfaces/ISystem";
 import { IThreads } from "../../interfaces/IThreads";
 import { E_FAIL, S_OK } from "../../interfaces/results";
+import { allocate } from "../../lib/rt/heap";
 import { loadLibrary } from "../../lib/rt/libraries";
 import { print } from "../../lib/rt/print";
-import { systemObject } from "../../lib/rt/program";
+import { memoryObject, systemObject } from "../../lib/rt/program";
 import { parseNumber, stringEquals } from "../../lib/rt/strings";
+import { FOREVER, waitOn } from "../../lib/rt/wait";
 import { handleBomb, memoryHog, processBomb, regionBomb, sleepLong, threadBomb } from "./bombs";
 import { handlerAbuse } from "./handlers";
 import { memoryAbuse } from "./memory";
@@ -47,6 +51,9 @@ export function main(argc: i32, argv: usize): i32 {
   if (stringEquals(name, text("try-library"))) return loadLibrary(secondArgument, zeroWord);
   if (stringEquals(name, text("keep-library"))) return useLibrary();
   if (stringEquals(name, text("load-library"))) return useLibrary() === 0 ? E_FAIL : sleepLong();
+  if (stringEquals(name, text("ignore-cancelling"))) while (true) waitOn(zeroWord, 0, FOREVER);
+  if (stringEquals(name, text("call-callback"))) return callCallback(load<usize>(argv, 8));
+  if (stringEquals(name, text("leak"))) return leak(argc);
   if (stringEquals(name, text("read-null"))) return load<i32>(volatileLoad32(zeroWord));
   if (stringEquals(name, text("write-code"))) store<u32>(functionAddress(main), 0);
   if (stringEquals(name, text("write-kernel"))) store<u32>(KERNEL_LINEAR, 0);
@@ -87,6 +94,24 @@ function callSlow(server: usize): i32 {
   const word = stackAlloc(4);
   const result = systemObject().bind(server, IEcho.IID, word);
   return result === S_OK ? changetype<IEcho>(load<usize>(word)).slow(SLOW) : result;
+}
+
+/** Ends with blocks of all sizes and regions that it had; with two arguments more, by a fault. */
+function leak(argc: i32): i32 {
+  const word = stackAlloc(4);
+  for (let size: usize = 1; size < 0x40000; size = size * 3) store<u8>(allocate(size), 1);
+  for (let count: u32 = 0; count < 10; count++) {
+    store<u32>(word, 0);
+    if (memoryObject().map(word, 0x8000, PROTECT_READ | PROTECT_WRITE) !== S_OK) return 1;
+    store<u32>(load<u32>(word) + 0x4000, count);
+  }
+  return argc > 2 ? 1 / <i32>volatileLoad32(zeroWord) : 0;
+}
+
+function callCallback(server: usize): i32 {
+  const word = stackAlloc(4);
+  const result = systemObject().bind(server, IEchoCallback.IID, word);
+  return result === S_OK ? changetype<IEchoCallback>(load<usize>(word)).called(1, word) : result;
 }
 
 /** Calls that pass something bad. */

@@ -1,10 +1,11 @@
 /** Synchronisation and switches between threads and processes. */
 
+import type { IAlarm } from "../../interfaces/IAlarm";
 import type { IProcess } from "../../interfaces/IProcess";
 import { PLACE_PROCESS } from "../../interfaces/ISystem";
 import type { IThread } from "../../interfaces/IThread";
 import { IThreads } from "../../interfaces/IThreads";
-import { S_OK } from "../../interfaces/results";
+import { E_FAIL, S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
 import { systemObject } from "../../lib/rt/program";
 import { PRIORITY_DEFAULT } from "../../lib/rt/threads";
@@ -16,16 +17,90 @@ const FEW: u32 = 20;
 /** Milliseconds that a program has to come to its loop. */
 const START: u32 = 50;
 
+/** Milliseconds that nothing here takes. */
+const LONG: u32 = 1000000;
+const CROWD: u32 = 1000;
+const CROWD_WORDS: u32 = 16;
+const crowdWords: usize = memory.data(64, 16);
+const crowdSize: usize = memory.data(4, 16);
+
 /** What the two threads of a switch take turns on; a mutex. */
 const turn: usize = memory.data(16, 16);
 
 export function threadRows(): HRESULT {
   privateTraps();
-  let result = switchesByYielding();
-  if (result === S_OK) result = switchesByWaiting();
-  if (result === S_OK) result = switchesOfProcesses();
-  if (result === S_OK) result = threadsMade();
+  let result = switchesOfProcesses();
+  if (result === S_OK) result = switches(text(""));
+  if (result !== S_OK) return result;
+  result = gatherCrowd();
+  if (result === S_OK) result = switches(text(", among 1000 threads"));
+  dismissCrowd();
   return result;
+}
+
+/** What has to cost the same whatever the number of threads. */
+function switches(where: usize): HRESULT {
+  let result = switchesByYielding(where);
+  if (result === S_OK)
+    result = switchesByWaiting(FOREVER, text("thread switch by waiting and waking"), where);
+  if (result === S_OK) {
+    result = switchesByWaiting(LONG, text("thread switch by waiting with a time limit and waking"), where);
+  }
+  if (result === S_OK) result = alarms(where);
+  if (result === S_OK) result = threadsMade(where);
+  return result;
+}
+
+/** Thread: one of many that wait, on one of a few words, with many limits of time. */
+function waits(index: usize): u32 {
+  const word = crowdWords + (index % CROWD_WORDS) * 4;
+  while (volatileLoad32(word) === 0) waitOn(word, 0, LONG + <u32>index);
+  atomicAdd(crowdSize, 0xffffffff);
+  return 0;
+}
+
+function gatherCrowd(): HRESULT {
+  const word = stackAlloc(4);
+  memory.fill(crowdWords, 0, CROWD_WORDS * 4);
+  let result: HRESULT = S_OK;
+  for (let index: u32 = 0; index < CROWD && result === S_OK; index++) {
+    store<u32>(word, 0);
+    result = startThreadWith(functionAddress(waits), index, word);
+    if (result !== S_OK) break;
+    atomicAdd(crowdSize, 1);
+    changetype<IThread>(load<usize>(word)).release();
+  }
+  sleep(START);
+  return result;
+}
+
+function dismissCrowd(): void {
+  for (let index: u32 = 0; index < CROWD_WORDS; index++) {
+    volatileStore32(crowdWords + index * 4, 1);
+    wake(crowdWords + index * 4, FOREVER);
+  }
+  while (volatileLoad32(crowdSize) !== 0) sleep(1);
+}
+
+function alarms(where: usize): HRESULT {
+  const word = stackAlloc(4);
+  store<u32>(word, 0);
+  const threads = threadsObject();
+  if (changetype<usize>(threads) === 0) return E_FAIL;
+  const result = threads.alarm(word);
+  threads.release();
+  if (result !== S_OK) return result;
+  const alarm = changetype<IAlarm>(load<usize>(word));
+  for (let group: u32 = 0; group < GROUPS; group++) {
+    begin();
+    for (let round: u32 = 0; round < CALLS; round++) {
+      alarm.set(turn + 8, LONG + round, 0);
+      alarm.cancel();
+    }
+    end(CALLS, text("alarm set and cancelled"), where);
+  }
+  alarm.release();
+  return S_OK;
 }
 
 function privateTraps(): void {
@@ -69,13 +144,22 @@ export function yieldForEver(): void {
   while (true) yieldProcessor();
 }
 
-function startThread(entry: usize, out: usize): HRESULT {
+/** The space's IThreads with a reference; null if there is none. */
+function threadsObject(): IThreads {
   const word = stackAlloc(4);
   store<u32>(word, 0);
-  const found = systemObject().queryInterface(IThreads.IID, word);
-  if (found !== S_OK) return found;
-  const threads = changetype<IThreads>(load<usize>(word));
-  const result = threads.create(<u32>entry, 0, PRIORITY_DEFAULT, out);
+  systemObject().queryInterface(IThreads.IID, word);
+  return changetype<IThreads>(load<usize>(word));
+}
+
+function startThread(entry: usize, out: usize): HRESULT {
+  return startThreadWith(entry, 0, out);
+}
+
+function startThreadWith(entry: usize, argument: u32, out: usize): HRESULT {
+  const threads = threadsObject();
+  if (changetype<usize>(threads) === 0) return E_FAIL;
+  const result = threads.create(<u32>entry, argument, PRIORITY_DEFAULT, out);
   threads.release();
   return result;
 }
@@ -88,7 +172,7 @@ function finish(thread: IThread): void {
   thread.release();
 }
 
-function switchesByYielding(): HRESULT {
+function switchesByYielding(where: usize): HRESULT {
   const word = stackAlloc(4);
   store<u32>(word, 0);
   volatileStore32(turn, 0);
@@ -98,13 +182,13 @@ function switchesByYielding(): HRESULT {
   for (let group: u32 = 0; group < GROUPS; group++) {
     begin();
     for (let round: u32 = 0; round < CALLS; round++) yieldProcessor();
-    end(CALLS * 2, text("thread switch by yielding"));
+    end(CALLS * 2, text("thread switch by yielding"), where);
   }
   finish(changetype<IThread>(load<usize>(word)));
   return S_OK;
 }
 
-function switchesByWaiting(): HRESULT {
+function switchesByWaiting(limit: u32, name: usize, where: usize): HRESULT {
   const word = stackAlloc(4);
   store<u32>(word, 0);
   volatileStore32(turn, 0);
@@ -115,9 +199,9 @@ function switchesByWaiting(): HRESULT {
     for (let round: u32 = 0; round < CALLS; round++) {
       volatileStore32(turn, 1);
       wake(turn, 1);
-      while (volatileLoad32(turn) === 1) waitOn(turn, 1, FOREVER);
+      while (volatileLoad32(turn) === 1) waitOn(turn, 1, limit);
     }
-    end(CALLS * 2, text("thread switch by waiting and waking"));
+    end(CALLS * 2, name, where);
   }
   finish(changetype<IThread>(load<usize>(word)));
   return S_OK;
@@ -142,7 +226,7 @@ function switchesOfProcesses(): HRESULT {
   return S_OK;
 }
 
-function threadsMade(): HRESULT {
+function threadsMade(where: usize): HRESULT {
   const word = stackAlloc(4);
   begin();
   for (let round: u32 = 0; round < FEW; round++) {
@@ -153,7 +237,7 @@ function threadsMade(): HRESULT {
     thread.join(word);
     thread.release();
   }
-  end(FEW, text("thread made, run and joined"));
+  end(FEW, text("thread made, run and joined"), where);
   return S_OK;
 }
 

@@ -18,7 +18,6 @@ let caseFailed = false;
 let passed: u32 = 0;
 let failed: u32 = 0;
 let caseName: usize = 0;
-let leftBehind: u32 = 0;
 
 export function passedCases(): u32 {
   return passed;
@@ -84,14 +83,14 @@ function hasGrown(holdings: Holdings): bool {
   return (
     freeFrames() < changetype<MemoryInfo>(holdings.memory).free ||
     handles() !== holdings.handles ||
-    heapBlocks() !== holdings.blocks + leftBehind
+    heapBlocks() !== holdings.blocks
   );
 }
 
 /** Reports what was lost, and whose the frames are now. */
 function complainOfGrowth(holdings: Holdings): void {
   expectEqual(handles(), holdings.handles, text("number of handles"));
-  expectEqual(heapBlocks(), holdings.blocks + leftBehind, text("number of heap blocks"));
+  expectEqual(heapBlocks(), holdings.blocks, text("number of heap blocks"));
   const info = stackAlloc(offsetof<MemoryInfo>());
   if (systemObject().memoryInfo(info) !== 0) return;
   const before = changetype<MemoryInfo>(holdings.memory);
@@ -121,15 +120,6 @@ function body(run: usize): void {
  * may still fill in a repetition, a leak grows in every one.
  */
 export function runCase(name: usize, run: usize): void {
-  runCaseLeaving(name, run, 0);
-}
-
-/**
- * The same for a case in which a program in the kernel comes to grief and leaves `blocks` of its heap behind, which in the kernel is the
- * suite's heap too.
- */
-export function runCaseLeaving(name: usize, run: usize, blocks: u32): void {
-  leftBehind = (codeSegment() & 3) === 1 ? blocks : 0;
   caseName = name;
   caseFailed = false;
   body(run);

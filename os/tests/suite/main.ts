@@ -7,6 +7,7 @@ import { PLACE_KERNEL, PLACE_PROCESS } from "../../interfaces/ISystem";
 import { makePrinter, PRINTER_SIZE, print } from "../../lib/rt/print";
 import { stringEquals } from "../../lib/rt/strings";
 import { callCases, connectionCases } from "./calls";
+import { cancellingCases } from "./cancelling";
 import { failedCases, passedCases } from "./check";
 import { driverCases } from "./drivers";
 import { faultCases } from "./faults";
@@ -40,7 +41,10 @@ export function main(argc: i32, argv: usize): i32 {
     threadCases();
     synchronisationCases();
   }
-  if (wanted(group, text("thread-states"))) threadStateCases();
+  if (wanted(group, text("thread-states"))) {
+    threadStateCases();
+    cancellingCases();
+  }
   if (wanted(group, text("drivers"))) driverCases();
   if (wanted(group, text("programs"))) programCases();
   if (wanted(group, text("libraries"))) libraryCases();

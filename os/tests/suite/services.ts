@@ -28,7 +28,7 @@ import type { HRESULT, Out } from "../../interfaces/types";
 import { bindWaiting, systemObject } from "../../lib/rt/program";
 import { PRIORITY_DEFAULT } from "../../lib/rt/threads";
 import { sleep } from "../../lib/rt/wait";
-import { expect, expectEqual, runCase, runCaseLeaving } from "./check";
+import { expect, expectEqual, runCase } from "./check";
 
 const NAME: usize = text("suite.moving");
 /** Arguments of the echo server. */
@@ -387,8 +387,8 @@ export function serviceCases(): void {
   runCase(text("place-console-under-load"), functionAddress(consoleUnderLoad));
   runCase(text("place-with-calls-inside"), functionAddress(callsInside));
   runCase(text("place-with-a-call-that-stays"), functionAddress(longCall));
-  runCaseLeaving(text("place-refused-by-the-service"), functionAddress(refusedMoves), 1);
+  runCase(text("place-refused-by-the-service"), functionAddress(refusedMoves));
   runCase(text("place-what-cannot-be-moved"), functionAddress(unmovable));
   runCase(text("place-and-who-started-it"), functionAddress(movedProgram));
-  runCaseLeaving(text("fault-in-a-movable-service"), functionAddress(faultInService), 1);
+  runCase(text("fault-in-a-movable-service"), functionAddress(faultInService));
 }
