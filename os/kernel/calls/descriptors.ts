@@ -54,7 +54,7 @@ export const ARGUMENT_INTERFACE_OUT: u8 = 9;
 export const ARGUMENT_INTERFACE_OUT_BY_ID: u8 = 10;
 
 /** Flags of a method: it has arguments of one of the last three kinds; its handle counts it. Dispatch treats both apart. */
-const METHOD_CARRIES_INTERFACES: u32 = 1;
+export const METHOD_CARRIES_INTERFACES: u32 = 1;
 const METHOD_COUNTS: u32 = 2;
 /** Most stack words of a method, `this` included. */
 export const METHOD_WORDS: u32 = 32;

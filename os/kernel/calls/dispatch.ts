@@ -55,7 +55,11 @@ const STACK_MARGIN: usize = 512;
 const WORDS: usize = METHOD_WORDS << 2;
 const NOTE_SIZE: u32 = 12;
 
-/** int 0x30 at ring 1: method `index` of the object whose proxy is the first argument above the return address at `userStack`. */
+/**
+ * int 0x30 at ring 1: method `index` of the object whose proxy is the first argument above the return address at `userStack`. Copies the
+ * argument words, checks and biases the pointers among them, and calls the method with the copy. The guard lets a fault in
+ * the object's module end the call instead of the caller's program; a thread has one, because it is in one system call at a time.
+ */
 export function systemCall(index: u32, userStack: usize): i32 {
   const thread = currentThread();
   const process = changetype<Process>(thread.process);
@@ -63,24 +67,24 @@ export function systemCall(index: u32, userStack: usize): i32 {
   if (userStack >= USER_END - STACK_MARGIN) return leaveCall(thread, 0, E_POINTER);
   // Word 0 of the arguments is `this`.
   const frame = userStack + 4 - KERNEL_BASE;
-  const offset = load<u32>(frame) - <u32>PROXY_ENTRIES;
-  if ((offset & ~PROXY_OFFSETS) !== 0) return leaveCall(thread, frame, E_HANDLE);
-  const chunk = chunkOf(process.handles, offset / PROXY_SIZE);
-  if (chunk === 0) return leaveCall(thread, frame, E_HANDLE);
-  const handle = handleIn(chunk, offset / PROXY_SIZE);
-  disableInterrupts();
-  if (handle.count === 0) {
-    enableInterrupts();
-    return leaveCall(thread, frame, E_HANDLE);
-  }
-  handle.busy++;
-  enableInterrupts();
+  const handle = enterHandle(process, load<u32>(frame) - <u32>PROXY_ENTRIES);
+  if (!handle) return leaveCall(thread, frame, E_HANDLE);
   let result: i32 = E_NOTIMPL;
   const descriptor = changetype<Interface>(handle.descriptor);
   if (index < descriptor.methodCount) {
     const method = methodAt(descriptor, index);
     if (method.flags !== 0) result = specialCall(thread, process, handle, index, method, frame);
-    else result = plainCall(changetype<ThreadObject>(thread.call), handle.object, index, method, frame);
+    else {
+      const words = stackAlloc(WORDS);
+      const target = handle.object;
+      store<usize>(words, target);
+      if (takeArguments(method, words, frame)) {
+        const object = changetype<ThreadObject>(thread.call);
+        const vtable = load<usize>(target);
+        object.guardVtable = vtable;
+        result = guardedInvoke(load<usize>(vtable + (index << 2)), words, guardOf(object));
+      } else result = E_POINTER;
+    }
   }
   disableInterrupts();
   handle.busy--;
@@ -90,6 +94,32 @@ export function systemCall(index: u32, userStack: usize): i32 {
   enableInterrupts();
   if (unused) closeHandle(process.handles, handle);
   return leaveCall(thread, frame, result);
+}
+
+/** The entry that is `offset` bytes behind the first proxy, kept busy; null if the process has no such handle. */
+function enterHandle(process: Process, offset: u32): Handle | null {
+  if ((offset & ~PROXY_OFFSETS) !== 0) return null;
+  const chunk = chunkOf(process.handles, offset / PROXY_SIZE);
+  if (chunk === 0) return null;
+  const handle = handleIn(chunk, offset / PROXY_SIZE);
+  disableInterrupts();
+  const count = handle.count;
+  if (count !== 0) handle.busy++;
+  enableInterrupts();
+  return count === 0 ? null : handle;
+}
+
+/** Copies the words after `this`; false for a pointer out of range. */
+function takeArguments(method: Method, words: usize, frame: usize): bool {
+  const end = (<u32>method.words) << 2;
+  for (let offset: usize = 4; offset < end; offset += 4)
+    store<u32>(words + offset, load<u32>(frame + offset));
+  let argument = method.arguments;
+  for (let left: u32 = method.argumentCount; left !== 0; left--) {
+    if (!checkPointer(changetype<Argument>(argument), words)) return false;
+    argument += ARGUMENT_SIZE;
+  }
+  return true;
 }
 
 /**
@@ -126,27 +156,6 @@ function specialCall(
     method,
     frame,
   );
-}
-
-/**
- * Copies the argument words, checks and biases the pointers among them, and calls the method with the copy. The object's guard
- * lets a fault in the object's module end the call instead of the caller's program; a thread has one, because it is in one
- * system call at a time.
- */
-function plainCall(object: ThreadObject, target: usize, index: u32, method: Method, frame: usize): i32 {
-  const words = stackAlloc(WORDS);
-  const end = (<u32>method.words) << 2;
-  store<usize>(words, target);
-  for (let offset: usize = 4; offset < end; offset += 4)
-    store<u32>(words + offset, load<u32>(frame + offset));
-  let left: u32 = method.argumentCount;
-  for (let argument = method.arguments; left !== 0; argument += ARGUMENT_SIZE) {
-    if (!checkPointer(changetype<Argument>(argument), words)) return E_POINTER;
-    left--;
-  }
-  const vtable = load<usize>(target);
-  object.guardVtable = vtable;
-  return guardedInvoke(load<usize>(vtable + (index << 2)), words, guardOf(object));
 }
 
 function guardOf(object: ThreadObject): usize {

@@ -50,9 +50,10 @@ import {
   type Method,
   methodAt,
 } from "./descriptors";
+import { clearInterfaces } from "./marshal";
 import { MAX_METHODS } from "./proxies";
 import { servedFor } from "./records";
-import { clearInterfaces, isRemoteProxy, type RemoteProxy } from "./remote";
+import { isRemoteProxy, type RemoteProxy } from "./remote";
 
 declare function doorStubAddress(): usize;
 declare function guardedInvoke(code: usize, words: usize, guard: usize): i32;

@@ -1,141 +1,141 @@
 /**
  * Call records: a call on an object of a process, marshalled.
  *
- *   +0   CallRecord                         64 bytes
- *   +64  words[wordCount]                   `this` and the arguments; of a pointer, the offset of its data; of an interface, the kernel's pointer
- *        lent[argumentCount]                handle + 1 under which the server was lent an interface that goes in; data offset
- *                                           of the word for one that comes out
- *        data, 8-byte aligned               what pointers point at, both ways
+ *   +0    CallRecord
+ *   +64   words[METHOD_WORDS]   `this` and the arguments; of a pointer, the offset of its data; of an interface, the kernel's pointer
+ *   +192  lent[METHOD_WORDS]    by stack word: handle + 1 under which the server was lent an interface that goes in; offset in
+ *                               the data of the word for one that comes out
+ *   +320  data                  what pointers point at, both ways
  *
- * Two sides hold a record, the caller and the server; the last to drop it frees it with the references in it. So a caller that
- * is cancelled just leaves.
+ * Only what the method's descriptor speaks of is ever written or read; nothing is zeroed first.
+ *
+ * A record belongs to its caller until it is delivered, to the port or server that has it while it is PENDING, and to its caller again
+ * when it is DONE. A caller that is cancelled meanwhile leaves it to the server: `caller` is null then, as it is in calls that nobody
+ * waits for, and the server frees it. `state` and `caller` change with interrupts off.
+ *
+ * A thread waits for one call at a time, so it keeps one small record for its next one.
  */
 
 import type { IUnknown } from "../../interfaces/IUnknown";
-import { enterCritical, leaveCritical } from "../i386/critical";
 import { allocate, free } from "../memory/heap";
 import { countLive, LIVE_CALL_RECORDS } from "../objects/live";
 import type { ThreadObject } from "../objects/threads";
-import { wake } from "../threads/wait";
-import { ARGUMENT_INTERFACE_IN, ARGUMENT_SIZE, type Argument, type Method } from "./descriptors";
+import { currentThread, type Thread } from "../threads/thread";
+import {
+  ARGUMENT_INTERFACE_IN,
+  ARGUMENT_SIZE,
+  type Argument,
+  METHOD_CARRIES_INTERFACES,
+  METHOD_WORDS,
+  type Method,
+} from "./descriptors";
 
 export const CALL_PENDING: u32 = 0;
 export const CALL_DONE: u32 = 1;
+/** The caller has gone; a server that has not begun the call need not begin it. */
+export const CALL_ABANDONED: u32 = 2;
 
 @unmanaged
 export class CallRecord {
   next: CallRecord | null = null;
   state: u32 = 0;
   result: i32 = 0;
-  references: u32 = 0;
+  /** The thread that waits for the answer. */
+  caller: Thread | null = null;
   /** User address of the object's interface pointer, and the method's number. */
   address: u32 = 0;
   index: u32 = 0;
   method: Method = changetype<Method>(0);
   dataSize: u32 = 0;
-  /** Kernel addresses of the parts. */
-  words: usize = 0;
-  lent: usize = 0;
-  data: usize = 0;
   /** The region in the server's space that holds the data while it is too large for the stack; 0 for none. */
   region: u32 = 0;
-  /** Came from the pool of small records. */
-  pooled: u32 = 0;
-  /** The thread that waits for the answer; 0 for none. Changes with interrupts off or by that thread alone. */
-  caller: usize = 0;
 }
 
-const HEADER: usize = 64;
-/** Records up to this size are kept for reuse. */
-const SMALL: usize = 384;
-const POOL_LIMIT: u32 = 16;
+const WORDS: usize = 64;
+const LENT: usize = WORDS + METHOD_WORDS * 4;
+const DATA: usize = LENT + METHOD_WORDS * 4;
+/** Data for which the record that a thread keeps has room. */
+const SMALL_DATA: u32 = 192;
 
-let pool: CallRecord | null = null;
-let poolCount: u32 = 0;
+export function wordsOf(record: CallRecord): usize {
+  return changetype<usize>(record) + WORDS;
+}
 
-/** A record with zeroed words and data, held by `references` sides. Null when memory is exhausted. */
-export function createRecord(method: Method, dataSize: u32, references: u32): CallRecord | null {
-  const lent = HEADER + ((<usize>method.words) << 2);
-  const data = (lent + ((<usize>method.argumentCount) << 2) + 7) & ~7;
-  const size = data + dataSize;
-  const record = size <= SMALL ? takeSmall() : changetype<CallRecord | null>(allocate(size));
-  if (!record) return null;
+export function lentOf(record: CallRecord): usize {
+  return changetype<usize>(record) + LENT;
+}
+
+export function dataOf(record: CallRecord): usize {
+  return changetype<usize>(record) + DATA;
+}
+
+/** A record for a call by the thread of `caller`. Null when memory is exhausted. */
+export function createRecord(
+  caller: ThreadObject,
+  method: Method,
+  dataSize: u32,
+  address: u32,
+  index: u32,
+): CallRecord | null {
+  let record = changetype<CallRecord | null>(caller.spareRecord);
+  if (dataSize <= SMALL_DATA && record) caller.spareRecord = 0;
+  else {
+    record = allocateRecord(dataSize);
+    if (!record) return null;
+  }
+  record.next = null;
+  record.state = CALL_PENDING;
+  record.caller = currentThread();
+  record.address = address;
+  record.index = index;
   record.method = method;
   record.dataSize = dataSize;
-  record.references = references;
-  record.words = changetype<usize>(record) + HEADER;
-  record.lent = changetype<usize>(record) + lent;
-  record.data = changetype<usize>(record) + data;
-  countLive(LIVE_CALL_RECORDS, 1);
   return record;
 }
 
-function takeSmall(): CallRecord | null {
-  const flags = enterCritical();
-  const record = pool;
-  if (record) {
-    pool = record.next;
-    poolCount--;
-  }
-  leaveCritical(flags);
-  if (record) {
-    memory.fill(changetype<usize>(record), 0, SMALL);
-    record.pooled = 1;
-    return record;
-  }
-  const fresh = changetype<CallRecord | null>(allocate(SMALL));
-  if (fresh) fresh.pooled = 1;
-  return fresh;
+/** A zeroed record: one that nobody waits for. Null when memory is exhausted. */
+export function allocateRecord(dataSize: u32): CallRecord | null {
+  const record = changetype<CallRecord | null>(
+    allocate(DATA + (dataSize > SMALL_DATA ? dataSize : SMALL_DATA)),
+  );
+  if (record) countLive(LIVE_CALL_RECORDS, 1);
+  return record;
 }
 
-/** One side is through with the record. */
-export function dropRecord(record: CallRecord): void {
-  if (atomicAdd(changetype<usize>(record) + offsetof<CallRecord>("references"), 0xffffffff) !== 1) return;
+/** The end of a record that was answered to its caller: the thread of `keeper`. */
+export function keepRecord(record: CallRecord, keeper: ThreadObject): void {
   const method = record.method;
+  if (method.flags & METHOD_CARRIES_INTERFACES) dropInterfaces(record, method);
+  if (record.dataSize <= SMALL_DATA && keeper.spareRecord === 0)
+    keeper.spareRecord = changetype<usize>(record);
+  else freeRecord(changetype<usize>(record));
+}
+
+/** The end of a record that nobody waits for. */
+export function dropRecord(record: CallRecord): void {
+  const method = record.method;
+  if (method.flags & METHOD_CARRIES_INTERFACES) dropInterfaces(record, method);
+  freeRecord(changetype<usize>(record));
+}
+
+/** Frees what a thread has kept. */
+export function freeRecord(record: usize): void {
+  free(record);
+  countLive(LIVE_CALL_RECORDS, -1);
+}
+
+function dropInterfaces(record: CallRecord, method: Method): void {
   for (let i: u32 = 0; i < method.argumentCount; i++) {
     const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
     if (argument.kind < ARGUMENT_INTERFACE_IN) continue;
-    const pointer = load<usize>(record.words + ((<usize>argument.word) << 2));
+    const pointer = load<usize>(wordsOf(record) + ((<usize>argument.word) << 2));
     if (pointer !== 0) changetype<IUnknown>(pointer).release();
   }
-  countLive(LIVE_CALL_RECORDS, -1);
-  if (record.pooled) {
-    const flags = enterCritical();
-    const keep = poolCount < POOL_LIMIT;
-    if (keep) {
-      record.next = pool;
-      pool = record;
-      poolCount++;
-    }
-    leaveCritical(flags);
-    if (keep) return;
-  }
-  free(changetype<usize>(record));
 }
 
 /** The thread that waits for what a server thread does now, or null. Interrupts are off, for as long as the answer is used. */
 export function servedFor(object: ThreadObject): ThreadObject | null {
   const record = changetype<CallRecord | null>(object.record);
-  return record ? changetype<ThreadObject | null>(record.caller) : null;
-}
-
-/** Address of the word on which a record's caller waits. */
-export function answerWord(record: CallRecord): usize {
-  return changetype<usize>(record) + offsetof<CallRecord>("state");
-}
-
-/**
- * The server's side: stores the result and drops the record. The caller goes on once the word returned is woken; the record may be gone by
- * then, and waking the word just does nothing.
- */
-export function answerCall(record: CallRecord, result: i32): usize {
-  const word = answerWord(record);
-  record.result = result;
-  volatileStore32(word, CALL_DONE);
-  dropRecord(record);
-  return word;
-}
-
-export function completeCall(record: CallRecord, result: i32): void {
-  wake(answerCall(record, result), 1);
+  const caller = record ? record.caller : null;
+  return caller ? changetype<ThreadObject | null>(caller.call) : null;
 }

@@ -1,131 +1,133 @@
 /**
- * The pool of server threads of a process: they run the methods of its objects for callers elsewhere.
+ * The pool of server threads of a process: they run the methods of its objects for callers elsewhere. Which thread serves whom is decided
+ * call by call.
  *
- * A call record is handed to an idle thread, or a new thread (at most SERVER_LIMIT), or it queues, first come first served. A
- * server thread comes back from its method by int 0x32, takes the next record, and parks without a kernel stack when there is
- * none; beyond IDLE_LIMIT idle ones it ends instead. Its first instruction is that same int 0x32, with no record to finish.
+ * A call goes to an idle thread, which gets the processor at once (AWAIT_ANSWER); or to a new thread, while there are fewer than
+ * the process's `serverLimit`; or, by the process's policy, it queues, first come first served, or is refused (E_BUSY). A call that
+ * nobody waits for always queues. A server thread comes back from its method by int 0x32, answers, and takes the next call of
+ * the queue or parks without a kernel stack; the caller takes over the processor (ANSWER). Its first instruction is that same
+ * int 0x32, with no call to answer. A server thread has its caller's priority.
  *
- * The method runs at ring 3 on the thread's own stack, from its top:
+ * Threads that were idle all through a period end, but for IDLE_KEPT; `idleLow` is the least number of idle ones since it began. A
+ * thread that is unparked without a call ends too.
  *
- *   top ─ 64   end of the block of argument data (pointers point into it), a region of its own if larger than STACK_DATA
- *              argument words, `this` first
- *   esp        address of the int 0x32 stub
- *
- * portLock guards queue, idle list and counts. It is a leaf. A process that is not RUNNING gets no more calls: endProgram changes the state, then takes
- * the lock, so no record is left behind.
+ * Queue, idle list, counts, and `state` and `caller` of records change with interrupts off, a few instructions at a time: no lock, so
+ * nobody waits behind a less urgent thread. A process that is not RUNNING gets no more calls: endProgram changes the state, then takes
+ * the queue and the idle threads away, so no call is left behind.
  */
 
-import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
-import { E_DISCONNECTED, E_OUTOFMEMORY } from "../../interfaces/results";
+import { POOL_REFUSES } from "../../interfaces/IThreads";
+import { E_BUSY, E_DISCONNECTED, E_INVALIDARG, E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
+import type { HRESULT } from "../../interfaces/types";
 import { enterCritical, leaveCritical } from "../i386/critical";
-import { KERNEL_BASE, USER_END, VECTOR_PAGE_FAULT } from "../i386/layout";
-import { REGION_ANONYMOUS } from "../memory/regions";
-import { mapRegion, unmapRegion } from "../memory/space";
-import { raiseFault, raisePendingFault } from "../objects/faults";
-import { PROCESS_RUNNING, type Process } from "../objects/process";
+import { raiseFault } from "../objects/faults";
+import { lockProcesses, PROCESS_RUNNING, type Process, unlockProcesses } from "../objects/process";
+import { askReaper } from "../objects/reaper";
 import { currentThreadObject, startProcessThread, type ThreadObject } from "../objects/threads";
-import type { Mutex } from "../threads/mutex";
 import {
+  answer,
+  answerAndPark,
+  awaitAnswer,
   currentThread,
-  enterUser,
   exitThread,
-  handOff,
   PRIORITY_DEFAULT,
-  parkThread,
+  setPriority,
   type Thread,
-  USER_STACK_SIZE,
   unparkThread,
-  wakeAndPark,
 } from "../threads/thread";
-import { wake } from "../threads/wait";
-import {
-  ARGUMENT_IN_OUT,
-  ARGUMENT_IN_OUT_BYTES,
-  ARGUMENT_INTERFACE_IN,
-  ARGUMENT_INTERFACE_OUT,
-  ARGUMENT_OUT,
-  ARGUMENT_OUT_BYTES,
-  ARGUMENT_SIZE,
-  type Argument,
-  interfaceWithId,
-} from "./descriptors";
-import { MAX_METHODS, SERVER_RETURN_STUB } from "./proxies";
-import { answerCall, answerWord, CALL_PENDING, type CallRecord, completeCall } from "./records";
-import { importInterface, lendInterface, takeBack } from "./translation";
+import { WAIT_CANCELLED, WAIT_WOKEN } from "../threads/wait";
+import { beginService, endService, takeBackLent } from "./delivery";
+import { METHOD_RELEASE } from "./descriptors";
+import { SERVER_RETURN_STUB } from "./proxies";
+import { CALL_ABANDONED, CALL_DONE, CALL_PENDING, type CallRecord, dropRecord } from "./records";
 
-const SERVER_LIMIT: u32 = 32;
-/** One warm thread serves the usual caller, one at a time; what is held for it is the same before and after any burst of calls. */
-const IDLE_LIMIT: u32 = 1;
-/** Argument data up to this size goes on the server's stack. */
-const STACK_DATA: u32 = 0x4000;
-/** The error code of a user-mode read of a page that is not there. */
-const READ_FAULT: u32 = 4;
+/** Server threads of a process that has not asked for another bound. */
+export const SERVER_LIMIT: u32 = 32;
+const MOST_SERVERS: u32 = 256;
+/** One warm thread serves the usual caller, one at a time. */
+const IDLE_KEPT: u32 = 1;
+/** Most idle threads, however short the time. */
+const IDLE_LIMIT: u32 = 16;
+/** General protection: what int 0x32 is to a thread that serves nobody. */
+const PROTECTION: u32 = 13;
 
-function portMutex(process: Process): Mutex {
-  return changetype<Mutex>(changetype<usize>(process) + offsetof<Process>("portLock"));
+/** Some pool has more idle threads than it keeps: `trimPools` is to be called after a period. */
+export let poolsToTrim: bool = false;
+
+/** Delivers a record and waits for its answer. False if the thread was cancelled first; then the record is no longer its own. */
+export function callServer(process: Process, record: CallRecord): bool {
+  const flags = enterCritical();
+  const idle = process.idleServers;
+  let woken: u32 = WAIT_WOKEN;
+  if (idle) {
+    takeIdle(process, idle);
+    idle.record = changetype<usize>(record);
+    woken = awaitAnswer(idle.thread);
+  } else deliverToBusy(process, record);
+  while (record.state === CALL_PENDING) {
+    if (woken === WAIT_CANCELLED) {
+      record.state = CALL_ABANDONED;
+      record.caller = null;
+      leaveCritical(flags);
+      return false;
+    }
+    woken = awaitAnswer(0);
+  }
+  leaveCritical(flags);
+  return true;
 }
 
-/**
- * Hands a record to a server thread of `process`. It is completed in any case, at once if the process is ending. A caller that
- * `waits` may come back as soon as it is done, or before.
- */
-export function queueCall(process: Process, record: CallRecord, waits: bool): void {
-  const mutex = portMutex(process);
-  mutex.acquire();
-  if (process.state !== PROCESS_RUNNING) {
-    mutex.release();
-    completeCall(record, E_DISCONNECTED);
-    return;
-  }
+/** Delivers a record that nobody waits for. */
+export function postCall(process: Process, record: CallRecord): void {
+  const flags = enterCritical();
   const idle = process.idleServers;
   if (idle) {
-    process.idleServers = idle.nextIdle;
-    process.idleCount--;
+    takeIdle(process, idle);
     idle.record = changetype<usize>(record);
-    wakeServer(mutex, changetype<Thread>(idle.thread), record, waits);
+    unparkThread(changetype<Thread>(idle.thread));
+  } else deliverToBusy(process, record);
+  leaveCritical(flags);
+}
+
+function takeIdle(process: Process, idle: ThreadObject): void {
+  process.idleServers = idle.nextIdle;
+  const left = process.idleCount - 1;
+  process.idleCount = left;
+  if (left < process.idleLow) process.idleLow = left;
+}
+
+/** No server thread is idle. Called with interrupts off, which may be on for a while. */
+function deliverToBusy(process: Process, record: CallRecord): void {
+  if (process.state !== PROCESS_RUNNING) {
+    completeOutside(record, E_DISCONNECTED);
+    return;
+  }
+  const grow = process.serverCount < process.serverLimit;
+  // What a proxy asks for its references is not the caller's call.
+  if (!grow && process.poolPolicy === POOL_REFUSES && record.index > METHOD_RELEASE) {
+    completeOutside(record, E_BUSY);
     return;
   }
   if (process.lastCall !== 0) changetype<CallRecord>(process.lastCall).next = record;
   else process.firstCall = changetype<usize>(record);
   process.lastCall = changetype<usize>(record);
-  const grow = process.serverCount < SERVER_LIMIT;
-  if (grow) process.serverCount++;
-  mutex.release();
   if (!grow) return;
-  if (startProcessThread(process, SERVER_RETURN_STUB, 0, PRIORITY_DEFAULT, true, 0) === E_OUTOFMEMORY) {
-    serverThreadMissing(process);
-  }
+  process.serverCount++;
+  enableInterrupts();
+  addServer(process);
+  disableInterrupts();
 }
 
-/**
- * Unparks a server thread before the port's lock is free, without which the thread cannot come to its end. If nobody else wants the lock,
- * giving it back and the hand-over can be one step: no other thread runs while interrupts are off.
- */
-function wakeServer(mutex: Mutex, server: Thread, record: CallRecord, waits: bool): void {
-  if (waits) {
-    const flags = enterCritical();
-    if (mutex.releaseUncontended()) {
-      handOff(server, answerWord(record), CALL_PENDING);
-      leaveCritical(flags);
-      return;
-    }
-    leaveCritical(flags);
-  }
-  unparkThread(server);
-  mutex.release();
+/** Makes the thread that has been counted already. Without memory, and without another one, nobody would ever come to the queued calls. */
+function addServer(process: Process): void {
+  const priority = currentThread().priority;
+  if (startProcessThread(process, SERVER_RETURN_STUB, 0, priority, true, 0) >= 0) return;
+  disableInterrupts();
+  const first = --process.serverCount === 0 ? takeQueue(process) : null;
+  enableInterrupts();
+  completeAll(first, process.state === PROCESS_RUNNING ? E_OUTOFMEMORY : E_DISCONNECTED);
 }
 
-/** A server thread could not be made. If there is no other one, nobody would ever come to the queued calls. */
-function serverThreadMissing(process: Process): void {
-  const mutex = portMutex(process);
-  mutex.acquire();
-  let record: CallRecord | null = null;
-  if (--process.serverCount === 0) record = takeQueue(process);
-  mutex.release();
-  completeAll(record, E_OUTOFMEMORY);
-}
-
-/** The whole queue; the port is locked. */
 function takeQueue(process: Process): CallRecord | null {
   const first = changetype<CallRecord | null>(process.firstCall);
   process.firstCall = 0;
@@ -133,225 +135,206 @@ function takeQueue(process: Process): CallRecord | null {
   return first;
 }
 
+/** The next call of the queue; interrupts are off. */
+function takeCall(process: Process): CallRecord | null {
+  const record = changetype<CallRecord | null>(process.firstCall);
+  if (!record) return null;
+  process.firstCall = changetype<usize>(record.next);
+  if (!record.next) process.lastCall = 0;
+  return record;
+}
+
+/** Answers a call that did not come to its end. */
+function complete(record: CallRecord, result: i32): void {
+  const flags = enterCritical();
+  const caller = record.caller;
+  record.result = result;
+  record.state = CALL_DONE;
+  answer(changetype<usize>(caller));
+  leaveCritical(flags);
+  if (!caller) dropRecord(record);
+}
+
+/** The same where interrupts are off, and may be on for a while. */
+function completeOutside(record: CallRecord, result: i32): void {
+  enableInterrupts();
+  complete(record, result);
+  disableInterrupts();
+}
+
 function completeAll(first: CallRecord | null, result: i32): void {
   let record = first;
   while (record) {
     const next = record.next;
-    completeCall(record, result);
+    complete(record, result);
     record = next;
   }
 }
 
+/** `IThreads.serverPool`: at most `limit` server threads, and what a call meets when all are busy. E_INVALIDARG. */
+export function boundPool(process: Process, limit: u32, policy: u32): HRESULT {
+  if (limit === 0 || limit > MOST_SERVERS || policy > POOL_REFUSES) return E_INVALIDARG;
+  const flags = enterCritical();
+  process.serverLimit = limit;
+  process.poolPolicy = policy;
+  leaveCritical(flags);
+  return S_OK;
+}
+
 /** The process has begun to end: nobody comes for its queued calls, and its idle threads go. */
 export function disconnectPort(process: Process): void {
-  const mutex = portMutex(process);
-  mutex.acquire();
+  const flags = enterCritical();
   const first = takeQueue(process);
-  let idle = process.idleServers;
-  process.idleServers = null;
-  process.idleCount = 0;
-  while (idle) {
-    unparkThread(changetype<Thread>(idle.thread));
-    idle = idle.nextIdle;
-  }
-  mutex.release();
+  retireIdle(process, process.idleCount);
+  leaveCritical(flags);
   completeAll(first, E_DISCONNECTED);
 }
 
-/** A server thread ends: the call that it was serving, if any, does not come back. */
+/** Ends idle threads; interrupts are off, so that none can come to its end before it is unparked. */
+function retireIdle(process: Process, count: u32): void {
+  for (let left = count; left !== 0; left--) {
+    const idle = process.idleServers!;
+    takeIdle(process, idle);
+    unparkThread(changetype<Thread>(idle.thread));
+  }
+}
+
+/** A period is over: threads that were idle all through it end. Called by one thread only. */
+export function trimPools(): void {
+  let idle: u32 = 0;
+  for (let process = lockProcesses(); process; process = process!.next) {
+    const flags = enterCritical();
+    if (process.idleLow > IDLE_KEPT) retireIdle(process, process.idleLow - IDLE_KEPT);
+    process.idleLow = process.idleCount;
+    if (process.idleCount > IDLE_KEPT) idle++;
+    leaveCritical(flags);
+  }
+  unlockProcesses();
+  poolsToTrim = idle !== 0;
+}
+
+/** A server thread ends: the call that it was serving, if any, does not come back, and the queue goes on without it. */
 export function abandonService(object: ThreadObject): void {
   const process = object.process;
-  const mutex = portMutex(process);
-  mutex.acquire();
-  process.serverCount--;
-  mutex.release();
   const record = changetype<CallRecord | null>(object.record);
   object.record = 0;
   if (record) {
     takeBackLent(process, record);
-    completeCall(record, E_DISCONNECTED);
+    complete(record, E_DISCONNECTED);
   }
+  const flags = enterCritical();
+  leaveIdle(process, object);
+  process.serverCount--;
+  const needed =
+    process.firstCall !== 0 && process.state === PROCESS_RUNNING && process.serverCount < process.serverLimit;
+  if (needed) process.serverCount++;
+  leaveCritical(flags);
+  if (needed) addServer(process);
+}
+
+/** A thread that was cancelled while it was parked may still be in the list; interrupts are off. */
+function leaveIdle(process: Process, object: ThreadObject): void {
+  let before: ThreadObject | null = null;
+  let at = process.idleServers;
+  while (at && at !== object) {
+    before = at;
+    at = at.nextIdle;
+  }
+  if (!at) return;
+  if (before) before.nextIdle = object.nextIdle;
+  else process.idleServers = object.nextIdle;
+  process.idleCount--;
 }
 
 /** int 0x32 at ring 1: a method came back with `result`, or the thread has just started. */
 export function serverReturned(result: i32): void {
   const object = currentThreadObject();
   const record = changetype<CallRecord | null>(object.record);
-  if (!object.server) {
+  if (record) {
+    record.result = endService(object, record, result);
+    object.record = 0;
+  } else if (!object.server) {
     // A program that executes int 0x32 of its own accord.
-    raiseFault(currentThread(), 13, 0, 0, 0, changetype<Thread>(0));
-    return;
+    raiseFault(currentThread(), PROTECTION, 0, 0, 0, changetype<Thread>(0));
   }
-  serveNext(object, record ? finishService(object, record, result) : 0);
+  serve(object, record, null);
 }
 
-/** Wakes the word of the call that was just answered (0 for none) and serves until there is nothing to do; does not return. */
-function serveNext(object: ThreadObject, answered: usize): void {
-  const process = object.process;
-  const mutex = portMutex(process);
-  for (;;) {
-    mutex.acquire();
-    const record = changetype<CallRecord | null>(process.firstCall);
-    if (record) {
-      process.firstCall = changetype<usize>(record.next);
-      if (!record.next) process.lastCall = 0;
-      object.record = changetype<usize>(record);
-      mutex.release();
-      if (answered !== 0) wake(answered, 1);
-      answered = 0;
-      serve(object, record);
-      continue;
-    }
-    if (
-      process.state !== PROCESS_RUNNING ||
-      currentThread().cancelled !== 0 ||
-      process.idleCount >= IDLE_LIMIT
-    ) {
-      mutex.release();
-      if (answered !== 0) wake(answered, 1);
-      exitThread(0);
-    }
-    object.nextIdle = process.idleServers;
-    process.idleServers = object;
-    process.idleCount++;
-    mutex.release();
-    // Idle already, so that the caller, once awake, finds this thread for its next call.
-    if (answered !== 0) wakeAndPark(answered, functionAddress(serverUnparked));
-    else parkThread(functionAddress(serverUnparked));
-  }
-}
-
-/** Where a parked server thread goes on: with the record that it was handed, or none if its process is ending. */
+/** Where a parked server thread goes on: with the record that it was handed, or none if it is to end. */
 function serverUnparked(): void {
   const object = currentThreadObject();
   const record = changetype<CallRecord | null>(object.record);
-  if (record) serve(object, record);
-  serveNext(object, 0);
+  if (!record) exitThread(0);
+  const thread = currentThread();
+  if (!record!.caller && thread.priority !== PRIORITY_DEFAULT) setPriority(thread, PRIORITY_DEFAULT);
+  serve(object, null, record);
 }
 
-/** Runs a call at ring 3. Returns only if it could not be delivered; it is completed then. */
-function serve(object: ThreadObject, record: CallRecord): void {
-  const thread = currentThread();
-  const process = object.process;
-  const top = thread.userStack + USER_STACK_SIZE - 64;
-  let block = top - record.dataSize;
-  if (record.dataSize > STACK_DATA) {
-    block = mapBlock(process, record);
-    if (block === 0) {
+/** Answers the call that has its result (if any), begins the next (if any), and so on until there is nothing to do; does not return. */
+function serve(object: ThreadObject, answered: CallRecord | null, next: CallRecord | null): void {
+  for (;;) {
+    if (next) {
+      // Comes back only if the call cannot be made; one that nobody wants any more need not be.
+      if (next.state === CALL_PENDING) next.result = beginService(object, next);
       object.record = 0;
-      completeCall(record, E_OUTOFMEMORY);
-      return;
+      answered = next;
     }
+    next = takeTurn(object, answered);
+    answered = null;
   }
-  block &= ~15;
-  object.block = block;
-  memory.copy(block - KERNEL_BASE, record.data, record.dataSize);
-  const words: u32 = record.method.words;
-  const base = record.dataSize > STACK_DATA ? top : block;
-  const stack = (base - ((words + 1) << 2)) & ~15;
-  if (!placeArguments(process, record, block, stack + 4 - KERNEL_BASE)) {
-    wake(finishService(object, record, E_OUTOFMEMORY), 1);
-    return;
-  }
-  store<u32>(stack - KERNEL_BASE, <u32>SERVER_RETURN_STUB);
-  const entry = methodAddress(record.address, record.index);
-  if (thread.pendingFault !== 0) raisePendingFault(thread, 0);
-  if (entry >= USER_END)
-    raiseFault(thread, VECTOR_PAGE_FAULT, READ_FAULT, entry, entry, changetype<Thread>(0));
-  enterUser(entry, stack);
 }
 
-/** A region for argument data that is too large for the stack; 0 when memory is exhausted. */
-function mapBlock(process: Process, record: CallRecord): usize {
-  const address = stackAlloc(4);
-  store<u32>(address, 0);
-  const protection = PROTECT_READ | PROTECT_WRITE;
-  if (mapRegion(process.space, address, record.dataSize, protection, REGION_ANONYMOUS, 0, 0) < 0) return 0;
-  record.region = load<u32>(address);
-  return record.region;
-}
-
-/** Stores the argument words for the method at kernel address `frame`. False when memory or handles are exhausted. */
-function placeArguments(process: Process, record: CallRecord, block: usize, frame: usize): bool {
-  const method = record.method;
-  memory.copy(frame, record.words, (<usize>method.words) << 2);
-  store<u32>(frame, record.address);
-  for (let i: u32 = 0; i < method.argumentCount; i++) {
-    const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
-    const slot = frame + ((<usize>argument.word) << 2);
-    const value = load<u32>(record.words + ((<usize>argument.word) << 2));
-    if (argument.kind === ARGUMENT_INTERFACE_IN) {
-      const lent = lendInterface(process, value, argument.detail, record.lent + (i << 2));
-      if (lent === 0) return false;
-      store<u32>(slot, lent);
-    } else if (argument.kind > ARGUMENT_INTERFACE_IN) {
-      store<u32>(slot, <u32>block + outWord(record, i));
-    } else store<u32>(slot, <u32>block + value);
-  }
-  return true;
-}
-
-/** Offset in the data of the word into which the server stores the interface of argument `index`. */
-function outWord(record: CallRecord, index: u32): u32 {
-  return load<u32>(record.lent + (index << 2));
-}
-
-/** The method's address, read from the object in the process, which may be anything; USER_END if the pointers are no addresses. */
-function methodAddress(object: u32, index: u32): usize {
-  if (object >= USER_END - 4) return USER_END;
-  const vtable: usize = load<u32>(object - KERNEL_BASE);
-  if (vtable >= USER_END - MAX_METHODS * 4) return USER_END;
-  return load<u32>(vtable + ((<usize>index) << 2) - KERNEL_BASE);
-}
-
-/** Takes the results of a call out of the process's memory and answers it; returns the word to wake. */
-function finishService(object: ThreadObject, record: CallRecord, result: i32): usize {
-  const thread = currentThread();
+/** Between two calls: answers one, and takes the next of the queue. Without one the thread parks, or ends, and this does not return. */
+function takeTurn(object: ThreadObject, answered: CallRecord | null): CallRecord | null {
   const process = object.process;
-  const method = record.method;
-  const block = object.block - KERNEL_BASE;
-  for (let i: u32 = 0; i < method.argumentCount; i++) {
-    const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
-    const kind = argument.kind;
-    const slot = record.words + ((<usize>argument.word) << 2);
-    if (kind > ARGUMENT_INTERFACE_IN) {
-      const pointer = load<u32>(block + outWord(record, i));
-      const descriptor: usize =
-        kind === ARGUMENT_INTERFACE_OUT
-          ? argument.detail
-          : interfaceWithId(load<u32>(record.words + ((<usize>argument.other) << 2)));
-      if (result >= 0 && pointer !== 0 && descriptor !== 0) {
-        const imported = importInterface(process, pointer, descriptor, slot);
-        if (imported < 0) result = imported;
-      }
-    } else if (kind === ARGUMENT_OUT || kind === ARGUMENT_IN_OUT) {
-      const offset = load<u32>(slot);
-      memory.copy(record.data + offset, block + offset, argument.detail);
-    } else if (kind === ARGUMENT_OUT_BYTES || kind === ARGUMENT_IN_OUT_BYTES) {
-      const offset = load<u32>(slot);
-      memory.copy(
-        record.data + offset,
-        block + offset,
-        load<u32>(record.words + ((<usize>argument.other) << 2)),
-      );
-    }
+  const thread = currentThread();
+  if (process.idleCount >= IDLE_KEPT && !poolsToTrim) {
+    poolsToTrim = true;
+    askReaper();
   }
-  if (thread.pendingFault !== 0) raisePendingFault(thread, 0);
-  takeBackLent(process, record);
-  object.record = 0;
-  return answerCall(record, result);
+  // From here to the trap that parks, no other trap: it might let another thread run, interrupts off or not.
+  const flags = enterCritical();
+  let caller: Thread | null = null;
+  if (answered) {
+    caller = answered.caller;
+    if (!caller) {
+      leaveCritical(flags);
+      dropRecord(answered);
+      return null;
+    }
+    answered.state = CALL_DONE;
+  }
+  const next = takeCall(process);
+  if (!next) {
+    const stays = process.state === PROCESS_RUNNING && thread.cancelled === 0;
+    // Idle already, so that the caller finds this thread for its next call.
+    if (stays && process.idleCount < IDLE_LIMIT) {
+      enterIdle(process, object);
+      answerAndPark(changetype<usize>(caller), functionAddress(serverUnparked));
+    }
+    answer(changetype<usize>(caller));
+    leaveCritical(flags);
+    exitThread(0);
+    return null;
+  }
+  answer(changetype<usize>(caller));
+  takeOver(thread, object, next);
+  leaveCritical(flags);
+  return next;
 }
 
-/** What the server was lent for the call, and the region for large data. */
-function takeBackLent(process: Process, record: CallRecord): void {
-  const method = record.method;
-  for (let i: u32 = 0; i < method.argumentCount; i++) {
-    const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
-    if (argument.kind !== ARGUMENT_INTERFACE_IN) continue;
-    const slot = record.lent + (i << 2);
-    takeBack(process, load<u32>(slot));
-    store<u32>(slot, 0);
-  }
-  if (record.region !== 0) unmapRegion(process.space, record.region);
-  record.region = 0;
+/** Interrupts are off, and the thread parks before they are on again. */
+function enterIdle(process: Process, object: ThreadObject): void {
+  object.nextIdle = process.idleServers;
+  process.idleServers = object;
+  process.idleCount++;
+}
+
+/** The server thread is the one that works for the record's caller; interrupts are off. */
+function takeOver(thread: Thread, object: ThreadObject, record: CallRecord): void {
+  object.record = changetype<usize>(record);
+  const caller = record.caller;
+  if (!caller) return;
+  caller.server = thread;
+  if (caller.priority !== thread.priority) setPriority(thread, caller.priority);
 }

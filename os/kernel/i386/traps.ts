@@ -18,6 +18,7 @@ import { abandonMutexes, beginLock, endLock, settlePriority } from "../threads/l
 import {
   dispatch,
   forgetFloatingPoint,
+  handOver,
   leaveDirectory,
   makeReady,
   requestDispatch,
@@ -29,6 +30,7 @@ import {
   currentThread,
   enterThread,
   leaveThread,
+  THREAD_CALLING,
   THREAD_CREATED,
   THREAD_DEAD,
   THREAD_PARKED,
@@ -40,16 +42,18 @@ import {
   type Thread,
 } from "../threads/thread";
 import {
+  ANSWER,
+  AWAIT_ANSWER,
   CANCEL,
   EXIT_THREAD,
+  FIRST_OF_KERNEL,
   FLUSH_ALL,
   FLUSH_PAGE,
-  HAND_OFF,
   HELPER_WAIT,
   LEAVE_DIRECTORY,
   LOCK,
+  LOCK_THROUGH,
   MAKE_TABLE,
-  PARK,
   RESUME,
   SET_PRIORITY,
   SLEEP,
@@ -60,11 +64,11 @@ import {
   UNLOCK,
   UNPARK,
   WAIT_ON,
+  WAIT_THROUGH,
   WAKE,
-  WAKE_AND_PARK,
   YIELD,
 } from "../threads/traps";
-import { FOREVER, WAIT_CANCELLED, WAIT_THROUGH, WAIT_WOKEN } from "../threads/wait";
+import { WAIT_CANCELLED, WAIT_WOKEN } from "../threads/wait";
 import { beginSleep, beginWait, endWait, mayWrite, waitsOnShared, wakeWaiters } from "../threads/waiting";
 import { deviceInterrupt } from "./interrupts";
 import {
@@ -279,20 +283,102 @@ function privateOperation(thread: Thread): void {
   const operation = thread.eax;
   const first = thread.ecx;
   const second = thread.edx;
+  const other = changetype<Thread>(<usize>first);
   const fromUser = (thread.cs & 3) === 3;
-  // A word is named by its frame, so that must be the space's own for good, and one that the thread may write if the trap does.
-  if (fromUser && operation === WAIT_ON && waitsOnShared(thread, first)) copyFirst(thread, first);
-  else if (fromUser && (operation === LOCK || operation === UNLOCK) && !mayWrite(thread, first))
+  if (fromUser && mustCopy(thread, operation, first)) {
     copyFirst(thread, first);
-  else if (operation === WAIT_ON) beginWait(thread, first, second, thread.ebx, false);
-  else if (operation === WAKE) thread.eax = wakeWaiters(first, second, fromUser);
-  else if (operation === YIELD) yieldTurn(thread);
-  else if (operation === SLEEP) beginSleep(thread, first);
-  else if (operation === LOCK) beginLock(thread, first, thread.ebx, false);
-  else if (operation === UNLOCK) endLock(thread, first);
-  else if (operation === EXIT_THREAD) continueAt(thread, exitEntry());
-  else if (fromUser) thread.eax = REFUSED;
-  else kernelOperation(thread, operation, first, second);
+    return;
+  }
+  if (fromUser && operation >= FIRST_OF_KERNEL) {
+    thread.eax = REFUSED;
+    return;
+  }
+  thread.eax = 0;
+  let next: Thread | null = null;
+  switch (operation) {
+    case WAIT_ON:
+      beginWait(thread, first, second, thread.ebx, false);
+      break;
+    case WAKE:
+      thread.eax = wakeWaiters(first, second, fromUser);
+      break;
+    case YIELD:
+      thread.quantum = 0;
+      requestDispatch();
+      break;
+    case EXIT_THREAD:
+      continueAt(thread, exitEntry());
+      break;
+    case SLEEP:
+      beginSleep(thread, first);
+      break;
+    case LOCK:
+      beginLock(thread, first, thread.ebx, false);
+      break;
+    case UNLOCK:
+      endLock(thread, first);
+      break;
+    case WAIT_THROUGH:
+      beginWait(thread, first, second, thread.ebx, true);
+      break;
+    case LOCK_THROUGH:
+      beginLock(thread, first, thread.ebx, true);
+      break;
+    case START:
+      enterThread(other);
+      break;
+    case UNPARK:
+      unpark(other);
+      break;
+    case TERMINATE:
+      terminate(thread);
+      break;
+    case SET_PRIORITY:
+      changePriority(other, second);
+      break;
+    case CANCEL:
+      cancel(other);
+      break;
+    case FLUSH_PAGE:
+      invalidatePage(first - KERNEL_BASE);
+      break;
+    case FLUSH_ALL:
+      writeControl3(readControl3());
+      break;
+    case HELPER_WAIT:
+      helperWait(thread, second);
+      break;
+    case LEAVE_DIRECTORY:
+      leaveDirectory(first);
+      break;
+    case AWAIT_ANSWER:
+      next = beginCall(thread, other);
+      break;
+    case ANSWER:
+      next = endCall(thread, other, second);
+      break;
+    case MAKE_TABLE:
+      makeTable(first, second);
+      break;
+    case SUSPEND:
+      thread.eax = other.suspended++;
+      break;
+    case RESUME:
+      thread.eax = resume(other);
+      break;
+    case STOP:
+      stop(thread);
+      break;
+    default:
+      thread.eax = REFUSED;
+  }
+  if (next) handOver(next);
+}
+
+/** A word is named by its frame, so that must be the space's own for good, and one that the thread may write if the trap does. */
+function mustCopy(thread: Thread, operation: u32, address: u32): bool {
+  if (operation === WAIT_ON) return waitsOnShared(thread, address);
+  return (operation === LOCK || operation === UNLOCK) && !mayWrite(thread, address);
 }
 
 /** Has the thread make a write fault, which makes the page the space's own or ends the program, and then run its trap again. */
@@ -303,39 +389,30 @@ function copyFirst(thread: Thread, linear: u32): void {
   continueAt(thread, memoryFaultEntry());
 }
 
-function yieldTurn(thread: Thread): void {
-  thread.eax = 0;
-  thread.quantum = 0;
-  requestDispatch();
+/** The thread waits for an answer. Returns who gets the processor: the parked thread `server`, if there is one. */
+function beginCall(thread: Thread, server: Thread | null): Thread | null {
+  if (thread.cancelled !== 0) {
+    thread.eax = WAIT_CANCELLED;
+    if (server) unpark(server);
+    return null;
+  }
+  thread.state = THREAD_CALLING;
+  thread.server = server;
+  // One that was cancelled while it was parked is ready.
+  if (!server || server.state !== THREAD_PARKED) return null;
+  server.basePriority = thread.priority;
+  server.priority = thread.priority;
+  return server;
 }
 
-/** Operations for ring 1. */
-function kernelOperation(thread: Thread, operation: u32, first: u32, second: u32): void {
-  const other = changetype<Thread>(<usize>first);
-  thread.eax = 0;
-  if (operation === (WAIT_ON | WAIT_THROUGH)) beginWait(thread, first, second, thread.ebx, true);
-  else if (operation === (LOCK | WAIT_THROUGH)) beginLock(thread, first, thread.ebx, true);
-  else if (operation === START) enterThread(other);
-  else if (operation === UNPARK) unpark(other);
-  else if (operation === PARK) park(thread, first);
-  else if (operation === TERMINATE) terminate(thread);
-  else if (operation === SET_PRIORITY) changePriority(other, second);
-  else if (operation === CANCEL) cancel(other);
-  else if (operation === SUSPEND) thread.eax = other.suspended++;
-  else if (operation === RESUME) thread.eax = resume(other);
-  else if (operation === STOP) stop(thread);
-  else if (operation === FLUSH_PAGE) invalidatePage(first - KERNEL_BASE);
-  else if (operation === FLUSH_ALL) writeControl3(readControl3());
-  else if (operation === MAKE_TABLE) makeTable(first, second);
-  else if (operation === LEAVE_DIRECTORY) leaveDirectory(first);
-  else if (operation === HAND_OFF) {
-    unpark(other);
-    beginWait(thread, second, thread.ebx, FOREVER, false);
-  } else if (operation === WAKE_AND_PARK) {
-    wakeWaiters(first, 1, false);
-    park(thread, second);
-  } else if (operation === HELPER_WAIT) helperWait(thread, second);
-  else thread.eax = REFUSED;
+/** `caller` has its answer; the thread parks, to go on at `entry`, or goes on if that is 0. Returns who gets the processor then. */
+function endCall(thread: Thread, caller: Thread | null, entry: u32): Thread | null {
+  if (entry !== 0) park(thread, entry);
+  if (!caller || caller.state !== THREAD_CALLING) return null;
+  caller.eax = WAIT_WOKEN;
+  if (entry !== 0) return caller;
+  makeReady(caller);
+  return null;
 }
 
 /** Also starts a created thread and resumes one whose stack has grown. */
@@ -349,6 +426,7 @@ function unpark(thread: Thread): void {
 function park(thread: Thread, entry: u32): void {
   thread.eip = entry;
   thread.cs = RING1_CODE;
+  thread.eflags = RING1_FLAGS;
   thread.esp = 0;
   thread.edx = 0;
   thread.ecx = 0;
@@ -377,8 +455,8 @@ function changePriority(thread: Thread, priority: u32): void {
 function cancel(thread: Thread): void {
   if (thread.cancelled === 0) thread.cancelled = 1;
   const state = thread.state;
-  if ((state === THREAD_WAITING && thread.waitThrough === 0) || state === THREAD_SLEEPING)
-    endWait(thread, WAIT_CANCELLED);
+  const waits = state === THREAD_WAITING && thread.waitThrough === 0;
+  if (waits || state === THREAD_SLEEPING || state === THREAD_CALLING) endWait(thread, WAIT_CANCELLED);
   else if (state === THREAD_PARKED || state === THREAD_SUSPENDED) makeReady(thread);
 }
 

@@ -36,8 +36,9 @@ export function start(commandLine: usize, modules: usize, count: u32): void {
   setCommandLine(commandLine);
   resolveDescriptors();
   if (!createKernelProcess() || !adoptThread(kernelProcess(), currentThread())) outOfMemory();
+  if (!createServices(kernelProcess()) || !createProxyFrames()) outOfMemory();
+  prepareRemoteCalls();
   prepareDoors();
-  if (!createServices(kernelProcess()) || !createProxyFrames() || !prepareRemoteCalls()) outOfMemory();
   if (startReaper() < 0) outOfMemory();
   let archive: usize = 0;
   for (let index: u32 = 0; index < count; index++) {

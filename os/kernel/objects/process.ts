@@ -6,7 +6,6 @@
  *
  * Locks of a process, each a leaf but for `lock`, inside which threads are cancelled (a trap, no lock):
  *   lock       threads, ThreadObject.thread, and the step from RUNNING to ENDING
- *   portLock   queue of calls and idle server threads (calls/server-threads.ts)
  *   proxyLock  table of RemoteProxies (calls/remote.ts)
  * `processesLock` guards the list of all processes and comes before `lock`.
  */
@@ -16,7 +15,7 @@ import { E_CANCELLED, S_OK } from "../../interfaces/results";
 import type { HRESULT, i32, Out, u32 } from "../../interfaces/types";
 import { createHandleTable, type HandleTable } from "../calls/handles";
 import { mapProxies } from "../calls/proxies";
-import { disconnectPort } from "../calls/server-threads";
+import { disconnectPort, SERVER_LIMIT } from "../calls/server-threads";
 import { enterCritical, leaveCritical } from "../i386/critical";
 import { free } from "../memory/heap";
 import { createSpace, destroySpace, kernelSpace, type Space } from "../memory/space";
@@ -59,12 +58,15 @@ export class Process extends ComObject implements IProcess {
   /** Cycles of threads that have ended. */
   endedCycles: u64 = 0;
 
-  portLock: u32 = 0;
+  // Its pool of server threads (calls/server-threads.ts).
   firstCall: usize = 0;
   lastCall: usize = 0;
   idleServers: ThreadObject | null = null;
   idleCount: u32 = 0;
+  idleLow: u32 = 0;
   serverCount: u32 = 0;
+  serverLimit: u32 = 0;
+  poolPolicy: u32 = 0;
 
   proxyLock: u32 = 0;
   /** Buckets of the table of RemoteProxies, made with the first. */
@@ -183,6 +185,7 @@ export function createProcess(name: usize, ownSpace: bool): Process | null {
   const process = newObject<Process>();
   if (!process) return null;
   countLive(LIVE_PROCESSES, 1);
+  process.serverLimit = SERVER_LIMIT;
   process.name = copyText(name, NAME_LIMIT);
   process.ownSpace = ownSpace ? 1 : 0;
   if (process.name !== 0) {

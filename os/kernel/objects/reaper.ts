@@ -1,6 +1,6 @@
 /**
- * The reaper: the kernel thread that gives back what an ended program held. It has to be another thread, because the last one
- * of a program still runs on the space that goes.
+ * The reaper: the kernel thread that gives back what an ended program held. It has to be another thread, because the last one of a
+ * program still runs on the space that goes. It also has idle server threads end.
  *
  * Order: names first, so that nobody finds the program's objects; then handles (whose objects may be anywhere), images, the space; last the
  * state ENDED, so that whoever waited for the program sees all its memory free.
@@ -9,6 +9,7 @@
 import type { IUnknown } from "../../interfaces/IUnknown";
 import type { HRESULT } from "../../interfaces/types";
 import { destroyHandleTable } from "../calls/handles";
+import { poolsToTrim, trimPools } from "../calls/server-threads";
 import { print, printHexadecimal } from "../console";
 import { enterCritical, leaveCritical } from "../i386/critical";
 import { revokeObjects } from "../loader/departure";
@@ -16,16 +17,18 @@ import { unloadImages } from "../loader/loading";
 import { free } from "../memory/heap";
 import { destroySpace } from "../memory/space";
 import { allThreads, currentThread, PRIORITY_DEFAULT, type Thread } from "../threads/thread";
-import { FOREVER, sleep, waitOn, wake } from "../threads/wait";
+import { FOREVER, milliseconds, sleep, waitOn, wake } from "../threads/wait";
 import { endService } from "./moving";
 import { kernelProcess, leaveProcess, PROCESS_ENDED, type Process } from "./process";
 import { unregisterAll } from "./registry";
 import { startProcessThread } from "./threads";
 
-/** Number of processes ever queued: the word the reaper waits on. */
-const queued: usize = memory.data(4, 16);
+/** Milliseconds after which idle server threads end. */
+const POOL_PERIOD: u32 = 1000;
+
+/** Counts what there was to do: the word the reaper waits on. */
+const asked: usize = memory.data(4, 16);
 let firstToReap: Process | null = null;
-let taken: u32 = 0;
 let reaper: Thread = changetype<Thread>(0);
 
 export function startReaper(): HRESULT {
@@ -43,26 +46,46 @@ export function queueToReap(process: Process): void {
   process.nextToReap = firstToReap;
   firstToReap = process;
   leaveCritical(flags);
-  atomicAdd(queued, 1);
-  wake(queued, 1);
+  askReaper();
+}
+
+/** There is a process to reap, or a pool of server threads to trim after a while. */
+export function askReaper(): void {
+  atomicAdd(asked, 1);
+  wake(asked, 1);
 }
 
 function reaperMain(_argument: usize): void {
   reaper = currentThread();
+  let trimAt: u32 = 0;
   for (;;) {
-    const flags = enterCritical();
-    const process = firstToReap;
-    if (process) firstToReap = process.nextToReap;
-    leaveCritical(flags);
-    if (!process) {
-      waitOn(queued, taken, FOREVER);
+    const seen = volatileLoad32(asked);
+    const process = takeProcess();
+    if (process) {
+      while (hasThreads(process)) sleep(1);
+      reap(process);
+      process.release();
       continue;
     }
-    taken++;
-    while (hasThreads(process)) sleep(1);
-    reap(process);
-    process.release();
+    let left = FOREVER;
+    if (poolsToTrim) {
+      left = trimAt - milliseconds();
+      if (left > POOL_PERIOD || left === 0) {
+        trimPools();
+        trimAt = milliseconds() + POOL_PERIOD;
+        continue;
+      }
+    }
+    waitOn(asked, seen, left);
   }
+}
+
+function takeProcess(): Process | null {
+  const flags = enterCritical();
+  const process = firstToReap;
+  if (process) firstToReap = process.nextToReap;
+  leaveCritical(flags);
+  return process;
 }
 
 /** Does the lower half still know a thread of this process, or is somebody else at work on its space? */

@@ -28,6 +28,7 @@ import type {
 import { interfaceWithId } from "../calls/descriptors";
 import { insertHandle } from "../calls/handles";
 import { proxyAddress } from "../calls/proxies";
+import { boundPool } from "../calls/server-threads";
 import {
   enterInterruptSafe,
   leaveInterruptSafe,
@@ -179,6 +180,10 @@ export class SpaceServices
   }
   alarm(out: Out<usize>): HRESULT {
     return newAlarm(out);
+  }
+
+  serverPool(limit: u32, policy: u32): HRESULT {
+    return boundPool(program(this), limit, policy);
   }
 
   // IDriver

@@ -14,6 +14,7 @@ import {
 } from "../../interfaces/results";
 import type { HRESULT, Out, u32 } from "../../interfaces/types";
 import { leaveVisits } from "../calls/doors";
+import { freeRecord } from "../calls/records";
 import { abandonService } from "../calls/server-threads";
 import { USER_END } from "../i386/layout";
 import {
@@ -71,6 +72,8 @@ export class ThreadObject extends ComObject implements IThread {
   pendingAddress: u32 = 0;
   /** Its innermost visit to a movable service (calls/doors.ts). */
   visits: usize = 0;
+  /** A record for its next call (calls/records.ts), 0 for none. */
+  spareRecord: usize = 0;
   // What the way back from the object that its system call is in needs (i386/remote-stubs.asm.ts).
   guard: usize = 0;
   guardReturn: usize = 0;
@@ -129,6 +132,7 @@ export class ThreadObject extends ComObject implements IThread {
   }
 
   finish(): void {
+    if (this.spareRecord !== 0) freeRecord(this.spareRecord);
     this.process.release();
     countLive(LIVE_THREADS, -1);
   }

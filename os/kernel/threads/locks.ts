@@ -12,7 +12,7 @@
 
 import { WINDOW_START } from "../i386/layout";
 import { changeEffectivePriority } from "./scheduler";
-import { THREAD_WAITING, type Thread, threadWithId } from "./thread";
+import { THREAD_CALLING, THREAD_WAITING, type Thread, threadWithId } from "./thread";
 import {
   WAIT_ABANDONED,
   WAIT_CANCELLED,
@@ -101,7 +101,10 @@ export function settlePriority(thread: Thread): void {
     }
     if (priority === at.priority) return;
     changeEffectivePriority(at, priority);
-    at = at.state === THREAD_WAITING ? headOf(at).lockOwner : null;
+    const server: Thread | null = at.state === THREAD_CALLING ? at.server : null;
+    // A server thread works with its caller's priority.
+    if (server) server.basePriority = priority;
+    at = server ? server : at.state === THREAD_WAITING ? headOf(at).lockOwner : null;
   }
 }
 

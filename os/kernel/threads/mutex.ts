@@ -5,8 +5,8 @@
 
 import { panic } from "../console";
 import { currentThread } from "./thread";
-import { LOCK, privateTrap, UNLOCK } from "./traps";
-import { FOREVER, WAIT_CHANGED, WAIT_NOT_PRESENT, WAIT_THROUGH } from "./wait";
+import { LOCK_THROUGH, privateTrap, UNLOCK } from "./traps";
+import { FOREVER, WAIT_CHANGED, WAIT_NOT_PRESENT } from "./wait";
 
 /** Owner during boot: no thread has this id. */
 const BOOT_OWNER: u32 = 0x7fffffff;
@@ -20,19 +20,14 @@ export class Mutex {
     if (atomicCompareExchange(address, 0, ownerMark()) === 0) return;
     // Cancelling a thread does not end this wait: holders always go on, and the caller has things to put in order.
     let result: u32 = WAIT_NOT_PRESENT;
-    while (result === WAIT_NOT_PRESENT) result = privateTrap(LOCK | WAIT_THROUGH, <u32>address, 0, FOREVER);
+    while (result === WAIT_NOT_PRESENT) result = privateTrap(LOCK_THROUGH, <u32>address, 0, FOREVER);
     if (result === WAIT_CHANGED) panic(text("a thread takes a mutex that it has"));
   }
 
-  /** Gives it back if nobody waits for it; false, and nothing done, otherwise. */
-  releaseUncontended(): bool {
-    const mark = ownerMark();
-    return atomicCompareExchange(changetype<usize>(this), mark, 0) === mark;
-  }
-
   release(): void {
-    if (this.releaseUncontended()) return;
     const address = changetype<usize>(this);
+    const mark = ownerMark();
+    if (atomicCompareExchange(address, mark, 0) === mark) return;
     if (privateTrap(UNLOCK, <u32>address, 0, 0) !== 0)
       panic(text("a thread gives back a mutex that it does not have"));
   }

@@ -10,7 +10,7 @@ import { RING1_DATA } from "../i386/layout";
 import { setFirstLevelFrame, setSpareStack } from "../i386/processor";
 import { clearScratch, scratchInUse } from "../memory/scratch";
 import { kernelSpace } from "../memory/space";
-import { giveStack, inKernelStacks, slotOf, stackTop, takeStack } from "./stacks";
+import { giveStack, STACK_SLOT, stackTop, takeStack } from "./stacks";
 import {
   CANCELLED_BY_FORCE,
   THREAD_DEAD,
@@ -142,13 +142,22 @@ export function dispatch(): void {
   removeReady(next);
   next.state = THREAD_RUNNING;
   next.quantum = QUANTUM;
-  if (next !== running) {
-    switchTo(next);
-  } else if ((next.cs & 3) === 1 && next.esp === 0) {
-    // It parked and was unparked before anybody else could run.
-    leaveStack(next);
-    giveFirstStack(next);
+  // One that parked and was unparked before anybody else could run needs its new stack.
+  if (next !== running || next.esp === 0) switchTo(next);
+}
+
+/**
+ * The running thread waits or parks from now on, and `next`, which is in no queue, takes over what is left of its turn, unless
+ * somebody more urgent is ready.
+ */
+export function handOver(next: Thread): void {
+  if (readyMask >> next.priority > 1) {
+    makeReady(next);
+    return;
   }
+  next.state = THREAD_RUNNING;
+  next.quantum = changetype<Thread>(current).quantum;
+  switchTo(next);
 }
 
 /** Hands the processor to `next`. */
@@ -161,7 +170,7 @@ function switchTo(next: Thread): void {
   leaveStack(before);
   if (scratchInUse()) clearScratch();
   loadSpace(next);
-  if ((next.cs & 3) === 1 && next.kernelStack === 0) giveFirstStack(next);
+  if ((next.cs & 3) === 1 && next.esp === 0) giveFirstStack(next);
   setFirstLevelFrame(changetype<usize>(next) + CONTEXT_SIZE);
   const absent = floatingPointOwner !== changetype<usize>(next);
   if (absent !== taskSwitched) {
@@ -193,38 +202,49 @@ export function setCurrentIdInProcesses(address: usize): void {
   store<u32>(address, load<u32>(currentId));
 }
 
-/** A thread that leaves the processor at ring 1 keeps the stack that it is on; at ring 3 it needs none. */
+/** Slot of the spare stack, on which traps from ring 3 to ring 1 land, and its top. */
+let spareSlot: u32 = 0;
+let spareTop: usize = 0;
+
+/**
+ * A thread that leaves the processor at ring 1 keeps the stack that it is on; at ring 3, parked or dead it needs none. What it had kept
+ * before becomes the spare one.
+ */
 function leaveStack(thread: Thread): void {
+  const kept = thread.kernelStack;
   if (thread.state === THREAD_DEAD || (thread.cs & 3) === 3 || thread.esp === 0) {
-    // A parked or dead thread that was on the spare stack leaves it the spare.
-    if (thread.kernelStack !== 0) giveStack(thread.kernelStack - 1);
+    if (kept !== 0) giveStack(kept - 1);
     thread.kernelStack = 0;
     return;
   }
   // After a stack fault the pointer may have left the slot; the fault is at its first missing page.
   const at: usize = thread.state === THREAD_STACK_FAULT ? thread.faultAddress : thread.esp - 1;
-  if (!inKernelStacks(at))
-    panic(text("a thread left ring 1 with its stack pointer outside of the kernel's stacks"));
-  const slot = slotOf(at) + 1;
-  if (slot === thread.kernelStack) return;
-  if (thread.kernelStack !== 0) giveStack(thread.kernelStack - 1);
-  thread.kernelStack = slot;
-  takeSpare();
+  if (spareTop - at > STACK_SLOT) {
+    if (kept === 0 || stackTop(kept - 1) - at > STACK_SLOT)
+      panic(text("a thread left ring 1 with its stack pointer outside of its stack"));
+    return;
+  }
+  thread.kernelStack = spareSlot + 1;
+  if (kept !== 0) nameSpare(kept - 1);
+  else takeSpare();
 }
 
 /** Names another stack for the next trap from ring 3 to ring 1. */
-export function takeSpare(): void {
+function takeSpare(): void {
   const slot = takeStack();
   if (slot === -1) panic(text("no memory for the spare kernel stack"));
-  setSpareStack(stackTop(slot));
+  nameSpare(slot);
 }
 
-/** A thread that starts (or goes on after parking) at ring 1 gets a stack with its argument and return address. */
+function nameSpare(slot: u32): void {
+  spareSlot = slot;
+  spareTop = stackTop(slot);
+  setSpareStack(spareTop);
+}
+
+/** A thread that starts (or goes on after parking) at ring 1 does so on the spare stack, with its argument and return address. */
 function giveFirstStack(thread: Thread): void {
-  const slot = takeStack();
-  if (slot === -1) panic(text("no memory for a kernel stack"));
-  thread.kernelStack = slot + 1;
-  const top = stackTop(slot) - 16;
+  const top = spareTop - 16;
   store<u32>(top, thread.edx);
   store<u32>(top, thread.ecx, 4);
   // Where a trap from ring 3 would have left its stack pointer (memory/trim.ts).
@@ -280,9 +300,5 @@ export function startWith(thread: Thread): void {
   loadedDirectory = kernelSpace().physical;
   switchedAt = timeStamp();
   takeSpare();
-  giveFirstStack(thread);
-  setFirstLevelFrame(changetype<usize>(thread) + CONTEXT_SIZE);
-  taskSwitched = true;
-  setTaskSwitched();
-  setCurrent(thread);
+  switchTo(thread);
 }

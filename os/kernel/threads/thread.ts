@@ -18,9 +18,9 @@ import { threadEnded } from "../upper";
 import { current } from "./scheduler";
 import { countThreads, MOST_THREADS } from "./stacks";
 import {
+  ANSWER,
+  AWAIT_ANSWER,
   CANCEL,
-  HAND_OFF,
-  PARK,
   privateTrap,
   RESUME,
   SET_PRIORITY,
@@ -29,7 +29,6 @@ import {
   SUSPEND,
   TERMINATE,
   UNPARK,
-  WAKE_AND_PARK,
 } from "./traps";
 
 export const THREAD_CREATED: u32 = 0;
@@ -41,6 +40,8 @@ export const THREAD_PARKED: u32 = 5;
 export const THREAD_STACK_FAULT: u32 = 6;
 export const THREAD_DEAD: u32 = 7;
 export const THREAD_SUSPENDED: u32 = 8;
+/** It has called another thread, and waits for the answer. */
+export const THREAD_CALLING: u32 = 9;
 
 /** `Thread.cancelled` of a thread that was ended in the middle of its program's code. */
 export const CANCELLED_BY_FORCE: u32 = 0xffffffff;
@@ -82,6 +83,8 @@ export class Thread {
   /** What it runs with: its own, or more while a more urgent thread waits for a mutex of its (locks.ts). */
   priority: u32 = 0;
   basePriority: u32 = 0;
+  /** While it is CALLING: the thread that works for it; null if none does yet. */
+  server: Thread | null = null;
   quantum: u32 = 0;
   /** Ring it stands in: ready, or equally urgent waiters of a word. */
   next: Thread | null = null;
@@ -280,19 +283,25 @@ export function stopHere(): void {
   while (thread.suspended !== 0 && thread.cancelled === 0) privateTrap(STOP, 0, 0, 0);
 }
 
-/** Gives the kernel stack back and waits; goes on at `entry` (no arguments, must not return) when unparked. */
-export function parkThread(entry: usize): void {
-  privateTrap(PARK, <u32>entry, 0, 0);
+/**
+ * Gives the processor to the parked thread `server` (null: to anybody) and waits until a thread answers: one trap, and no ready queue between
+ * the two. The server runs with the caller's priority and on what is left of its turn. Result: WAIT_WOKEN, WAIT_CANCELLED.
+ */
+export function awaitAnswer(server: usize): u32 {
+  return privateTrap(AWAIT_ANSWER, <u32>server, 0, 0);
 }
 
-/** Unparks `thread` and waits while the word at `address` is `expected`: one trap instead of two. Result as of `waitOn`. */
-export function handOff(thread: Thread, address: usize, expected: u32): u32 {
-  return privateTrap(HAND_OFF, changetype<u32>(thread), <u32>address, expected);
+/** Ends the wait of `caller` for an answer, if it is waiting; null does nothing. */
+export function answer(caller: usize): void {
+  if (caller !== 0) privateTrap(ANSWER, <u32>caller, 0, 0);
 }
 
-/** Wakes a waiter of the word at `address`, then parks as `parkThread` does: one trap instead of two. */
-export function wakeAndPark(address: usize, entry: usize): void {
-  privateTrap(WAKE_AND_PARK, <u32>address, <u32>entry, 0);
+/**
+ * The same, and the calling thread parks: it gives its kernel stack back and goes on at `entry` (no arguments, must not return), with
+ * interrupts on, when unparked. The caller takes over the processor.
+ */
+export function answerAndPark(caller: usize, entry: usize): void {
+  privateTrap(ANSWER, <u32>caller, <u32>entry, 0);
 }
 
 export function unparkThread(thread: Thread): void {

@@ -15,8 +15,6 @@ export const WAIT_NOT_PRESENT: u32 = 4;
 /** The mutex is the caller's, after its owner ended without giving it back. */
 export const WAIT_ABANDONED: u32 = 5;
 export const FOREVER: u32 = 0xffffffff;
-/** Flag in the operation: cancelling the thread does not end this wait. */
-export const WAIT_THROUGH: u32 = 0x80;
 
 /** Waits while the word at `address` is `expected`, for `timeout` ms at most. */
 export function waitOn(address: usize, expected: u32, timeout: u32): u32 {
