@@ -94,33 +94,51 @@ export function commitPage(space: Space, region: Region, address: usize, write: 
     enterTranslation(space.physical, page + space.bias, deviceEntry(region, page));
     return S_OK;
   }
-  let tree = region.tree;
-  if (!tree) {
-    tree = createTree(region.size >> 12);
-    if (!tree) return E_OUTOFMEMORY;
-    region.tree = tree;
-  }
+  const tree = region.tree ? region.tree : giveTree(region);
+  if (!tree) return E_OUTOFMEMORY;
   if (kind === REGION_SHARED) lockTree(tree);
   const slot = residentSlot(tree, region.offset + <u32>((page - region.start) >> 12));
-  let word: u32 = slot === 0 ? 0 : load<u32>(slot);
-  let old: u32 = 0;
-  const fresh = word === 0;
-  if (slot !== 0) {
-    if (fresh) {
-      word = firstFrame(space, region, page, write);
-      store<u32>(slot, word);
-      if (word !== 0 && kind === REGION_SHARED) countForAll(tree);
-    } else if (write && kind === REGION_IMAGE_DATA && word & RESIDENT_SHARED) {
-      old = word & RESIDENT_FRAME;
-      word = ownCopy(space, region, old);
-      if (word !== 0) store<u32>(slot, word);
-    }
-  }
+  const word: u32 = slot === 0 ? 0 : load<u32>(slot);
+  let result: HRESULT = S_OK;
+  if (slot === 0) result = E_OUTOFMEMORY;
+  else if (word === 0) result = bringFirst(space, region, page, write, slot);
+  else if (write && kind === REGION_IMAGE_DATA && word & RESIDENT_SHARED)
+    result = bringCopy(space, region, page, slot);
+  else if (enter(space, region, page, word) === 0) noteRefill();
   if (kind === REGION_SHARED) unlockTree(tree);
-  if (word === 0) return E_OUTOFMEMORY;
+  return result;
+}
+
+function giveTree(region: Region): FrameTree | null {
+  const tree = createTree(region.size >> 12);
+  region.tree = tree;
+  return tree;
+}
+
+/** Enters the translation for a page with this leaf word, if any access is allowed; returns what was there before. */
+function enter(space: Space, region: Region, page: usize, word: u32): u32 {
   const entry = entryFor(space, region, word);
-  if (entry !== 0 && enterTranslation(space.physical, page + space.bias, entry) === 0 && !fresh) noteRefill();
-  if (old !== 0) releaseFrame(old);
+  return entry === 0 ? PTE_PRESENT : enterTranslation(space.physical, page + space.bias, entry);
+}
+
+/** A page that nobody has touched. */
+function bringFirst(space: Space, region: Region, page: usize, write: bool, slot: usize): HRESULT {
+  const word = firstFrame(space, region, page, write);
+  if (word === 0) return E_OUTOFMEMORY;
+  store<u32>(slot, word);
+  if (region.kind === REGION_SHARED) countForAll(region.tree!);
+  enter(space, region, page, word);
+  return S_OK;
+}
+
+/** A page that is shared until it is written, and is written. */
+function bringCopy(space: Space, region: Region, page: usize, slot: usize): HRESULT {
+  const shared = load<u32>(slot) & RESIDENT_FRAME;
+  const word = ownCopy(space, region, shared);
+  if (word === 0) return E_OUTOFMEMORY;
+  store<u32>(slot, word);
+  enter(space, region, page, word);
+  releaseFrame(shared);
   return S_OK;
 }
 

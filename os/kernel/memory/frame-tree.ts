@@ -66,12 +66,21 @@ export function residentWord(tree: FrameTree, index: u32): u32 {
 export function residentSlot(tree: FrameTree, index: u32): usize {
   let slot = changetype<usize>(tree) + offsetof<FrameTree>("root");
   for (let shift = tree.depth * NODE_BITS; shift > 0; ) {
-    let node: usize = load<u32>(slot);
-    if (node === 0) {
-      node = allocate(NODE);
-      if (node === 0) return 0;
-      store<u32>(slot, <u32>node);
-    }
+    const node: usize = load<u32>(slot);
+    if (node === 0) return slotOfNewNodes(slot, shift, index);
+    shift -= NODE_BITS;
+    slot = node + ((index >> shift) & NODE_MASK) * 4;
+  }
+  return slot;
+}
+
+/** The same where `from`, with `bits` bits of the page's number to go, has no node yet. */
+function slotOfNewNodes(from: usize, bits: u32, index: u32): usize {
+  let slot = from;
+  for (let shift = bits; shift > 0; ) {
+    const node = allocate(NODE);
+    if (node === 0) return 0;
+    store<u32>(slot, <u32>node);
     shift -= NODE_BITS;
     slot = node + ((index >> shift) & NODE_MASK) * 4;
   }

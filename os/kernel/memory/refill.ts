@@ -25,8 +25,9 @@ export function kernelEntry(address: usize): u32 {
 
 /** At ring 0: the same in the current thread's user half. What no table ever lost is left to the thread-level fault. */
 export function refillUser(linear: usize): bool {
+  if (vtlbEvictions() === 0) return false;
   const space = currentThread().space;
-  if (vtlbEvictions() === 0 || space === kernelSpace()) return false;
+  if (space === kernelSpace()) return false;
   const entry = residentEntry(space, linear);
   if (entry === 0) return false;
   enterTranslation(space.physical, linear, entry);
