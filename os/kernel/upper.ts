@@ -5,7 +5,7 @@ import { doorInvoke } from "./calls/doors";
 import { remoteInvoke } from "./calls/remote";
 import { serverReturned } from "./calls/server-threads";
 import { start } from "./loader/startup";
-import { leaveOvertime, raiseFault } from "./objects/faults";
+import { leaveOvertime, raiseFault, raisePendingFault } from "./objects/faults";
 import { threadOver } from "./objects/threads";
 import type { Thread } from "./threads/thread";
 
@@ -32,6 +32,11 @@ export function programFault(
 
 export function leaveModule(thread: Thread, instruction: usize): void {
   leaveOvertime(thread, instruction);
+}
+
+/** Raises what the kernel met while it worked for the thread; does not return. */
+export function pendingFault(thread: Thread): void {
+  raisePendingFault(thread, 0);
 }
 
 export function startSystem(commandLine: usize, modules: usize, count: u32): void {

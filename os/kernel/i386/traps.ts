@@ -103,7 +103,7 @@ const CONTEXT_SAME_RING: usize = 60;
 /** Stack that a continuation may need before it can fault itself. */
 const CONTINUATION_ROOM: usize = 512;
 /** Ticks of processor time that a cancelled thread of a program in the kernel has to come to its end by itself. */
-const CANCEL_GRACE: u32 = 200;
+export const CANCEL_GRACE: u32 = 200;
 /** Bits of a page fault's error code. */
 const FAULT_PROTECTION: u32 = 1;
 const FAULT_WRITE: u32 = 2;

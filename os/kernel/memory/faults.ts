@@ -25,8 +25,9 @@ import {
   VECTOR_PAGE_FAULT,
   VECTOR_STACK,
 } from "../i386/layout";
-import { currentThread, exitThread, stopHere, type Thread } from "../threads/thread";
-import { leaveModule, programFault } from "../upper";
+import { CANCEL_GRACE } from "../i386/traps";
+import { currentThread, exitThread, PENDING_IN_PROCESS, stopHere, type Thread } from "../threads/thread";
+import { leaveModule, pendingFault, programFault } from "../upper";
 import { commitPage } from "./commit";
 import { findRegion } from "./regions";
 import { mapScratch } from "./scratch";
@@ -51,11 +52,33 @@ export function memoryFault(frame: Thread): void {
   }
   if (user && !lost && (frame.cs & 3) === 1) {
     mapScratch(linear);
-    if (thread.pendingFault === 0) thread.pendingFault = <u32>linear;
+    notePending(<u32>linear | PENDING_IN_PROCESS, result);
     return;
   }
   const vector = result === E_OUTOFMEMORY ? VECTOR_EXHAUSTED : VECTOR_PAGE_FAULT;
   fault(frame, vector, user ? linear : linear - KERNEL_BASE);
+}
+
+/** Records the first bad address of a call for its end. */
+function notePending(address: u32, result: HRESULT): void {
+  const thread = currentThread();
+  if (thread.pendingFault !== 0) return;
+  thread.pendingFault = address;
+  thread.pendingExhausted = result === E_OUTOFMEMORY ? 1 : 0;
+}
+
+/**
+ * The kernel has no frame for a page of the program in the kernel for which it works. Like a process's bad pointer, that goes to the
+ * scratch page; the program ends as soon as the thread is back in its code.
+ */
+function goOnWithout(address: usize): bool {
+  const thread = currentThread();
+  if (thread.programEnd === 0 || address < KERNEL_REGIONS_START || address >= KERNEL_REGIONS_END)
+    return false;
+  mapScratch(address + KERNEL_BASE);
+  notePending(<u32>address, E_OUTOFMEMORY);
+  if (thread.cancelled <= CANCEL_GRACE) thread.cancelled = CANCEL_GRACE + 1;
+  return true;
 }
 
 /** Brings the page in if its region allows the access: on first touch, on the first write to a shared one, or back. */
@@ -85,6 +108,7 @@ function inProgram(address: usize): bool {
 function fault(frame: Thread, vector: u32, address: usize): void {
   const inKernel = (frame.cs & 3) === 1;
   if (inKernel && !inProgram(frame.eip)) {
+    if (vector === VECTOR_EXHAUSTED && goOnWithout(address)) return;
     print(text("\nexception "));
     printHexadecimal(vector);
     print(text(" at address "));
@@ -104,6 +128,7 @@ export function stackOverflow(address: usize): void {
 
 /** Continuation of the exit trap, ecx = result, and of threads that are to end. */
 export function exitFromTrap(frame: Thread): void {
+  if (currentThread().pendingFault !== 0) pendingFault(currentThread());
   exitThread(frame.ecx);
 }
 

@@ -13,7 +13,7 @@ import { VECTOR_EXHAUSTED, VECTOR_PAGE_FAULT, VECTOR_SCRATCH } from "../i386/lay
 import { revokeHandles } from "../loader/departure";
 import { imageAt, type LoadedImage, ownerOfImage } from "../loader/images";
 import { kernelSpace } from "../memory/space";
-import { currentThread, exitThread, type Thread } from "../threads/thread";
+import { currentThread, exitThread, PENDING_IN_PROCESS, type Thread } from "../threads/thread";
 import { callerOf, deliverFault, postponedFault, postponeFault } from "./fault-handlers";
 import { report } from "./fault-report";
 import { serviceFaulted } from "./moving";
@@ -26,15 +26,17 @@ declare function abandonInvoke(guard: usize, result: i32): void;
 const FIRST_MEMORY_VECTOR: u32 = 10;
 
 /**
- * The user address was bad that a thread passed to the kernel: its access went to the scratch page (§5.1.1). `caller` is where the call
+ * The address was bad that a thread passed to the kernel, or there is no memory for it: the access went to the scratch page (§5.1.1). `caller` is where the call
  * returns to, 0 if there is none. Returns if the program handles its faults: the thread makes the fault on its way back.
  */
 export function raisePendingFault(thread: Thread, caller: usize): void {
-  const address = thread.pendingFault;
-  thread.pendingFault = 0;
   const object = changetype<ThreadObject>(thread.call);
-  if (caller !== 0 && postponeFault(object, address)) return;
-  keepFault(object, VECTOR_SCRATCH, 0, address, caller);
+  const pending = thread.pendingFault;
+  const address = object.process.ownSpace ? pending & ~PENDING_IN_PROCESS : pending;
+  const exhausted = thread.pendingExhausted !== 0;
+  thread.pendingFault = 0;
+  if (caller !== 0 && !exhausted && postponeFault(object, address)) return;
+  keepFault(object, exhausted ? VECTOR_EXHAUSTED : VECTOR_SCRATCH, 0, address, caller);
   endFaulty(object, object.process);
 }
 

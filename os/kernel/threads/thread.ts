@@ -43,6 +43,9 @@ export const THREAD_SUSPENDED: u32 = 8;
 /** It has called another thread, and waits for the answer. */
 export const THREAD_CALLING: u32 = 9;
 
+/** In `Thread.pendingFault`: the rest is an address of the process's, which may be 0. */
+export const PENDING_IN_PROCESS: u32 = 0x80000000;
+
 /** `Thread.cancelled` of a thread that was ended in the middle of its program's code. */
 export const CANCELLED_BY_FORCE: u32 = 0xffffffff;
 
@@ -128,6 +131,8 @@ export class Thread {
   programEnd: u32 = 0;
   /** User address whose access was sent to the scratch page during this system call. */
   pendingFault: u32 = 0;
+  /** Was that because memory was exhausted? */
+  pendingExhausted: u32 = 0;
   /** Upper half: the call it is serving. */
   call: usize = 0;
   userStack: usize = 0;

@@ -8,11 +8,12 @@ import { ISharedMemory } from "../../interfaces/ISharedMemory";
 import type { MemoryInfo, ProcessInfo } from "../../interfaces/ISystem";
 import type { IThread } from "../../interfaces/IThread";
 import { IThreads } from "../../interfaces/IThreads";
-import { E_FAIL, E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
+import { E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
 import { bindWaiting, memoryObject, systemObject } from "../../lib/rt/program";
 import { stringEquals } from "../../lib/rt/strings";
 import { PRIORITY_DEFAULT } from "../../lib/rt/threads";
 import { type Condition, FOREVER, type Mutex, sleep, WAIT_WOKEN, waitOn, wake } from "../../lib/rt/wait";
+import { scratchAbuse } from "./scratch";
 
 const PAGE: usize = 4096;
 /** As often as the suite's case. */
@@ -37,7 +38,7 @@ export function memoryAbuse(name: usize, argument: usize): i32 {
   if (stringEquals(name, text("shared-peer"))) return sharedPeer(argument);
   if (stringEquals(name, text("shared-mutex"))) return takeTurns(argument);
   if (stringEquals(name, text("shared-fake"))) return mapFake();
-  return E_FAIL;
+  return scratchAbuse(name);
 }
 
 function reserve(size: u32): usize {

@@ -14,6 +14,7 @@ import { faultCases } from "./faults";
 import { fuzzCases } from "./fuzz";
 import { libraryCases } from "./libraries";
 import { memoryCases } from "./memory";
+import { scratchCases } from "./memory-scratch";
 import { sharingCases } from "./memory-sharing";
 import { stackCases } from "./memory-stacks";
 import { abuseCases, programCases } from "./programs";
@@ -26,7 +27,7 @@ export function main(argc: i32, argv: usize): i32 {
   if (argc > 2) {
     print(
       text(
-        "usage: suite [calls|connections|services|faults|threads|thread-states|drivers|memory|stacks|programs|libraries|abuse|fuzz]\n",
+        "usage: suite [calls|connections|services|faults|threads|thread-states|drivers|memory|scratch|stacks|programs|libraries|abuse|fuzz]\n",
       ),
     );
     return 2;
@@ -36,6 +37,7 @@ export function main(argc: i32, argv: usize): i32 {
     memoryCases();
     sharingCases();
   }
+  if (wanted(group, text("scratch"))) scratchCases();
   if (wanted(group, text("stacks"))) stackCases();
   if (wanted(group, text("threads"))) {
     threadCases();
