@@ -175,6 +175,8 @@ function mustEnd(thread: Thread): bool {
     thread.cancelled = CANCELLED_BY_FORCE;
     return true;
   }
+  // It is on its way out.
+  if (thread.cancelled === CANCELLED_BY_FORCE) return false;
   if ((thread.eflags & INTERRUPTS_ON) !== 0 && inImages(thread.eip)) continueAt(thread, overstayEntry());
   else thread.eflags |= TRAP_FLAG;
   return false;

@@ -119,6 +119,8 @@ export function leaveOvertime(thread: Thread, instruction: usize): void {
   const image = object ? imageAt(kernelSpace(), instruction) : null;
   const host = image ? ownerOfImage(image) : null;
   if (!host || !object || host === object.process) return;
+  // The way out is given its own time.
+  thread.cancelled = 1;
   const visit = visitTo(object, host);
   if (visit !== 0) {
     leaveVisits(object, visit);

@@ -16,7 +16,7 @@ import { revokeObjects } from "../loader/departure";
 import { unloadImages } from "../loader/loading";
 import { free } from "../memory/heap";
 import { destroySpace } from "../memory/space";
-import { allThreads, currentThread, PRIORITY_DEFAULT, type Thread } from "../threads/thread";
+import { currentThread, PRIORITY_DEFAULT, type Thread } from "../threads/thread";
 import { FOREVER, milliseconds, sleep, waitOn, wake } from "../threads/wait";
 import { endService } from "./moving";
 import { kernelProcess, leaveProcess, PROCESS_ENDED, type Process } from "./process";
@@ -90,13 +90,8 @@ function takeProcess(): Process | null {
 
 /** Does the lower half still know a thread of this process, or is somebody else at work on its space? */
 function hasThreads(process: Process): bool {
-  const flags = enterCritical();
-  let found = process.visitors !== 0;
-  for (let thread = allThreads; thread && !found; thread = thread!.allNext) {
-    found = thread.process === changetype<usize>(process);
-  }
-  leaveCritical(flags);
-  return found;
+  const known = volatileLoad32(changetype<usize>(process) + offsetof<Process>("threadsKnown"));
+  return known !== 0 || volatileLoad32(changetype<usize>(process) + offsetof<Process>("visitors")) !== 0;
 }
 
 /** Gives everything back; also for a program that could not be started. */

@@ -190,6 +190,8 @@ function enterThreadObject(object: ThreadObject, thread: Thread, mayBeMain: bool
   object.id = thread.id;
   thread.process = changetype<usize>(process);
   thread.call = changetype<usize>(object);
+  thread.endCount = changetype<usize>(process) + offsetof<Process>("threadsKnown");
+  atomicAdd(thread.endCount, 1);
   thread.programStart = <u32>process.imageStart;
   thread.programEnd = <u32>process.imageEnd;
   lockProcess(process);

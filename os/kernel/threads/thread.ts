@@ -133,6 +133,8 @@ export class Thread {
   pendingFault: u32 = 0;
   /** Was that because memory was exhausted? */
   pendingExhausted: u32 = 0;
+  /** Upper half: address of a word from which 1 is taken once nothing is left of the thread but its record; 0 for none. */
+  endCount: usize = 0;
   /** Upper half: the call it is serving. */
   call: usize = 0;
   userStack: usize = 0;
@@ -147,9 +149,9 @@ export class Thread {
   allPrevious: Thread | null = null;
 }
 
-const BUCKETS: u32 = 64;
+const BUCKETS: u32 = 256;
 /** Threads by id: first one of each bucket. */
-const buckets: usize = memory.data(256, 16);
+const buckets: usize = memory.data(1024, 16);
 /** Records lie where no page table can be missing, for traps push into them. */
 const records: usize = memory.data(16, 16);
 let lastId: u32 = 0;
@@ -333,6 +335,8 @@ export function leaveThread(thread: Thread): void {
   if (thread.allNext) thread.allNext!.allPrevious = thread.allPrevious;
   liveThreads--;
   countThreads(liveThreads);
+  const count = thread.endCount;
+  if (count !== 0) volatileStore32(count, volatileLoad32(count) - 1);
   const bucket = buckets + (thread.id & (BUCKETS - 1)) * 4;
   let before: Thread | null = null;
   let at = changetype<Thread | null>(load<usize>(bucket));

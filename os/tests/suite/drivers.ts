@@ -147,10 +147,13 @@ function timerTicks(): void {
   expectEqual(timer.wait(load<u32>(word), PATIENCE, word), S_OK, text("result of wait"));
   expect(load<u32>(word) !== first, text("the count is the same after a wait"));
   timer.setRate(2);
-  // A tick of the old rate may still be on its way.
-  timer.wait(load<u32>(word), 20, word);
-  timer.ticks(word);
-  expectEqual(timer.wait(load<u32>(word), 20, word), E_TIMEOUT, text("result of a wait that is too short"));
+  // A tick of the old rate may still be on its way, and one of the new: not more in so short a time.
+  let timeouts: u32 = 0;
+  for (let tries: u32 = 0; tries < 3; tries++) {
+    timer.ticks(word);
+    if (timer.wait(load<u32>(word), 20, word) === E_TIMEOUT) timeouts++;
+  }
+  expect(timeouts > 0, text("short waits saw ticks at two in a second"));
   timer.release();
   unloadTimer(driver);
 }
