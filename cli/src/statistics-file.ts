@@ -23,9 +23,11 @@
  *   Counters of Rialto's kernel (os/kernel/i386/monitor.ts); pages are 4 KB
  *     pages.total, .free, .kernelImage, .kernelHeap, .bootArchive, .pageTables, .imageCode, .imageData, .anonymous
  *     pages.peakInUse                       most in use since the mark before
+ *     stacks.policy   0 trimmed, 1 untrimmed, 2 fixed, 3 dedicated
  *     stacks.kernel.now, .peak, .meanThousandths, .faults, .trimmed   the mean is weighted by time, in thousandths of a page
+ *     stacks.kernel.deepest, .limit   most pages that one stack had, bytes that one may have
  *     stacks.user.now, .peak, .meanThousandths
- *     threads.now, threads.switches, scratch.hits, heap.blocks (kernel's heap)
+ *     threads.now, .peak, .meanThousandths, threads.switches, scratch.hits, heap.blocks (kernel's heap)
  *     count.systemCalls, count.remoteCalls  calls by path: trap to the kernel, server thread of a process (direct calls are not seen)
  *     live.processes, .threads, .handles, .remoteProxies, .callRecords, .names, .images, .imageFiles
  */

@@ -64,6 +64,29 @@ export class MemoryInfo {
   reserved: u32 = 0;
 }
 
+/** What `stacks` shows. Means are over the time since boot, in thousandths. */
+@unmanaged
+export class StackInfo {
+  /** Boot option `stacks`: 0 trimmed, 1 untrimmed, 2 fixed, 3 dedicated. */
+  policy: u32 = 0;
+  /** Bytes that a stack of the caller's may come to have. */
+  limit: u32 = 0;
+  kernelPages: u32 = 0;
+  kernelPeak: u32 = 0;
+  kernelMean: u32 = 0;
+  /** Most pages that one kernel stack had. */
+  kernelDeepest: u32 = 0;
+  kernelFaults: u32 = 0;
+  kernelTrimmed: u32 = 0;
+  userPages: u32 = 0;
+  userPeak: u32 = 0;
+  userMean: u32 = 0;
+  userTrimmed: u32 = 0;
+  threads: u32 = 0;
+  threadPeak: u32 = 0;
+  threadMean: u32 = 0;
+}
+
 /** The first object of every address space: finds others by name, starts programs, tells what the system is doing. */
 export interface ISystem extends IUnknown {
   /** Finds the object registered under `name` and stores its interface `iid`. `E_NOTFOUND`, `E_NOINTERFACE`. */
@@ -115,5 +138,7 @@ export interface ISystem extends IUnknown {
    * not come to its end), what loading the new instance gives, what the service itself gives.
    */
   place(name: InString, place: u32): HRESULT;
+  /** How stacks are used, since boot. */
+  stackInfo(info: Out<StackInfo>): HRESULT;
 }
 export declare const ISystem: { readonly IID: u32 };

@@ -2,6 +2,7 @@
 
 export { bootMain, prepareBoot } from "./i386/boot";
 export { descriptorTablePointer, firstLevelStackTop } from "./i386/processor";
+export { taskFault, taskInterrupt } from "./i386/tasks";
 export { firstLevelTrap, nestedTrap } from "./i386/traps";
 export { exitFromTrap, memoryFault, overstayed, programException, stackOverflow } from "./memory/faults";
 export { exitThread } from "./threads/thread";

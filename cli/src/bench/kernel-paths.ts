@@ -57,15 +57,18 @@ const transitions = ({ ringTransitions }: Counts) =>
 export interface KernelBench {
   readonly model: string;
   readonly paths: readonly PathLength[];
+  /** What the program timed itself (os/tests/kernelbench/interrupts.ts). */
+  readonly timed: readonly { readonly operation: string; readonly cycles: number }[];
 }
 
 export async function measurePaths(
   place: Place,
   memory: number,
   cycleModel: CycleModelName,
+  options: ReadonlyMap<string, string>,
 ): Promise<KernelBench> {
   const lines = [`run ${place === "kernel" ? "-k " : ""}kernelbench`];
-  const outcome = await runGuest({ on: "rialto", lines, memory, cycleModel, show: "nothing" });
+  const outcome = await runGuest({ on: "rialto", lines, memory, cycleModel, options, show: "nothing" });
   const { statistics, text, status } = outcome;
   const [marks, ...others] = leastOfEach(intervals(text, statistics!.phases));
   if (status !== 0 || !marks || others.length === 0) {
@@ -74,7 +77,11 @@ export async function measurePaths(
   }
   return {
     model: statistics!.model,
-    paths: others.map((each) => {
+    timed: [...text.matchAll(/^bench cycles (\d+) (.+)$/gm)].map(([, cycles, operation]) => ({
+      operation: operation!,
+      cycles: Number(cycles),
+    })),
+    paths: others.map((each): PathLength => {
       const round = (measure: (counts: Counts) => number) =>
         Math.max(0, measure(each.counts) - measure(each.less ?? marks.counts)) / each.rounds;
       return {

@@ -7,6 +7,7 @@ import type { CodeComparison } from "../bench/generated-code.ts";
 interface BenchFlags {
   readonly memory: string;
   readonly cycleModel: string;
+  readonly set: readonly string[];
   readonly json?: boolean;
   readonly only?: string;
   readonly runs: string;
@@ -69,13 +70,20 @@ async function benchMachine(json: boolean, only: string | undefined, runs: numbe
   );
 }
 
-async function benchKernel(json: boolean, memory: number, cycleModel: CycleModelName): Promise<void> {
+async function benchKernel(
+  json: boolean,
+  memory: number,
+  cycleModel: CycleModelName,
+  options: ReadonlyMap<string, string>,
+): Promise<void> {
   const { measurePaths } = await import("../bench/kernel-paths.ts");
   const { formatColumns } = await import("../bench/reports.ts");
-  const user = await measurePaths("process", memory, cycleModel);
-  const kernel = await measurePaths("kernel", memory, cycleModel);
+  const user = await measurePaths("process", memory, cycleModel, options);
+  const kernel = await measurePaths("kernel", memory, cycleModel, options);
   if (json) {
-    print(`${JSON.stringify({ model: user.model, process: user.paths, kernel: kernel.paths }, null, 2)}\n`);
+    print(
+      `${JSON.stringify({ model: user.model, process: user.paths, kernel: kernel.paths, timed: { process: user.timed, kernel: kernel.timed } }, null, 2)}\n`,
+    );
     return;
   }
   const number = (value: number | undefined) => (value === undefined ? "" : value.toFixed(1));
@@ -90,9 +98,18 @@ async function benchKernel(json: boolean, memory: number, cycleModel: CycleModel
       ]),
     ];
   });
+  const timedCells = user.timed.map(({ operation, cycles }, index) => [
+    operation,
+    ...["", number(cycles), "", "", number(kernel.timed[index]?.cycles), ""],
+  ]);
   const columns = ["instr.", "cycles", "rings"];
   print(
-    formatColumns([["", "", "process", "", "", "kernel", ""], ["a round", ...columns, ...columns], ...cells]),
+    formatColumns([
+      ["", "", "process", "", "", "kernel", ""],
+      ["a round", ...columns, ...columns],
+      ...cells,
+      ...timedCells,
+    ]),
   );
   print(`\nCycle model '${user.model}', idle cycles left out; rings counts ring transitions.\n`);
 }
@@ -159,12 +176,19 @@ export function register(program: Command): void {
     .option("--only <text>", "rows whose name has this in it (machine)")
     .option("--runs <count>", "runs of each row on each engine (machine)", "5")
     .option("--cycle-model <name>", "fast, detailed or instructions (kernel)", "fast")
+    .option(
+      "--set <key=value>",
+      "set a boot option (kernel; repeatable)",
+      (value, before: string[]) => [...before, value],
+      [],
+    )
     .option("--json", "print one JSON object")
     .addHelpText("after", EXAMPLES)
     .action(async (subject: string, flags: BenchFlags) => {
       const { UsageError } = await import("../errors.ts");
       const { parseCycleModel } = await import("../cycle-model-flag.ts");
       const { nearest } = await import("../nearest.ts");
+      const { bootOptions } = await import("../boot-flags.ts");
       const { parseMemorySize } = await import("../sizes.ts");
       const parseRuns = (text: string) => {
         if (/^[1-9]\d?$/.test(text)) return Number(text);
@@ -175,7 +199,12 @@ export function register(program: Command): void {
         case "machine":
           return benchMachine(json, flags.only, parseRuns(flags.runs));
         case "kernel":
-          return benchKernel(json, parseMemorySize(flags.memory), parseCycleModel(flags.cycleModel));
+          return benchKernel(
+            json,
+            parseMemorySize(flags.memory),
+            parseCycleModel(flags.cycleModel),
+            bootOptions([], flags.set),
+          );
         case "toolchain":
           return benchToolchain(json);
       }

@@ -30,6 +30,7 @@ Examples:
   rialto test --in kernel threads
   rialto test --on qemu
   rialto test --set vtlb=10
+  rialto test --set traps=taskgate
   rialto test --coverage guest.lcov
   rialto test --in kernel calls --profile calls.txt
 ${OBSERVATION_HELP}

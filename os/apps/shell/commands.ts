@@ -7,6 +7,7 @@ import { describeResult } from "../../lib/rt/results";
 import { editDistance, parseNumber, stringEquals } from "../../lib/rt/strings";
 import { memoryCommand, modulesCommand, namesCommand, processesCommand } from "./lists";
 import { killCommand, placeCommand, runCommand, startCommand, stopCommand } from "./programs";
+import { stacksCommand } from "./stacks";
 
 const MOST_WORDS: u32 = 32;
 /** Status of a line that was not understood. */
@@ -22,8 +23,8 @@ class Command {
   least: u32 = 0;
   most: u32 = 0;
 }
-const COMMANDS: u32 = 12;
-const table: usize = memory.data(288, 16);
+const COMMANDS: u32 = 13;
+const table: usize = memory.data(312, 16);
 let filled: u32 = 0;
 
 function add(name: usize, usage: usize, purpose: usize, run: usize, least: u32, most: u32): void {
@@ -76,6 +77,14 @@ function fillTable(): void {
   add(text("kill"), text("kill ID"), text("end a process"), functionAddress(killCommand), 2, 2);
   add(text("ps"), text("ps"), text("list the processes"), functionAddress(processesCommand), 1, 1);
   add(text("mem"), text("mem"), text("show what memory is used for"), functionAddress(memoryCommand), 1, 1);
+  add(
+    text("stacks"),
+    text("stacks"),
+    text("show how many pages stacks take"),
+    functionAddress(stacksCommand),
+    1,
+    1,
+  );
   add(
     text("modules"),
     text("modules"),

@@ -16,18 +16,23 @@ import {
 import { createScratchPage } from "../memory/scratch";
 import { initialiseKernelSpace, kernelSpace } from "../memory/space";
 import { createHelper } from "../threads/helper";
+import { chooseChecks } from "../threads/probe-check";
 import { initialiseScheduler, startWith } from "../threads/scheduler";
+import { chooseStackPolicy } from "../threads/stack-policy";
 import { createThread, PRIORITY_DEFAULT, prepareThreadRecords, startThread } from "../threads/thread";
 import { startSystem } from "../upper";
 import { startClock } from "./clock";
+import { chooseTrapDesign, kernelRing } from "./design";
 import { startInterrupts } from "./interrupts";
 import { PAGE, WINDOW_START } from "./layout";
 import { buildFirstDirectory, endFirstMapping } from "./paging";
 import { buildDescriptorTable, loadTables } from "./processor";
+import { makeTasks } from "./tasks";
 import { configureVtlb } from "./vtlb";
 
 declare function kernelEndAddress(): usize;
 declare function resumeCurrent(): void;
+declare function resumeCurrentAtRing0(): void;
 
 const MULTIBOOT_MAGIC: u32 = 0x2badb002;
 /** Bits of the information structure's flags word. */
@@ -91,7 +96,11 @@ function readInformation(information: usize): void {
 export function bootMain(): void {
   if (memoryEnd === 0) panic(text("not started by a multiboot loader that tells the size of memory"));
   endFirstMapping();
+  chooseTrapDesign(commandLine);
+  chooseStackPolicy(commandLine);
+  chooseChecks(commandLine);
   loadTables();
+  makeTasks();
   addMemory();
   if (freeFrames() < LEAST_FRAMES) outOfMemory();
   configureVtlb(commandLine);
@@ -106,7 +115,8 @@ export function bootMain(): void {
   if (!first) outOfMemory();
   startThread(first!);
   startWith(first!);
-  resumeCurrent();
+  if (kernelRing() === 0) resumeCurrentAtRing0();
+  else resumeCurrent();
 }
 
 function addMemory(): void {

@@ -7,11 +7,10 @@ import { E_EXISTS, E_INVALIDARG, E_NOTFOUND, S_OK } from "../../interfaces/resul
 import type { HRESULT } from "../../interfaces/types";
 import { clockInterrupt } from "./clock";
 import { enterCritical, leaveCritical } from "./critical";
-import { VECTOR_INTERRUPT } from "./layout";
+import { INTERRUPT_LINES, VECTOR_INTERRUPT } from "./layout";
 
 const MASTER: u32 = 0x20;
 const SLAVE: u32 = 0xa0;
-const LINES: u32 = 16;
 const CLOCK_LINE: u32 = 0;
 const CASCADE_LINE: u32 = 2;
 const END_OF_INTERRUPT: u32 = 0x20;
@@ -40,7 +39,7 @@ function setMask(value: u32): void {
 
 /** Has `handler(argument)` called at every interrupt of `line`. E_INVALIDARG, E_EXISTS. */
 export function connectInterrupt(line: u32, handler: u32, argument: u32): HRESULT {
-  if (line >= LINES || handler === 0 || line === CASCADE_LINE) return E_INVALIDARG;
+  if (line >= INTERRUPT_LINES || handler === 0 || line === CASCADE_LINE) return E_INVALIDARG;
   if (line === CLOCK_LINE) return E_EXISTS;
   const slot = handlers + line * 8;
   const flags = enterCritical();
@@ -55,7 +54,7 @@ export function connectInterrupt(line: u32, handler: u32, argument: u32): HRESUL
 }
 
 export function disconnectInterrupt(line: u32): HRESULT {
-  if (line >= LINES || load<u32>(handlers + line * 8) === 0) return E_NOTFOUND;
+  if (line >= INTERRUPT_LINES || load<u32>(handlers + line * 8) === 0) return E_NOTFOUND;
   const flags = enterCritical();
   setMask(mask | (1 << line));
   store<u32>(handlers + line * 8, 0);
@@ -65,10 +64,18 @@ export function disconnectInterrupt(line: u32): HRESULT {
 
 /** Disconnects every line whose handler's code lies in [start, end): it is about to leave the kernel. */
 export function disconnectRange(start: usize, end: usize): void {
-  for (let line: u32 = 0; line < LINES; line++) {
+  for (let line: u32 = 0; line < INTERRUPT_LINES; line++) {
     const handler: usize = load<u32>(handlers + line * 8);
     if (handler !== 0 && handler >= start && handler < end) disconnectInterrupt(line);
   }
+}
+
+/** Handles interrupts that the processor took but could not deliver: only those are in service now. */
+export function lostInterrupts(): void {
+  portOut8(MASTER, READ_IN_SERVICE);
+  portOut8(SLAVE, READ_IN_SERVICE);
+  const lost = (portIn8(MASTER) | (portIn8(SLAVE) << 8)) & ~(1 << CASCADE_LINE);
+  for (let line: u32 = 0; line < INTERRUPT_LINES; line++) if (lost & (1 << line)) deviceInterrupt(line);
 }
 
 /** First-level dispatch, ring 0. A spurious interrupt (line 7 or 15, not in service) has no handler to call. */

@@ -40,9 +40,15 @@ export const RING1_DATA: u32 = 0x21;
 export const USER_CODE: u32 = 0x2b;
 export const USER_DATA: u32 = 0x33;
 export const TASK_STATE: u32 = 0x38;
+/** Tasks of task gates: double fault, page fault, and one a line for device interrupts (tasks.ts). */
+export const DOUBLE_FAULT_TASK: u32 = 0x40;
+export const PAGE_FAULT_TASK: u32 = 0x48;
+export const INTERRUPT_TASKS: u32 = 0x50;
+export const INTERRUPT_LINES: u32 = 16;
+export const DESCRIPTORS: u32 = 26;
 
 /** EFLAGS of thread-level kernel code: IOPL 1, interrupts on. */
-export const RING1_FLAGS: u32 = 0x1202;
+export const KERNEL_FLAGS: u32 = 0x1202;
 /** EFLAGS of user code: IOPL 1, which ring 3 may not use; interrupts on. */
 export const USER_FLAGS: u32 = 0x1202;
 
@@ -53,13 +59,14 @@ export const INTERRUPTS_ON: u32 = 0x200;
 
 export const VECTOR_DEBUG: u32 = 1;
 export const VECTOR_DEVICE_NOT_AVAILABLE: u32 = 7;
-/** #SS; also what a stack that cannot grow is reported as. */
-export const VECTOR_STACK: u32 = 12;
+export const VECTOR_DOUBLE_FAULT: u32 = 8;
 export const VECTOR_PAGE_FAULT: u32 = 14;
 /** Not the processor's: memory was exhausted when a page was touched for the first time. */
 export const VECTOR_EXHAUSTED: u32 = 0x40;
 /** Not the processor's either: a bad pointer in a call, which the kernel met (memory/scratch.ts). */
 export const VECTOR_SCRATCH: u32 = 0x41;
+/** Nor this: a stack has grown to its limit. */
+export const VECTOR_OVERFLOW: u32 = 0x42;
 export const VECTOR_INTERRUPT: u32 = 0x20;
 export const VECTOR_SYSTEM_CALL: u32 = 0x30;
 export const VECTOR_PRIVATE_TRAP: u32 = 0x31;

@@ -18,6 +18,7 @@ import {
   OWNER_KERNEL_IMAGE,
   OWNER_KERNEL_STACKS,
   OWNER_PAGE_TABLES,
+  OWNER_STACK_TABLES,
   OWNER_USER_STACKS,
   peakFrames,
   peakInUse,
@@ -30,7 +31,8 @@ import { trimmedUserPages } from "../memory/trim";
 import { LIVE_KINDS, liveCount, liveCountName } from "../objects/live";
 import { kernelStackFaults, trimmedPages } from "../threads/helper";
 import { threadSwitches } from "../threads/scheduler";
-import { threadCount } from "../threads/thread";
+import { stackPolicy } from "../threads/stack-policy";
+import { deepestStack, kernelStackLimit, threadsOverTime } from "../threads/stacks";
 import { enterCritical, leaveCritical } from "./critical";
 import { vtlbBound, vtlbEvictions, vtlbRefills, vtlbTables } from "./vtlb";
 
@@ -58,7 +60,7 @@ function publishFrames(): void {
   publish(text("pages.kernelImage"), frameCount(OWNER_KERNEL_IMAGE));
   publish(text("pages.kernelHeap"), frameCount(OWNER_KERNEL_HEAP));
   publish(text("pages.bootArchive"), frameCount(OWNER_BOOT_ARCHIVE));
-  publish(text("pages.pageTables"), frameCount(OWNER_PAGE_TABLES));
+  publish(text("pages.pageTables"), frameCount(OWNER_PAGE_TABLES) + frameCount(OWNER_STACK_TABLES));
   publish(text("pages.imageCode"), frameCount(OWNER_IMAGE_CODE));
   publish(text("pages.imageData"), frameCount(OWNER_IMAGE_DATA));
   publish(text("pages.anonymous"), frameCount(OWNER_ANONYMOUS));
@@ -73,9 +75,15 @@ function publishFrames(): void {
 /** Tells every counter. In a critical section, so that they belong to one moment and names do not mix. */
 function publishCounters(): void {
   publishFrames();
+  publish(text("stacks.policy"), stackPolicy());
+  publish(text("stacks.kernel.deepest"), deepestStack());
+  publish(text("stacks.kernel.limit"), kernelStackLimit());
   publish(text("stacks.kernel.faults"), kernelStackFaults());
   publish(text("stacks.kernel.trimmed"), trimmedPages());
-  publish(text("threads.now"), threadCount());
+  const threads = threadsOverTime();
+  publish(text("threads.now"), threads.value);
+  publish(text("threads.peak"), threads.peak);
+  publish(text("threads.meanThousandths"), threads.mean());
   publish(text("threads.switches"), threadSwitches());
   publish(text("stacks.user.trimmed"), trimmedUserPages());
   publish(text("scratch.hits"), scratchHits());

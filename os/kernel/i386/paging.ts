@@ -10,6 +10,7 @@ import { allocateFrame, OWNER_PAGE_TABLES, releaseFrame } from "../memory/frames
 import { currentDirectory } from "../threads/scheduler";
 import { FLUSH_ALL, FLUSH_PAGE, privateTrap } from "../threads/traps";
 import { enterCritical, leaveCritical } from "./critical";
+import { isPrivileged } from "./design";
 import { KERNEL_BASE, PAGE, WINDOW_SIZE, WINDOW_START } from "./layout";
 
 export const PTE_PRESENT: u32 = 1;
@@ -123,11 +124,11 @@ export function translate(directory: u32, linear: usize): u32 {
 
 /** Forgets a translation of the loaded address space, at any ring. */
 export function flushPage(linear: usize): void {
-  if ((codeSegment() & 3) === 0) invalidatePage(linear - KERNEL_BASE);
+  if (isPrivileged()) invalidatePage(linear - KERNEL_BASE);
   else privateTrap(FLUSH_PAGE, <u32>linear, 0, 0);
 }
 
 export function flushAll(): void {
-  if ((codeSegment() & 3) === 0) writeControl3(readControl3());
+  if (isPrivileged()) writeControl3(readControl3());
   else privateTrap(FLUSH_ALL, 0, 0, 0);
 }

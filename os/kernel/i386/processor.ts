@@ -1,12 +1,14 @@
 /**
- * The processor's tables: segments of §6.1, gates, task state; and its small ring 0 stack. One processor, so one of each.
+ * The processor's tables: segments of §6.1, gates, task state; and its first-level stacks. One processor, so one of each.
  *
- * Ring 0 holds first-level handlers only: they run with interrupts off on `firstLevelStack`, never wait and never
- * touch memory that can fault. The task state names the stacks a trap switches to: ESP0 is the end of the current thread's
- * record (traps.asm.ts), ESP1 the top of the spare kernel stack.
+ * First-level handlers run with interrupts off on `firstLevelStack`, never wait and never touch memory that can fault. The task
+ * state names the stacks that a trap changes to. With thread-level kernel code at ring 1, ESP0 is the end of the current thread's record
+ * (traps.asm.ts) and ESP1 the top of the spare kernel stack; with it at ring 0, ESP0 is the latter. What task gates need besides is in tasks.ts.
  */
 
+import { kernelRing } from "./design";
 import {
+  DESCRIPTORS,
   KERNEL_BASE,
   RING0_CODE,
   RING0_DATA,
@@ -20,31 +22,61 @@ import {
 } from "./layout";
 
 declare function trapStubTable(): usize;
+declare function ring0StubTable(): usize;
 declare function loadInterruptTable(pointer: usize): void;
 declare function loadTaskRegister(selector: u32): void;
 
-/** Bytes of the ring 0 stack. First-level handlers of drivers run on it too. */
+/** Bytes of the stack of first-level handlers, those of drivers too, and of the stack of each kind of task below it. */
 const FIRST_LEVEL_STACK: usize = 8192;
+export const TASK_STACK: usize = 4096;
 const GATE_INTERRUPT: u32 = 0x8e00;
 const GATE_TRAP: u32 = 0x8f00;
+const GATE_TASK: u32 = 0x8500;
+/** In a gate's attributes: programs may use it. */
+const OPEN: u32 = 0x6000;
 
-/** The part of a 32-bit task-state segment that stack switches read (Intel, volume 3, 12.2). */
+/** A 32-bit task-state segment (Intel, volume 3, 12.2). */
 @unmanaged
-class TaskState {
+export class TaskState {
   link: u32 = 0;
   esp0: u32 = 0;
   ss0: u32 = 0;
   esp1: u32 = 0;
   ss1: u32 = 0;
+  esp2: u32 = 0;
+  ss2: u32 = 0;
+  cr3: u32 = 0;
+  eip: u32 = 0;
+  eflags: u32 = 0;
+  eax: u32 = 0;
+  ecx: u32 = 0;
+  edx: u32 = 0;
+  ebx: u32 = 0;
+  esp: u32 = 0;
+  ebp: u32 = 0;
+  esi: u32 = 0;
+  edi: u32 = 0;
+  es: u32 = 0;
+  cs: u32 = 0;
+  ss: u32 = 0;
+  ds: u32 = 0;
+  fs: u32 = 0;
+  gs: u32 = 0;
+  ldt: u32 = 0;
+  trap: u16 = 0;
+  /** Offset of the I/O permission bitmap: past the end, since only IOPL lets code reach ports. */
+  permissions: u16 = 0;
 }
+export const TASK_STATE_SIZE: usize = 104;
 
-const descriptorTable: usize = memory.data(64, 16);
+const descriptorTable: usize = memory.data(208, 16);
 const interruptTable: usize = memory.data(512, 16);
 const taskState: usize = memory.data(104, 16);
 const tablePointers: usize = memory.data(16, 16);
-const stackArea: usize = memory.data(8192, 16);
+const stackArea: usize = memory.data(16384, 16);
 
-/** Top of the ring 0 stack; entry code reads it. */
+/** The first-level stacks: stacks of tasks, then the one whose top is `firstLevelStack`. Entry code reads both. */
+export let firstLevelStacks: usize = 0;
 export let firstLevelStack: usize = 0;
 
 /** A segment descriptor; `limit` in 4 KB pages minus one. */
@@ -68,12 +100,17 @@ export function buildDescriptorTable(): void {
   // User segments end at 2 GB.
   writeSegment(5, 0, 0x7ffff, 0xfa);
   writeSegment(6, 0, 0x7ffff, 0xf2);
-  const state = <u32>(taskState + KERNEL_BASE);
-  const address = descriptorTable + 7 * 8;
-  store<u32>(address, 103 | (state << 16));
-  store<u32>(address, ((state >> 16) & 0xff) | 0x8900 | (state & 0xff000000), 4);
-  store<u16>(tablePointers, 63);
+  writeTaskDescriptor(TASK_STATE, taskState);
+  store<u16>(tablePointers, <u16>(DESCRIPTORS * 8 - 1));
   store<u32>(tablePointers, <u32>(descriptorTable + KERNEL_BASE), 2);
+}
+
+/** Names a task-state segment, present and available. */
+export function writeTaskDescriptor(selector: u32, state: usize): void {
+  const base = <u32>(state + KERNEL_BASE);
+  const address = descriptorTable + selector;
+  store<u32>(address, (<u32>TASK_STATE_SIZE - 1) | (base << 16));
+  store<u32>(address, ((base >> 16) & 0xff) | 0x8900 | (base & 0xff000000), 4);
 }
 
 export function descriptorTablePointer(): usize {
@@ -81,7 +118,8 @@ export function descriptorTablePointer(): usize {
 }
 
 export function firstLevelStackTop(): usize {
-  firstLevelStack = stackArea + FIRST_LEVEL_STACK;
+  firstLevelStacks = stackArea;
+  firstLevelStack = stackArea + 2 * TASK_STACK + FIRST_LEVEL_STACK;
   return firstLevelStack;
 }
 
@@ -91,43 +129,61 @@ function writeGate(vector: u32, selector: u32, handler: u32, attributes: u32): v
   store<u32>(address, (handler & 0xffff0000) | attributes, 4);
 }
 
+/** Has a vector switch to a task. */
+export function writeTaskGate(vector: u32, selector: u32): void {
+  writeGate(vector, selector, 0, GATE_TASK);
+}
+
+function stubTable(): usize {
+  return kernelRing() === 0 ? ring0StubTable() : trapStubTable();
+}
+
+/** Has an exception or interrupt go to its first-level handler. */
+export function writeFirstLevelGate(vector: u32): void {
+  writeGate(vector, RING0_CODE, load<u32>(stubTable() + vector * 4), GATE_INTERRUPT);
+}
+
 /**
- * Gates: exceptions and interrupts go to ring 0 with interrupts off. System calls and server returns are trap gates
- * straight to ring 1, open to ring 3, as is the private trap to ring 0 (§6.1). Breakpoint and overflow are open to programs too.
+ * Gates: exceptions and interrupts go to ring 0 with interrupts off. System calls and server returns are trap gates straight to
+ * thread level, open to ring 3, as is the private trap to ring 0 (§6.1). Breakpoint and overflow are open to programs too.
  */
 export function loadTables(): void {
-  const stubs = trapStubTable();
+  const stubs = stubTable();
+  const threadLevel = kernelRing() === 0 ? RING0_CODE : RING1_CODE & ~3;
   for (let vector: u32 = 0; vector < VECTORS; vector++) {
     const handler = load<u32>(stubs + vector * 4);
-    if (vector === VECTOR_SYSTEM_CALL || vector === VECTOR_SERVER_RETURN) {
-      writeGate(vector, RING1_CODE & ~3, handler, GATE_TRAP | 0x6000);
-    } else if (vector === VECTOR_PRIVATE_TRAP || vector === 3 || vector === 4) {
-      writeGate(vector, RING0_CODE, handler, GATE_INTERRUPT | 0x6000);
-    } else {
-      writeGate(vector, RING0_CODE, handler, GATE_INTERRUPT);
-    }
+    if (vector === VECTOR_SYSTEM_CALL || vector === VECTOR_SERVER_RETURN)
+      writeGate(vector, threadLevel, handler, GATE_TRAP | OPEN);
+    else if (vector === VECTOR_PRIVATE_TRAP || vector === 3 || vector === 4)
+      writeGate(vector, RING0_CODE, handler, GATE_INTERRUPT | OPEN);
+    else writeFirstLevelGate(vector);
   }
   store<u16>(tablePointers, <u16>(VECTORS * 8 - 1), 8);
   store<u32>(tablePointers, <u32>(interruptTable + KERNEL_BASE), 10);
   loadInterruptTable(tablePointers + 8);
-  const state = changetype<TaskState>(taskState);
+  const state = mainTask();
   state.ss0 = RING0_DATA;
   state.ss1 = RING1_DATA;
-  // No I/O permission bitmap: only IOPL lets code reach ports.
-  store<u16>(taskState, 104, 102);
+  state.permissions = <u16>TASK_STATE_SIZE;
   loadTaskRegister(TASK_STATE);
 }
 
-/** ESP for traps to ring 0: the end of a thread's saved context. */
-export function setFirstLevelFrame(end: usize): void {
-  changetype<TaskState>(taskState).esp0 = <u32>end;
+/** The task that threads and the handlers of other than task gates run in. */
+export function mainTask(): TaskState {
+  return changetype<TaskState>(taskState);
 }
 
-/** ESP for traps from ring 3 to ring 1: top of the spare kernel stack. */
+/** A thread becomes current: traps to ring 0 push their frame at the end of its saved context. */
+export function setFirstLevelFrame(end: usize): void {
+  if (kernelRing() !== 0) mainTask().esp0 = <u32>end;
+}
+
+/** Top of the spare kernel stack, for traps from ring 3 to thread level. */
 export function setSpareStack(top: usize): void {
-  changetype<TaskState>(taskState).esp1 = <u32>top;
+  if (kernelRing() === 0) mainTask().esp0 = <u32>top;
+  else mainTask().esp1 = <u32>top;
 }
 
 export function spareStackTop(): usize {
-  return changetype<TaskState>(taskState).esp1;
+  return kernelRing() === 0 ? mainTask().esp0 : mainTask().esp1;
 }

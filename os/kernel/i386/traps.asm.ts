@@ -1,15 +1,19 @@
 /**
- * Entry and exit of every ring.
+ * Entry and exit of every ring, for each of the trap designs of §7.4 (design.ts).
  *
- * A trap or interrupt to ring 0 pushes its frame straight into the current thread's record, whose end TSS.ESP0 names; the
- * stub then moves to the processor's ring 0 stack. So the record always holds the thread's whole context, and a context
- * switch at ring 0 is nothing but another value of `current`.
+ * A thread's record holds its whole context while a first-level handler runs, so a context switch there is nothing but another value
+ * of `current`. Handlers run on the processor's first-level stack.
  *
  *   thread record / frame (words): edi esi ebp – ebx edx ecx eax | es ds | vector error | eip cs eflags esp ss
  *   offsets                        0                        28    32 36   40     44      48  52 56     60  64   end 68
  *
- * A trap taken at ring 0 itself (interrupts while idle, `wake` from an interrupt handler) has its frame on the ring 0 stack, without esp and ss.
- * Interrupts are off at ring 0 but for the one HLT of `idleWait`.
+ * ring1: a trap to ring 0 changes the stack, and pushes its frame straight into the current thread's record, whose end TSS.ESP0 names.
+ * ring0, taskgate: thread-level kernel code is at ring 0 too, so a trap there pushes its frame on the thread's own stack (one at ring
+ * 3 on the spare kernel stack), and entry code copies it into the record. Whether first-level code was interrupted is told by ESP.
+ * taskgate: page faults and device interrupts come through task gates (tasks.ts), whose tasks start at the end of this file.
+ *
+ * A trap taken in first-level code (interrupts while idle, `wake` from an interrupt handler) has its frame on the first-level stack,
+ * without esp and ss. Interrupts are off at first level but for the one HLT of `idleWait`.
  */
 
 import type { Assembler } from "@rialto/machine/i386/assembler.ts";
@@ -28,7 +32,9 @@ import {
   es,
   esi,
   esp,
+  type Label,
   memory,
+  ss,
   symbol,
 } from "@rialto/machine/i386/assembly.ts";
 
@@ -37,18 +43,24 @@ const SYSTEM_CALL = 0x30;
 const SERVER_RETURN = 0x32;
 /** Exceptions that push an error code (Intel, Pentium Processor Family Developer's Manual, volume 3, 14.9). */
 const WITH_ERROR_CODE = [8, 10, 11, 12, 13, 14, 17];
-const RING1_DATA = 0x21;
 const USER_CODE = 0x2b;
 const USER_DATA = 0x33;
 const USER_FLAGS = 0x1202;
 
 const CURRENT = symbol("global:os/kernel/threads/scheduler/current");
-const RING0_STACK = symbol("global:os/kernel/i386/processor/firstLevelStack");
+/** Where the first-level stacks begin and end; the first-level handlers of all vectors start at the end. */
+const STACKS_BOTTOM = symbol("global:os/kernel/i386/processor/firstLevelStacks");
+const STACKS_TOP = symbol("global:os/kernel/i386/processor/firstLevelStack");
+/** Words of a frame whose trap did not change the ring, and offsets of fields. */
+const SAME_RING_WORDS = 15;
+const CS = 52;
+const ESP = 60;
 
+/** The stack segment that the processor has loaded is the kernel's data segment of the design in use. */
 function loadKernelData(a: Assembler): void {
-  a.emit("mov", eax, RING1_DATA);
-  a.emit("mov", ds, eax);
-  a.emit("mov", es, eax);
+  a.emit("mov", ecx, ss);
+  a.emit("mov", ds, ecx);
+  a.emit("mov", es, ecx);
 }
 
 /** Restores what the stubs pushed and returns from the trap; ESP is at a frame. */
@@ -60,18 +72,107 @@ function restoreFrame(a: Assembler): void {
   a.emit("iretd");
 }
 
+/** What the designs do differently on the way into a first-level handler and out of it. */
+interface Design {
+  /** Symbols of the stubs, and of the function that returns the address of their table. */
+  readonly stubs: string;
+  readonly table: string;
+  /** Symbol of the way back to the thread `current`. */
+  readonly resume: string;
+  /** With the frame complete and ESP at it: goes to `nested` if first-level code was interrupted, else pushes the thread's record on the first-level stack. */
+  enter(a: Assembler, nested: Label): void;
+  leave(a: Assembler): void;
+}
+
+const RING1: Design = {
+  stubs: "firstLevelStubs",
+  table: "trapStubTable",
+  resume: "resumeCurrent",
+  enter(a, nested) {
+    a.emit("test", byte({ base: esp, displacement: CS }), 3);
+    a.emit("jz", nested);
+    a.emit("mov", eax, esp);
+    a.emit("mov", esp, dword({ displacement: STACKS_TOP }));
+    a.emit("push", eax);
+  },
+  leave(a) {
+    a.emit("mov", esp, dword({ displacement: CURRENT }));
+    restoreFrame(a);
+  },
+};
+
+const RING0: Design = {
+  stubs: "ring0Stubs",
+  table: "ring0StubTable",
+  resume: "resumeCurrentAtRing0",
+  enter(a, nested) {
+    const threadLevel = a.newLabel();
+    const sameRing = a.newLabel();
+    const copied = a.newLabel();
+    a.emit("cmp", esp, dword({ displacement: STACKS_BOTTOM }));
+    a.emit("jbe", threadLevel);
+    a.emit("cmp", esp, dword({ displacement: STACKS_TOP }));
+    a.emit("jbe", nested);
+    a.place(threadLevel);
+    a.emit("mov", esi, esp);
+    a.emit("mov", edi, dword({ displacement: CURRENT }));
+    a.emit("mov", edx, edi);
+    a.emit("mov", ecx, SAME_RING_WORDS);
+    a.emitPrefixed("rep", "movsd");
+    a.emit("test", byte({ base: edx, displacement: CS }), 3);
+    a.emit("jz", sameRing);
+    a.emit("movsd");
+    a.emit("movsd");
+    a.emit("jmp", copied);
+    a.place(sameRing);
+    a.emit("mov", dword({ base: edi }), esi);
+    a.emit("mov", ecx, ss);
+    a.emit("mov", dword({ base: edi, displacement: 4 }), ecx);
+    a.place(copied);
+    a.emit("mov", esp, dword({ displacement: STACKS_TOP }));
+    a.emit("push", edx);
+  },
+  leave(a) {
+    const user = a.newLabel();
+    a.emit("mov", ebx, dword({ displacement: CURRENT }));
+    a.emit("test", byte({ base: ebx, displacement: CS }), 3);
+    a.emit("jnz", user);
+    // An IRET within a ring takes its three words from the thread's stack, below its pointer.
+    a.emit("mov", edi, dword({ base: ebx, displacement: ESP }));
+    a.emit("sub", edi, 12);
+    a.emit("mov", dword({ base: ebx, displacement: ESP }), edi);
+    a.emit("lea", esi, memory({ base: ebx, displacement: 48 }));
+    for (let word = 0; word < 3; word++) a.emit("movsd");
+    a.emit("mov", esp, ebx);
+    a.emit("popad");
+    a.emit("pop", es);
+    a.emit("pop", ds);
+    a.emit("mov", esp, dword({ base: esp, displacement: ESP - 40 }));
+    a.emit("iretd");
+    a.place(user);
+    a.emit("mov", esp, ebx);
+    restoreFrame(a);
+  },
+};
+
 export function assemble(a: Assembler): void {
-  firstLevel(a);
+  for (const design of [RING1, RING0]) firstLevel(a, design);
+  a.label("idleWait");
+  a.emit("sti");
+  a.emit("hlt");
+  a.emit("cli");
+  a.emit("ret");
   threadLevel(a);
+  tasks(a);
   services(a);
 }
 
-/** Ring 0. */
-function firstLevel(a: Assembler): void {
+/** Ring 0, interrupts off. */
+function firstLevel(a: Assembler, design: Design): void {
   const common = a.newLabel();
   const nested = a.newLabel();
   const stubs = [];
-  a.label("firstLevelStubs");
+  a.label(design.stubs);
   for (let vector = 0; vector < VECTORS; vector++) {
     if (vector === SYSTEM_CALL || vector === SERVER_RETURN) {
       stubs.push(undefined);
@@ -91,16 +192,11 @@ function firstLevel(a: Assembler): void {
   a.emit("pushad");
   loadKernelData(a);
   a.emit("cld");
-  a.emit("test", byte({ base: esp, displacement: 52 }), 3); // ring of the interrupted code
-  a.emit("jz", nested);
-  a.emit("mov", eax, esp);
-  a.emit("mov", esp, dword({ displacement: RING0_STACK }));
-  a.emit("push", eax);
+  design.enter(a, nested);
   a.emit("call", symbol("firstLevelTrap"));
 
-  a.label("resumeCurrent");
-  a.emit("mov", esp, dword({ displacement: CURRENT }));
-  restoreFrame(a);
+  a.label(design.resume);
+  design.leave(a);
 
   a.place(nested);
   a.emit("push", esp);
@@ -109,30 +205,42 @@ function firstLevel(a: Assembler): void {
   restoreFrame(a);
 
   a.align(4);
-  a.label("trapStubs");
+  a.label(`${design.stubs}Addresses`);
   for (let vector = 0; vector < VECTORS; vector++) {
     const stub = stubs[vector];
     if (stub) a.dword(stub);
     else a.dword(symbol(vector === SYSTEM_CALL ? "systemCallEntry" : "serverReturnEntry"));
   }
-  a.label("trapStubTable");
-  a.emit("mov", eax, symbol("trapStubs"));
-  a.emit("ret");
-
-  a.label("idleWait");
-  a.emit("sti");
-  a.emit("hlt");
-  a.emit("cli");
+  a.label(design.table);
+  a.emit("mov", eax, symbol(`${design.stubs}Addresses`));
   a.emit("ret");
 }
 
-/** Ring 1. */
+/** Tasks of task gates: the registers of one stay in its task state, EBX being the vector. It starts again where its IRET ended. */
+function tasks(a: Assembler): void {
+  for (const [task, handler, errorCode] of [
+    ["interruptTask", "taskInterrupt", false],
+    ["faultTask", "taskFault", true],
+  ] as const) {
+    const again = a.newLabel();
+    a.place(again);
+    a.label(`${task}Body`);
+    a.emit("push", ebx);
+    a.emit("call", symbol(handler));
+    a.emit("add", esp, errorCode ? 8 : 4);
+    a.emit("iretd");
+    a.emit("jmp", again);
+    a.label(task);
+    a.emit("mov", eax, symbol(`${task}Body`));
+    a.emit("ret");
+  }
+}
+
+/** Thread level: ring 1, or ring 0 in the other designs. */
 function threadLevel(a: Assembler): void {
   // int 0x30: eax = method; the CPU has pushed ss, esp, eflags, cs, eip on the spare kernel stack.
   a.label("systemCallEntry");
-  a.emit("mov", ecx, RING1_DATA);
-  a.emit("mov", ds, ecx);
-  a.emit("mov", es, ecx);
+  loadKernelData(a);
   a.emit("push", dword({ base: esp, displacement: 12 }));
   a.emit("push", eax);
   a.emit("call", symbol("systemCall"));
@@ -144,14 +252,12 @@ function threadLevel(a: Assembler): void {
 
   // int 0x32: eax = result of the method that a server thread ran at ring 3.
   a.label("serverReturnEntry");
-  a.emit("mov", ecx, RING1_DATA);
-  a.emit("mov", ds, ecx);
-  a.emit("mov", es, ecx);
+  loadKernelData(a);
   a.emit("push", eax);
   a.emit("call", symbol("serverReturn")); // does not return
 
   // Continuations of first-level traps on the thread's kernel stack; ESP is at a copy of the frame, without esp and ss
-  // when the trap came from ring 1.
+  // when the trap came from thread-level kernel code.
   for (const [entry, handler] of [
     ["memoryFaultEntry", "memoryFault"],
     ["exceptionEntry", "programException"],
@@ -169,12 +275,12 @@ function threadLevel(a: Assembler): void {
     restoreFrame(a);
   }
 
-  // A kernel stack could not grow: ecx = the address; ESP is at the top of the stack again.
+  // A kernel stack could not grow: ecx = the address, edx = the instruction, ebx = the vector; ESP is at the top of the stack again.
   a.label("stackOverflowEntry");
   a.emit("mov", eax, symbol("stackOverflowBody"));
   a.emit("ret");
   a.label("stackOverflowBody");
-  a.emit("push", ecx);
+  for (const argument of [ebx, edx, ecx]) a.emit("push", argument);
   a.emit("call", symbol("stackOverflow")); // does not return
 
   // Where the entry function of a thread in the kernel returns to.

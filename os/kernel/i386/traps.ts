@@ -2,19 +2,20 @@
  * First-level handlers, at ring 0 with interrupts off: interrupts, private traps, exceptions. The thread's context is in its
  * record (traps.asm.ts). Nothing here waits or touches memory that can fault.
  *
- * What needs a thread's environment goes on at ring 1 on a kernel stack: a copy of the context is put there and the thread resumes in a
- * continuation (`memoryFaultEntry` and its like) that ends by restoring that copy.
+ * What needs a thread's environment goes on at kernel level on a kernel stack: a copy of the context is put there and the thread resumes
+ * in a continuation (`memoryFaultEntry` and its like) that ends by restoring that copy.
  *
- *   from ring 3: on the spare kernel stack, as if the trap had gone to ring 1; the copy is the whole context
- *   from ring 1: on the thread's own stack below its pointer; the copy lacks esp and ss, which an IRET within a ring does not pop
+ *   from ring 3:       on the spare kernel stack, as if the trap had gone to kernel level; the copy is the whole context
+ *   from kernel level: on the thread's own stack below its pointer; the copy lacks esp and ss, which an IRET within a ring does not pop
  *
- * A fault at ring 1 on the kernel stack itself cannot do that: the thread is suspended and left to the helper thread (§5.3.1).
+ * A fault at kernel level on the kernel stack itself cannot do that: the thread is suspended and left to the helper thread (§5.3.1).
  */
 
 import { describeFrame, panic, print, printHexadecimal } from "../console";
 import { refillKernel, refillUser } from "../memory/refill";
 import { helperHasWork, helperThread, queueForHelper } from "../threads/helper";
 import { abandonMutexes, beginLock, endLock, settlePriority } from "../threads/locks";
+import { checkStackFault, checksOn, checkTrappedDepth, checkUnprobed } from "../threads/probe-check";
 import {
   dispatch,
   forgetFloatingPoint,
@@ -70,6 +71,7 @@ import {
 } from "../threads/traps";
 import { WAIT_CANCELLED, WAIT_WOKEN } from "../threads/wait";
 import { beginSleep, beginWait, endWait, mayWrite, waitsOnShared, wakeWaiters } from "../threads/waiting";
+import { atKernelLevel, continueAtKernelLevel, TRAPS_TASK_GATE, trapDesign } from "./design";
 import { deviceInterrupt } from "./interrupts";
 import {
   INTERRUPTS_ON,
@@ -77,9 +79,6 @@ import {
   KERNEL_LINEAR,
   KERNEL_REGIONS_END,
   KERNEL_REGIONS_START,
-  RING1_CODE,
-  RING1_DATA,
-  RING1_FLAGS,
   SHARED_END,
   SHARED_START,
   TRAP_FLAG,
@@ -96,12 +95,15 @@ declare function memoryFaultEntry(): usize;
 declare function exceptionEntry(): usize;
 declare function exitEntry(): usize;
 declare function overstayEntry(): usize;
+declare function clearTaskSwitched(): void;
 
 /** Words of a context as `pushad` and the stubs lay it out, with and without esp and ss. */
 const CONTEXT_WHOLE: usize = 68;
 const CONTEXT_SAME_RING: usize = 60;
 /** Stack that a continuation may need before it can fault itself. */
 const CONTINUATION_ROOM: usize = 512;
+/** What an IRET within a ring pops. */
+const RETURN_FRAME: usize = 12;
 /** Ticks of processor time that a cancelled thread of a program in the kernel has to come to its end by itself. */
 export const CANCEL_GRACE: u32 = 200;
 /** Bits of a page fault's error code. */
@@ -114,9 +116,10 @@ const REFUSED: u32 = 0xffffffff;
 
 let trapCount: u32 = 0;
 
-/** A trap from ring 1 or 3. On return entry code resumes the current thread. */
+/** A trap at thread level. On return entry code resumes the current thread. */
 export function firstLevelTrap(thread: Thread): void {
   const vector = thread.vector;
+  if (checksOn) checkTrappedDepth(thread);
   if (vector === VECTOR_PRIVATE_TRAP) privateOperation(thread);
   else if (vector === VECTOR_PAGE_FAULT) {
     const linear = readControl2();
@@ -124,15 +127,31 @@ export function firstLevelTrap(thread: Thread): void {
     pageFault(thread, linear);
   } else if (vector >= VECTOR_INTERRUPT) deviceInterrupt(vector - VECTOR_INTERRUPT);
   else if (vector === VECTOR_DEVICE_NOT_AVAILABLE) switchFloatingPoint();
-  else if (vector === VECTOR_DEBUG && (thread.cs & 3) === 1) {
+  else if (vector === VECTOR_DEBUG && atKernelLevel(thread)) {
     if (!stepped(thread)) return;
   } else continueAt(thread, exceptionEntry());
-  dispatch();
-  let next = currentThread();
-  while ((next.cancelled | next.suspended) !== 0 && turnsAside(next)) {
+  leaveFirstLevel();
+}
+
+/** Decides who runs next, until somebody can. */
+export function leaveFirstLevel(): void {
+  let next: Thread;
+  do {
     dispatch();
     next = currentThread();
-  }
+    if ((next.cancelled | next.suspended) !== 0 && turnsAside(next)) continue;
+    if (trapDesign() === TRAPS_TASK_GATE) needReturnFrame(next);
+    if (checksOn && !atKernelLevel(next)) checkUnprobed(next);
+  } while (next.state !== THREAD_RUNNING);
+}
+
+/** The way back to a thread at ring 0 is a frame below its stack pointer: without a page there, it waits for one. */
+function needReturnFrame(thread: Thread): void {
+  if (!atKernelLevel(thread)) return;
+  const top: usize = thread.esp;
+  if (!inKernelStacks(top - 1)) return;
+  if (!stackPresent(top - 1)) suspendForStack(thread, top - 1);
+  else if (!stackPresent(top - RETURN_FRAME)) suspendForStack(thread, top - RETURN_FRAME);
 }
 
 /**
@@ -142,7 +161,7 @@ export function firstLevelTrap(thread: Thread): void {
  */
 function turnsAside(thread: Thread): bool {
   if (thread.cancelled === 0) {
-    if ((thread.cs & 3) === 3 || inOwnCode(thread)) thread.state = THREAD_SUSPENDED;
+    if (!atKernelLevel(thread) || inOwnCode(thread)) thread.state = THREAD_SUSPENDED;
     else if (thread.programEnd !== 0) thread.eflags |= TRAP_FLAG;
   } else if (mustEnd(thread)) {
     thread.ecx = 0;
@@ -151,7 +170,7 @@ function turnsAside(thread: Thread): bool {
   return thread.state !== THREAD_RUNNING;
 }
 
-/** One instruction at ring 1 is over. May others run now? Not where interrupts are off. */
+/** One instruction at kernel level is over. May others run now? Not where interrupts are off. */
 function stepped(thread: Thread): bool {
   if ((thread.eflags & INTERRUPTS_ON) === 0) return false;
   thread.eflags &= ~TRAP_FLAG;
@@ -169,7 +188,7 @@ function inOwnCode(thread: Thread): bool {
  * by step: in its own code, if its program is in the kernel; in that of another program there, it leaves that program (memory/faults.ts).
  */
 function mustEnd(thread: Thread): bool {
-  if ((thread.cs & 3) === 3) return true;
+  if (!atKernelLevel(thread)) return true;
   if (thread.cancelled <= CANCEL_GRACE) return false;
   if (inOwnCode(thread)) {
     thread.cancelled = CANCELLED_BY_FORCE;
@@ -190,7 +209,7 @@ function inImages(address: usize): bool {
   );
 }
 
-/** A trap taken at ring 0: an interrupt while idle, an interrupt handler that wakes threads, boot. `frame` lacks esp and ss. */
+/** A trap in first-level code: an interrupt while idle, an interrupt handler that wakes threads, boot. `frame` lacks esp and ss. */
 export function nestedTrap(frame: Thread): void {
   const vector = frame.vector;
   const linear = readControl2();
@@ -205,12 +224,22 @@ export function nestedTrap(frame: Thread): void {
     if (operation === WAKE) frame.eax = wakeWaiters(frame.ecx, frame.edx, false);
     else if (operation === START) enterThread(other);
     else if (operation === UNPARK) unpark(other);
-    else panic(text("a private trap at ring 0 that would wait"));
+    else panic(text("a first-level private trap that would wait"));
     return;
   }
+  if (vector === VECTOR_DEVICE_NOT_AVAILABLE) {
+    // A task switch in the middle of saving the unit's registers has marked it again.
+    clearTaskSwitched();
+    return;
+  }
+  describeNestedFault(frame, linear);
+}
+
+/** First-level code made a fault: the end. */
+export function describeNestedFault(frame: Thread, linear: usize): void {
   print(text("\nexception "));
-  printHexadecimal(vector);
-  print(text(" at ring 0, address "));
+  printHexadecimal(frame.vector);
+  print(text(" at first level, address "));
   printHexadecimal(<u32>linear);
   describeFrame(frame);
   panic(text("a first-level handler made a fault"));
@@ -220,14 +249,15 @@ export function nestedTrap(frame: Thread): void {
  * Was the fault only a translation that the VTLB has dropped? Then it is back, and nothing else has happened (not even a
  * dispatch). A fault of the refill itself changes CR2, so that was read before.
  */
-function isRefill(error: u32, linear: usize): bool {
+export function isRefill(error: u32, linear: usize): bool {
   if (error & FAULT_PROTECTION) return false;
   return linear >= KERNEL_LINEAR ? refillKernel(linear) : refillUser(linear);
 }
 
-function pageFault(thread: Thread, linear: usize): void {
+/** A page fault at thread level that is no refill. */
+export function pageFault(thread: Thread, linear: usize): void {
   const address: usize = linear - KERNEL_BASE;
-  if ((thread.cs & 3) === 1 && inKernelStacks(address)) {
+  if (atKernelLevel(thread) && inKernelStacks(address)) {
     suspendForStack(thread, address);
     return;
   }
@@ -237,6 +267,7 @@ function pageFault(thread: Thread, linear: usize): void {
 
 /** Suspends the thread until the helper has mapped its stack page. */
 function suspendForStack(thread: Thread, address: usize): void {
+  checkStackFault(thread);
   thread.state = THREAD_STACK_FAULT;
   thread.faultAddress = address;
   queueForHelper(thread);
@@ -250,15 +281,15 @@ function wakeHelper(): void {
   helper.eax = 0;
 }
 
-/** Lets the thread go on in a continuation at ring 1, with a copy of its context on its stack. */
+/** Lets the thread go on in a continuation at kernel level, with a copy of its context on its stack. */
 function continueAt(thread: Thread, entry: usize): void {
-  const sameRing = (thread.cs & 3) === 1;
+  const sameRing = atKernelLevel(thread);
   const size = sameRing ? CONTEXT_SAME_RING : CONTEXT_WHOLE;
   const top: usize = sameRing ? thread.esp : spareStackTop();
   if (sameRing) {
     if (!inKernelStacks(top - 1)) {
       describeFrame(thread);
-      panic(text("fault at ring 1 with the stack pointer outside of the kernel's stacks"));
+      panic(text("fault at kernel level with the stack pointer outside of the kernel's stacks"));
     }
     if (!stackPresent(top - size - CONTINUATION_ROOM) || !stackPresent(top - 1)) {
       suspendForStack(thread, stackPresent(top - 1) ? top - size - CONTINUATION_ROOM : top - 1);
@@ -267,12 +298,7 @@ function continueAt(thread: Thread, entry: usize): void {
   }
   memory.copy(top - size, changetype<usize>(thread), size);
   thread.esp = <u32>(top - size);
-  thread.ss = RING1_DATA;
-  thread.ds = RING1_DATA;
-  thread.es = RING1_DATA;
-  thread.cs = RING1_CODE;
-  thread.eflags = RING1_FLAGS;
-  thread.eip = <u32>entry;
+  continueAtKernelLevel(thread, entry);
 }
 
 /** How often a program or the kernel's thread-level code has made the private trap. */
@@ -286,7 +312,7 @@ function privateOperation(thread: Thread): void {
   const first = thread.ecx;
   const second = thread.edx;
   const other = changetype<Thread>(<usize>first);
-  const fromUser = (thread.cs & 3) === 3;
+  const fromUser = !atKernelLevel(thread);
   if (fromUser && mustCopy(thread, operation, first)) {
     copyFirst(thread, first);
     return;
@@ -426,9 +452,8 @@ function unpark(thread: Thread): void {
 
 /** The thread gives its kernel stack back and goes on at `entry` on another one. */
 function park(thread: Thread, entry: u32): void {
-  thread.eip = entry;
-  thread.cs = RING1_CODE;
-  thread.eflags = RING1_FLAGS;
+  if (checksOn) checkUnprobed(thread);
+  continueAtKernelLevel(thread, entry);
   thread.esp = 0;
   thread.edx = 0;
   thread.ecx = 0;
@@ -441,6 +466,7 @@ function park(thread: Thread, entry: u32): void {
 }
 
 function terminate(thread: Thread): void {
+  if (checksOn) checkUnprobed(thread);
   thread.state = THREAD_DEAD;
   forgetFloatingPoint(thread);
   abandonMutexes(thread);

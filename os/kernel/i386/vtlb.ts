@@ -10,14 +10,16 @@
  * in, first out: after as many refills as there are tables everything that one instruction needs is there, so LEAST bounds
  * what one may need.
  *
- * Every function works at ring 0, and at ring 1 in a critical section of its own. At ring 0 nothing here touches memory that can fault.
+ * Every function works at first level, and at thread level in a critical section of its own. At first level nothing here touches memory that can fault.
  */
 
 import { panic, print, printNumber } from "../console";
-import { allocateFrame, OWNER_PAGE_TABLES, releaseFrame } from "../memory/frames";
+import { allocateFrame, OWNER_PAGE_TABLES, OWNER_STACK_TABLES, releaseFrame } from "../memory/frames";
 import { MAKE_TABLE, privateTrap } from "../threads/traps";
 import { enterCritical, leaveCritical } from "./critical";
-import { KERNEL_LINEAR, PAGE, WINDOW_START } from "./layout";
+import { atFirstLevel, TRAPS_RING0, trapDesign } from "./design";
+import { KERNEL_BASE, KERNEL_LINEAR, PAGE, STACKS_END, STACKS_START, WINDOW_START } from "./layout";
+import { option, optionNumber } from "./options";
 import {
   flushAll,
   flushPage,
@@ -60,6 +62,8 @@ let held: u32 = 0;
 let hand: u32 = 0;
 let evictions: u32 = 0;
 let refills: u32 = 0;
+/** Tables of kernel stacks that must stay, beyond the bound. */
+let wired: u32 = 0;
 
 function tableAt(slot: u32): CachedTable {
   return changetype<CachedTable>(tables + slot * CACHED_TABLE);
@@ -89,9 +93,10 @@ export function noteRefill(): void {
 
 /** At boot: reads `vtlb=N` from the kernel's command line, and takes the frames that are the cache's for good. */
 export function configureVtlb(commandLine: usize): void {
-  const wanted = optionNumber(commandLine);
+  const value = option(commandLine, text("vtlb"));
   bound = MOST;
-  if (wanted !== 0xffffffff) {
+  if (value !== 0) {
+    const wanted = optionNumber(value);
     if (wanted < LEAST) {
       print(text("vtlb="));
       printNumber(wanted);
@@ -102,22 +107,6 @@ export function configureVtlb(commandLine: usize): void {
     bound = min<u32>(wanted, MOST);
   }
   for (; held < LEAST; held++) tableAt(held).physical = allocateFrame(OWNER_PAGE_TABLES);
-}
-
-/** The number after `vtlb=` at the start of a word; -1 if there is none. */
-function optionNumber(commandLine: usize): u32 {
-  const key = text("vtlb=");
-  for (let at = commandLine; load<u8>(at) !== 0; at++) {
-    if (at !== commandLine && load<u8>(at - 1) !== 32) continue;
-    let length: usize = 0;
-    while (load<u8>(key + length) !== 0 && load<u8>(key + length) === load<u8>(at + length)) length++;
-    if (load<u8>(key + length) !== 0) continue;
-    let number: u32 = 0;
-    for (at += length; load<u8>(at) >= 48 && load<u8>(at) <= 57; at++)
-      number = number * 10 + load<u8>(at) - 48;
-    return number;
-  }
-  return 0xffffffff;
 }
 
 function directoryEntry(directory: u32, index: u32): usize {
@@ -151,8 +140,8 @@ export function enterTranslation(directory: u32, linear: usize, entry: u32): u32
   const flags = enterCritical();
   let table = load<u32>(slot);
   while ((table & PTE_PRESENT) === 0) {
-    // At ring 1 the table that goes may be that of the stack in use.
-    if ((codeSegment() & 3) === 0) makeTable(home, <u32>(linear >> 22));
+    // At thread level the table that goes may be that of the stack in use.
+    if (atFirstLevel()) makeTable(home, <u32>(linear >> 22));
     else privateTrap(MAKE_TABLE, home, <u32>(linear >> 22), 0);
     table = load<u32>(slot);
   }
@@ -209,12 +198,23 @@ export function dropTables(directory: u32): void {
   leaveCritical(flags);
 }
 
-/** At ring 0: puts an empty table into the directory, a new one, or somebody else's when the bound is reached or no frame is left. */
+/** Where a trap pushes on the kernel stack in use, a missing table of it would be a fault that finds no stack. */
+function mustStay(index: u32): bool {
+  const linear = (<usize>index) << 22;
+  return (
+    trapDesign() === TRAPS_RING0 && linear - KERNEL_BASE >= STACKS_START && linear - KERNEL_BASE < STACKS_END
+  );
+}
+
+/** At first level: puts an empty table into the directory, a new one, or somebody else's when the bound is reached or no frame is left. */
 export function makeTable(directory: u32, index: u32): void {
-  if (used === held && held < bound) {
-    const physical = allocateFrame(OWNER_PAGE_TABLES);
+  const stays = mustStay(index);
+  if (used === held && (stays || held < bound + wired)) {
+    const physical = allocateFrame(stays ? OWNER_STACK_TABLES : OWNER_PAGE_TABLES);
     if (physical !== 0) tableAt(held++).physical = physical;
+    else if (stays) panic(text("no memory for the page table of a kernel stack"));
   }
+  if (stays) wired++;
   const slot = used < held ? used++ : evict();
   const table = tableAt(slot);
   table.directory = directory;
@@ -235,7 +235,7 @@ function setEntry(directory: u32, index: u32, entry: u32): void {
 
 /** Takes a table that was not used lately out of its directory; returns its slot. */
 function evict(): u32 {
-  while (wasUsed(tableAt(hand))) hand = hand + 1 < used ? hand + 1 : 0;
+  while (mustStay(tableAt(hand).index) || wasUsed(tableAt(hand))) hand = hand + 1 < used ? hand + 1 : 0;
   const slot = hand;
   hand = hand + 1 < used ? hand + 1 : 0;
   const table = tableAt(slot);

@@ -13,23 +13,25 @@ import { PROTECT_WRITE } from "../../interfaces/IMemory";
 import { E_ACCESSDENIED, E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
 import { describeFrame, panic, print, printHexadecimal } from "../console";
+import { atKernelLevel } from "../i386/design";
 import {
   KERNEL_BASE,
   KERNEL_LINEAR,
   KERNEL_REGIONS_END,
   KERNEL_REGIONS_START,
+  PAGE,
   SHARED_END,
   SHARED_START,
   TRAP_FLAG,
   VECTOR_EXHAUSTED,
+  VECTOR_OVERFLOW,
   VECTOR_PAGE_FAULT,
-  VECTOR_STACK,
 } from "../i386/layout";
 import { CANCEL_GRACE } from "../i386/traps";
 import { currentThread, exitThread, PENDING_IN_PROCESS, stopHere, type Thread } from "../threads/thread";
 import { leaveModule, pendingFault, programFault } from "../upper";
 import { commitPage } from "./commit";
-import { findRegion } from "./regions";
+import { findRegion, REGION_STACK, type Region } from "./regions";
 import { mapScratch } from "./scratch";
 import { kernelSpace, lockSpace, type Space, unlockSpace } from "./space";
 
@@ -50,12 +52,17 @@ export function memoryFault(frame: Thread): void {
     leaveToUser(frame);
     return;
   }
-  if (user && !lost && (frame.cs & 3) === 1) {
+  if (user && !lost && atKernelLevel(frame)) {
     mapScratch(linear);
     notePending(<u32>linear | PENDING_IN_PROCESS, result);
     return;
   }
-  const vector = result === E_OUTOFMEMORY ? VECTOR_EXHAUSTED : VECTOR_PAGE_FAULT;
+  const vector =
+    result === E_OUTOFMEMORY
+      ? VECTOR_EXHAUSTED
+      : user && inStackGuard(thread, linear)
+        ? VECTOR_OVERFLOW
+        : VECTOR_PAGE_FAULT;
   fault(frame, vector, user ? linear : linear - KERNEL_BASE);
 }
 
@@ -81,6 +88,15 @@ function goOnWithout(address: usize): bool {
   return true;
 }
 
+/** A stack does not grow into its lowest page. */
+function isGuard(region: Region, address: usize): bool {
+  return region.kind === REGION_STACK && address - region.start < PAGE;
+}
+
+function inStackGuard(thread: Thread, address: usize): bool {
+  return thread.userStack !== 0 && address - thread.userStack < PAGE;
+}
+
 /** Brings the page in if its region allows the access: on first touch, on the first write to a shared one, or back. */
 function resolve(space: Space, address: usize, error: u32): HRESULT {
   const write = (error & FAULT_WRITE) !== 0;
@@ -88,7 +104,12 @@ function resolve(space: Space, address: usize, error: u32): HRESULT {
   let result: HRESULT = E_ACCESSDENIED;
   lockSpace(space);
   const region = findRegion(space, address);
-  if (region && region.protection !== 0 && (!write || region.protection & PROTECT_WRITE))
+  if (
+    region &&
+    region.protection !== 0 &&
+    !isGuard(region, address) &&
+    (!write || region.protection & PROTECT_WRITE)
+  )
     result = commitPage(space, region, address, write);
   unlockSpace(space);
   return result;
@@ -106,7 +127,7 @@ function inProgram(address: usize): bool {
 }
 
 function fault(frame: Thread, vector: u32, address: usize): void {
-  const inKernel = (frame.cs & 3) === 1;
+  const inKernel = atKernelLevel(frame);
   if (inKernel && !inProgram(frame.eip)) {
     if (vector === VECTOR_EXHAUSTED && goOnWithout(address)) return;
     print(text("\nexception "));
@@ -120,9 +141,9 @@ function fault(frame: Thread, vector: u32, address: usize): void {
   leaveToUser(frame);
 }
 
-/** A kernel stack reached its guard page, or memory is exhausted. */
-export function stackOverflow(address: usize): void {
-  programFault(currentThread(), VECTOR_STACK, 0, address, 0, changetype<Thread>(0));
+/** A kernel stack reached its guard page (VECTOR_OVERFLOW), or memory is exhausted (VECTOR_EXHAUSTED). */
+export function stackOverflow(address: usize, instruction: usize, vector: u32): void {
+  programFault(currentThread(), vector, 0, address, instruction, changetype<Thread>(0));
   exitThread(0);
 }
 
@@ -143,7 +164,7 @@ export function overstayed(frame: Thread): void {
 
 /** A thread that was cancelled or suspended meanwhile does not go back to its program. Interrupts stay off until it does. */
 function leaveToUser(frame: Thread): void {
-  if ((frame.cs & 3) !== 3) return;
+  if (atKernelLevel(frame)) return;
   disableInterrupts();
   stopHere();
   if (currentThread().cancelled === 0) return;

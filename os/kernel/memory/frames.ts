@@ -9,6 +9,7 @@
 
 import { enterCritical, leaveCritical } from "../i386/critical";
 import { PAGE, WINDOW_SIZE, WINDOW_START } from "../i386/layout";
+import { TIME_MEAN, type TimeMean } from "./time-mean";
 
 export const OWNER_FREE: u32 = 0;
 export const OWNER_KERNEL_IMAGE: u32 = 1;
@@ -16,12 +17,14 @@ export const OWNER_KERNEL_HEAP: u32 = 2;
 export const OWNER_BOOT_ARCHIVE: u32 = 3;
 export const OWNER_PAGE_TABLES: u32 = 4;
 export const OWNER_KERNEL_STACKS: u32 = 5;
-/** Owners from here on are programs. */
+/** Owners from here on are programs, but for the last. */
 export const OWNER_USER_STACKS: u32 = 6;
 export const OWNER_IMAGE_CODE: u32 = 7;
 export const OWNER_IMAGE_DATA: u32 = 8;
 export const OWNER_ANONYMOUS: u32 = 9;
-const OWNERS: usize = 10;
+/** What kernel stacks need besides: their ledgers, and page tables that must stay (i386/vtlb.ts). */
+export const OWNER_STACK_TABLES: u32 = 10;
+const OWNERS: usize = 11;
 
 const RESERVE: u32 = 16;
 
@@ -37,12 +40,11 @@ class Frame {
   owner: u8 = 0;
 }
 
-const counts: usize = memory.data(40, 16);
+const counts: usize = memory.data(44, 16);
 /** Most frames by owner since boot; OWNER_FREE's is the most in use since `restartPeak`. */
-const peaks: usize = memory.data(40, 16);
-/** By owner of stacks, u64: sum over time of frames × cycles, up to the last change of the count; and the time of that change. */
-const integrals: usize = memory.data(80, 16);
-const changed: usize = memory.data(80, 16);
+const peaks: usize = memory.data(44, 16);
+/** Frames of kernel stacks, then of user stacks, over time. */
+const stackMeans: usize = memory.data(64, 16);
 let table: usize = 0;
 let frames: u32 = 0;
 let managed: u32 = 0;
@@ -61,19 +63,14 @@ function recount(owner: u32, change: i32): void {
   const slot = countSlot(owner);
   const before = load<u32>(slot);
   const after = before + <u32>change;
-  if (owner === OWNER_KERNEL_STACKS || owner === OWNER_USER_STACKS) integrate(owner, before);
+  if (owner === OWNER_KERNEL_STACKS || owner === OWNER_USER_STACKS) stackMean(owner).set(after);
   store<u32>(slot, after);
   const peak = peaks + (owner << 2);
   if (after > load<u32>(peak)) store<u32>(peak, after);
 }
 
-/** Accounts for the time since the last change of a stack owner's count. */
-function integrate(owner: u32, count: u32): void {
-  const now = timeStamp();
-  const since = changed + (owner << 3);
-  const integral = integrals + (owner << 3);
-  store<u64>(integral, load<u64>(integral) + <u64>count * (now - load<u64>(since)));
-  store<u64>(since, now);
+function stackMean(owner: u32): TimeMean {
+  return changetype<TimeMean>(stackMeans + (owner - OWNER_KERNEL_STACKS) * TIME_MEAN);
 }
 
 function noteUse(): void {
@@ -112,7 +109,7 @@ export function addFrames(start: u32, end: u32, owner: u32): void {
 
 /** How many free frames an owner must leave. */
 function keptFrom(owner: u32): u32 {
-  if (owner === OWNER_KERNEL_STACKS) return 0;
+  if (owner === OWNER_KERNEL_STACKS || owner === OWNER_STACK_TABLES) return 0;
   return claimed + (owner >= OWNER_USER_STACKS ? RESERVE : RESERVE / 2);
 }
 
@@ -121,9 +118,9 @@ export function claimFrames(count: u32): void {
   claimed = count;
 }
 
-/** Are there frames beyond those kept for kernel stacks? */
-export function framesToSpare(): bool {
-  return load<u32>(countSlot(OWNER_FREE)) > claimed + RESERVE / 2;
+/** Are there more frames than `count` beyond those kept for kernel stacks? */
+export function framesToSpare(count: u32 = 0): bool {
+  return load<u32>(countSlot(OWNER_FREE)) > claimed + RESERVE / 2 + count;
 }
 
 /** A zeroed frame: its physical address, or 0 when memory is exhausted for this kind of owner. */
@@ -179,13 +176,12 @@ export function peakFrames(owner: u32): u32 {
   return load<u32>(peaks + (owner << 2));
 }
 
-/** Mean over the time since boot of the frames of stacks, in thousandths. */
+/** Mean over the time since boot of the frames of kernel or user stacks, in thousandths. */
 export function meanFrames(owner: u32): u32 {
   const flags = enterCritical();
-  recount(owner, 0);
-  const milli = <u32>(load<u64>(integrals + (owner << 3)) / (timeStamp() / 1000 + 1));
+  const mean = stackMean(owner).mean();
   leaveCritical(flags);
-  return milli;
+  return mean;
 }
 
 /** Most frames in use since `restartPeak` (or boot). */

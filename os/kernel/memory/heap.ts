@@ -15,7 +15,7 @@
  * (§5.3.1): a stack fault never happens while it is held.
  */
 
-import { PROBE_MARGIN } from "../i386/critical";
+import { enterProbed, leaveProbed } from "../i386/critical";
 import { HEAP_SIZE, HEAP_START, KERNEL_BASE, PAGE } from "../i386/layout";
 import { kernelDirectoryAddress, PTE_PRESENT, PTE_WRITE } from "../i386/paging";
 import { enterTranslation, removeTranslations } from "../i386/vtlb";
@@ -68,24 +68,26 @@ export function heapBlocks(): u32 {
 /** Zeroed memory, 16-byte aligned; 0 when exhausted. */
 export function allocate(size: usize): usize {
   if (size > HEAP_SIZE) return 0;
-  volatileLoad8(stackPointer() - PROBE_MARGIN);
+  enterProbed();
   changetype<Mutex>(lock).acquire();
   const address = size > 2048 ? takeRun(<u32>((size + PAGE - 1) / PAGE)) : takeBlock(kindFor(size));
   if (address !== 0) liveBlocks++;
   changetype<Mutex>(lock).release();
+  leaveProbed();
   if (address !== 0 && size <= 2048) memory.fill(address, 0, load<u16>(SIZES + (kindFor(size) - 1) * 2));
   return address;
 }
 
 export function free(address: usize): void {
   if (address === 0) return;
-  volatileLoad8(stackPointer() - PROBE_MARGIN);
+  enterProbed();
   changetype<Mutex>(lock).acquire();
   liveBlocks--;
   const number = <u32>((address - HEAP_START) / PAGE);
   if (pageAt(number).kind === RUN) giveRun(number);
   else giveBlock(number, address);
   changetype<Mutex>(lock).release();
+  leaveProbed();
 }
 
 function kindFor(size: usize): u32 {

@@ -16,7 +16,7 @@ import {
   S_OK,
 } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
-import { PROBE_MARGIN } from "../i386/critical";
+import { enterProbed, leaveProbed } from "../i386/critical";
 import {
   DEVICES_END,
   DEVICES_START,
@@ -106,12 +106,13 @@ export function destroySpace(space: Space): void {
 }
 
 export function lockSpace(space: Space): void {
-  volatileLoad8(stackPointer() - PROBE_MARGIN);
+  enterProbed();
   changetype<Mutex>(changetype<usize>(space) + offsetof<Space>("lock")).acquire();
 }
 
 export function unlockSpace(space: Space): void {
   changetype<Mutex>(changetype<usize>(space) + offsetof<Space>("lock")).release();
+  leaveProbed();
 }
 
 /** Is [address, address + size) inside what this space may map, and without wrap? */

@@ -7,6 +7,7 @@
  */
 
 import { enterCritical, leaveCritical, PROBE_MARGIN } from "../i386/critical";
+import { atKernelLevel } from "../i386/design";
 import { PAGE, USER_DATA } from "../i386/layout";
 import { removeTranslations } from "../i386/vtlb";
 import { stackTop } from "../threads/stacks";
@@ -24,7 +25,7 @@ export function trimmedUserPages(): u32 {
 
 /** The user stack pointer of a suspended thread; 0 when it has none now. */
 function userStackPointer(thread: Thread): usize {
-  if ((thread.cs & 3) === 3) return thread.esp;
+  if (!atKernelLevel(thread)) return thread.esp;
   if (thread.kernelStack === 0) return 0;
   // A trap from ring 3 left ss and esp at the top of the kernel stack.
   const top = stackTop(thread.kernelStack - 1);

@@ -17,6 +17,7 @@ import { FAULT_DECLINE } from "../../interfaces/IFaults";
 import { E_INVALIDARG, S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
 import { FAULT_STUB } from "../calls/proxies";
+import { atKernelLevel } from "../i386/design";
 import { USER_END } from "../i386/layout";
 import { copyFromSpace, copyToSpace, isWritable } from "../memory/copy";
 import { inKernelStacks, slotOf, stackTop } from "../threads/stacks";
@@ -46,7 +47,7 @@ export function deliverFault(object: ThreadObject, culprit: Process, context: Th
   object.faultCulprit = culprit;
   const frame = changetype<FaultFrame>(stackAlloc(offsetof<FaultFrame>()));
   fillFrame(frame, object, culprit, context);
-  if ((context.cs & 3) === 1) {
+  if (atKernelLevel(context)) {
     object.inFault = 1;
     call_indirect<void>(culprit.faultDispatcher, changetype<usize>(frame));
     return false;
@@ -81,7 +82,7 @@ function fillFrame(frame: FaultFrame, object: ThreadObject, culprit: Process, co
   frame.ebp = context.ebp;
   frame.eip = context.eip;
   frame.eflags = context.eflags;
-  const sameRing = (context.cs & 3) === 1;
+  const sameRing = atKernelLevel(context);
   frame.esp = sameRing ? <u32>(changetype<usize>(context) + CONTEXT_SAME_RING) : context.esp;
 }
 

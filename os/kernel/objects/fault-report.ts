@@ -9,7 +9,7 @@
 import { servedFor } from "../calls/records";
 import { print, printHexadecimal, printName, printNumber } from "../console";
 import { enterCritical, leaveCritical } from "../i386/critical";
-import { VECTOR_EXHAUSTED, VECTOR_PAGE_FAULT, VECTOR_SCRATCH } from "../i386/layout";
+import { VECTOR_EXHAUSTED, VECTOR_OVERFLOW, VECTOR_PAGE_FAULT, VECTOR_SCRATCH } from "../i386/layout";
 import { imageAt } from "../loader/images";
 import { printSource } from "../loader/lines";
 import { kernelSpace } from "../memory/space";
@@ -97,6 +97,9 @@ function printWhat(object: ThreadObject): void {
     printHexadecimal(<u32>object.faultAddress);
   } else if (vector === VECTOR_EXHAUSTED) {
     print(text("out of memory touching "));
+    printHexadecimal(<u32>object.faultAddress);
+  } else if (vector === VECTOR_OVERFLOW) {
+    print(text("stack overflow, growing to "));
     printHexadecimal(<u32>object.faultAddress);
   } else if (vector === VECTOR_SCRATCH) {
     print(text("bad pointer "));

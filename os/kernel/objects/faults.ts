@@ -9,7 +9,7 @@
 import { E_CANCELLED, E_DISCONNECTED, E_FAIL, E_OUTOFMEMORY, E_POINTER } from "../../interfaces/results";
 import { leaveVisits, type Visit, visitTo } from "../calls/doors";
 import { panic } from "../console";
-import { VECTOR_EXHAUSTED, VECTOR_PAGE_FAULT, VECTOR_SCRATCH } from "../i386/layout";
+import { VECTOR_EXHAUSTED, VECTOR_OVERFLOW, VECTOR_PAGE_FAULT, VECTOR_SCRATCH } from "../i386/layout";
 import { revokeHandles } from "../loader/departure";
 import { imageAt, type LoadedImage, ownerOfImage } from "../loader/images";
 import { kernelSpace } from "../memory/space";
@@ -87,7 +87,9 @@ export function endFaulty(object: ThreadObject, culprit: Process): void {
   const code: i32 =
     vector === VECTOR_EXHAUSTED
       ? E_OUTOFMEMORY
-      : vector === VECTOR_SCRATCH || (vector >= FIRST_MEMORY_VECTOR && vector <= VECTOR_PAGE_FAULT)
+      : vector === VECTOR_SCRATCH ||
+          vector === VECTOR_OVERFLOW ||
+          (vector >= FIRST_MEMORY_VECTOR && vector <= VECTOR_PAGE_FAULT)
         ? E_POINTER
         : E_FAIL;
   if (culprit === kernelProcess()) panic(text("fault in code that no program in the kernel owns"));

@@ -10,7 +10,13 @@ import type { ILibraries } from "../../interfaces/ILibraries";
 import type { IMemory, MemoryCounters } from "../../interfaces/IMemory";
 import type { IServiceState } from "../../interfaces/IServiceState";
 import type { ISharedMemory } from "../../interfaces/ISharedMemory";
-import { ISystem, type MemoryInfo, type ModuleInfo, type ProcessInfo } from "../../interfaces/ISystem";
+import {
+  ISystem,
+  type MemoryInfo,
+  type ModuleInfo,
+  type ProcessInfo,
+  type StackInfo,
+} from "../../interfaces/ISystem";
 import type { IThreads } from "../../interfaces/IThreads";
 import type { IUnknown } from "../../interfaces/IUnknown";
 import { E_ACCESSDENIED, E_CANCELLED, E_INVALIDARG, S_OK } from "../../interfaces/results";
@@ -60,6 +66,7 @@ import { placeService, registerService } from "./moving";
 import { kernelProcess, type Process } from "./process";
 import { bindName, nameAt, registerName, unregisterName } from "./registry";
 import { mapSharedMemory, shareMemory } from "./shared-memory";
+import { describeStacks } from "./stacks";
 import {
   describeMemory,
   describeModule,
@@ -130,6 +137,9 @@ export class SpaceServices
   }
   powerOff(code: u32): HRESULT {
     return powerOff(code);
+  }
+  stackInfo(info: Out<StackInfo>): HRESULT {
+    return describeStacks(this.process, info);
   }
 
   registerService(name: InString, object: IUnknown, state: IServiceState): HRESULT {

@@ -3,6 +3,7 @@
 import type { MemoryInfo, ModuleInfo, ProcessInfo } from "../../interfaces/ISystem";
 import { E_ACCESSDENIED, E_BUFFER, E_CANCELLED, E_NOTFOUND, S_FALSE, S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
+import { kernelRing } from "../i386/design";
 import { endRun } from "../i386/monitor";
 import { imageWithIndex, type LoadedImage, lockLoader, unlockLoader } from "../loader/images";
 import { privateCodePages } from "../loader/mapping";
@@ -18,6 +19,7 @@ import {
   OWNER_KERNEL_IMAGE,
   OWNER_KERNEL_STACKS,
   OWNER_PAGE_TABLES,
+  OWNER_STACK_TABLES,
   OWNER_USER_STACKS,
   totalFrames,
 } from "../memory/frames";
@@ -52,7 +54,7 @@ export function setCommandLine(line: usize): void {
 function fillProcess(process: Process, info: ProcessInfo): void {
   memory.fill(changetype<usize>(info), 0, offsetof<ProcessInfo>());
   info.id = process.id;
-  info.ring = process.ownSpace ? 3 : 1;
+  info.ring = process.ownSpace ? 3 : kernelRing();
   lockProcess(process);
   info.threads = process.threadCount;
   let cycles = process.endedCycles;
@@ -133,7 +135,7 @@ export function describeMemory(address: usize): HRESULT {
   info.kernelImage = frameCount(OWNER_KERNEL_IMAGE);
   info.kernelHeap = frameCount(OWNER_KERNEL_HEAP);
   info.bootArchive = frameCount(OWNER_BOOT_ARCHIVE);
-  info.pageTables = frameCount(OWNER_PAGE_TABLES);
+  info.pageTables = frameCount(OWNER_PAGE_TABLES) + frameCount(OWNER_STACK_TABLES);
   info.userStacks = frameCount(OWNER_USER_STACKS);
   info.kernelStacks = frameCount(OWNER_KERNEL_STACKS);
   info.imageCode = frameCount(OWNER_IMAGE_CODE);

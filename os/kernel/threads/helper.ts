@@ -8,10 +8,13 @@
 
 import { ticks } from "../i386/clock";
 import { enterCritical, leaveCritical, PROBE_MARGIN } from "../i386/critical";
+import { atKernelLevel, continueAtKernelLevel } from "../i386/design";
+import { VECTOR_EXHAUSTED, VECTOR_OVERFLOW } from "../i386/layout";
 import { framesToSpare } from "../memory/frames";
 import { kernelSpace } from "../memory/space";
 import { trimUserStack } from "../memory/trim";
-import { commitStackPage, inGuardPage, stackTop, trimPool, trimStack } from "./stacks";
+import { STACKS_UNTRIMMED, stackPolicy, stacksGrow } from "./stack-policy";
+import { commitStackPage, inGuardPage, slotOf, stackTop, trimPool, trimStack } from "./stacks";
 import {
   allThreads,
   createThread,
@@ -97,13 +100,21 @@ export function helperMain(_argument: usize): void {
 function growStack(thread: Thread): void {
   stackFaults++;
   const address = thread.faultAddress;
-  if (inGuardPage(address) || !framesToSpare() || !commitStackPage(address)) {
-    // Overflow, or no memory: the thread goes on at the top of its stack, only to report that and end.
-    thread.esp = <u32>(stackTop(thread.kernelStack - 1) - 64);
-    thread.eip = <u32>stackOverflowEntry();
-    thread.ecx = <u32>address;
+  if (inGuardPage(address)) {
+    overflowed(thread, address, VECTOR_OVERFLOW);
+  } else if (!framesToSpare() || !commitStackPage(address)) {
+    overflowed(thread, address, VECTOR_EXHAUSTED);
   }
   privateTrap(UNPARK, changetype<u32>(thread), 0, 0);
+}
+
+/** A kernel stack cannot grow, or there is no memory: the thread goes on at the top of its stack, only to report that and end. */
+export function overflowed(thread: Thread, address: usize, vector: u32): void {
+  thread.esp = <u32>(stackTop(slotOf(address)) - 64);
+  thread.ecx = <u32>address;
+  thread.edx = thread.eip;
+  thread.ebx = vector;
+  continueAtKernelLevel(thread, stackOverflowEntry());
 }
 
 /**
@@ -111,13 +122,14 @@ function growStack(thread: Thread): void {
  * One critical section: the list must not change, and no suspended thread may start to run.
  */
 function trimStacks(): void {
+  if (stackPolicy() === STACKS_UNTRIMMED) return;
   const flags = enterCritical();
-  pagesTrimmed += trimPool();
+  if (stacksGrow()) pagesTrimmed += trimPool();
   let at = allThreads;
   while (at) {
     const thread: Thread = at;
     at = thread.allNext;
-    const suspended = thread.kernelStack !== 0 && (thread.cs & 3) === 1 && thread.esp !== 0;
+    const suspended = stacksGrow() && thread.kernelStack !== 0 && atKernelLevel(thread) && thread.esp !== 0;
     if (suspended && thread.state !== THREAD_STACK_FAULT)
       pagesTrimmed += trimStack(thread.esp - PROBE_MARGIN);
     trimUserStack(thread);

@@ -1,12 +1,13 @@
 /**
  * Whose code is a thread in? Compiled functions keep their frames linked through EBP (a call across a trap looks like one more frame,
- * i386/remote-stubs.asm.ts), so the code that a thread at ring 1 will come back to is known exactly. Before a module leaves the
+ * i386/remote-stubs.asm.ts), so the code that a thread at kernel level will come back to is known exactly. Before a module leaves the
  * kernel, this tells whether anybody is still inside.
  *
  *   [EBP + 4] return address   [EBP] the caller's EBP
  */
 
 import { enterCritical, leaveCritical } from "../i386/critical";
+import { atKernelLevel } from "../i386/design";
 import { kernelEntry } from "../memory/refill";
 import { inKernelStacks } from "./stacks";
 import { allThreads, currentThread, type Thread } from "./thread";
@@ -29,7 +30,7 @@ export function threadsInside(start: usize, end: usize): u32 {
 }
 
 function isInside(thread: Thread, start: usize, end: usize): bool {
-  if ((thread.cs & 3) !== 1) return false;
+  if (!atKernelLevel(thread)) return false;
   if (isBetween(thread.eip, start, end)) return true;
   // A thread without a stack has nobody to come back to.
   if (thread.esp === 0 || thread.kernelStack === 0) return false;

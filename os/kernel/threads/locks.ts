@@ -10,6 +10,7 @@
  * lent the caller's own priority until the caller's wait ends.
  */
 
+import { atKernelLevel } from "../i386/design";
 import { WINDOW_START } from "../i386/layout";
 import { changeEffectivePriority } from "./scheduler";
 import { THREAD_CALLING, THREAD_WAITING, type Thread, threadWithId } from "./thread";
@@ -31,7 +32,7 @@ const CONTENDED: u32 = 1;
  * changed (the thread has it already), timed out, cancelled, not present (try again).
  */
 export function beginLock(thread: Thread, address: usize, timeout: u32, through: bool): void {
-  const key = keyOf(address, (thread.cs & 3) === 3);
+  const key = keyOf(address, !atKernelLevel(thread));
   if (key === 0) {
     thread.eax = WAIT_NOT_PRESENT;
     return;
@@ -58,7 +59,7 @@ export function beginLock(thread: Thread, address: usize, timeout: u32, through:
 
 /** Gives the mutex at `address` to its most urgent waiter. Result in eax: woken, changed (the thread does not have it), … */
 export function endLock(thread: Thread, address: usize): void {
-  const key = keyOf(address, (thread.cs & 3) === 3);
+  const key = keyOf(address, !atKernelLevel(thread));
   if (key === 0) {
     thread.eax = WAIT_NOT_PRESENT;
     return;

@@ -4,6 +4,7 @@
  */
 
 import { panic } from "../console";
+import { checkMutex, checksOn } from "./probe-check";
 import { currentThread } from "./thread";
 import { LOCK_THROUGH, privateTrap, UNLOCK } from "./traps";
 import { FOREVER, WAIT_CHANGED, WAIT_NOT_PRESENT } from "./wait";
@@ -17,6 +18,7 @@ export class Mutex {
 
   acquire(): void {
     const address = changetype<usize>(this);
+    if (checksOn) checkMutex(address);
     if (atomicCompareExchange(address, 0, ownerMark()) === 0) return;
     // Cancelling a thread does not end this wait: holders always go on, and the caller has things to put in order.
     let result: u32 = WAIT_NOT_PRESENT;

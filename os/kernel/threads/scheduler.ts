@@ -6,10 +6,12 @@
  */
 
 import { panic } from "../console";
-import { RING1_DATA } from "../i386/layout";
+import { atKernelLevel } from "../i386/design";
 import { setFirstLevelFrame, setSpareStack } from "../i386/processor";
+import { setTaskDirectory } from "../i386/tasks";
 import { clearScratch, scratchInUse } from "../memory/scratch";
 import { kernelSpace } from "../memory/space";
+import { dedicatedStacks } from "./stack-policy";
 import { giveStack, STACK_SLOT, stackTop, takeStack } from "./stacks";
 import {
   CANCELLED_BY_FORCE,
@@ -36,7 +38,7 @@ const CONTEXT_SIZE: usize = 68;
 /** The running thread's record; entry code reads it. */
 export let current: usize = 0;
 /** Stands for `current` until there are threads. */
-const bootRecord: usize = memory.data(256, 16);
+const bootRecord: usize = memory.data(512, 16);
 /** A dispatch is due: something more urgent became ready, or the quantum is over. */
 let reschedule: bool = false;
 /** Bit p: the queue of priority p is not empty. */
@@ -170,7 +172,8 @@ function switchTo(next: Thread): void {
   leaveStack(before);
   if (scratchInUse()) clearScratch();
   loadSpace(next);
-  if ((next.cs & 3) === 1 && next.esp === 0) giveFirstStack(next);
+  if (dedicatedStacks()) nameSpare(next.kernelStack - 1);
+  if (atKernelLevel(next) && next.esp === 0) giveFirstStack(next);
   setFirstLevelFrame(changetype<usize>(next) + CONTEXT_SIZE);
   const absent = floatingPointOwner !== changetype<usize>(next);
   if (absent !== taskSwitched) {
@@ -202,17 +205,18 @@ export function setCurrentIdInProcesses(address: usize): void {
   store<u32>(address, load<u32>(currentId));
 }
 
-/** Slot of the spare stack, on which traps from ring 3 to ring 1 land, and its top. */
+/** Slot of the spare stack, on which traps from ring 3 to kernel level land, and its top. */
 let spareSlot: u32 = 0;
 let spareTop: usize = 0;
 
 /**
- * A thread that leaves the processor at ring 1 keeps the stack that it is on; at ring 3, parked or dead it needs none. What it had kept
- * before becomes the spare one.
+ * A thread that leaves the processor at kernel level keeps the stack that it is on; at ring 3, parked or dead it needs none. What it had kept
+ * before becomes the spare one. A dedicated stack stays the thread's to its end.
  */
 function leaveStack(thread: Thread): void {
   const kept = thread.kernelStack;
-  if (thread.state === THREAD_DEAD || (thread.cs & 3) === 3 || thread.esp === 0) {
+  if (dedicatedStacks() && thread.state !== THREAD_DEAD) return;
+  if (thread.state === THREAD_DEAD || !atKernelLevel(thread) || thread.esp === 0) {
     if (kept !== 0) giveStack(kept - 1);
     thread.kernelStack = 0;
     return;
@@ -221,7 +225,7 @@ function leaveStack(thread: Thread): void {
   const at: usize = thread.state === THREAD_STACK_FAULT ? thread.faultAddress : thread.esp - 1;
   if (spareTop - at > STACK_SLOT) {
     if (kept === 0 || stackTop(kept - 1) - at > STACK_SLOT)
-      panic(text("a thread left ring 1 with its stack pointer outside of its stack"));
+      panic(text("a thread left kernel level with its stack pointer outside of its stack"));
     return;
   }
   thread.kernelStack = spareSlot + 1;
@@ -229,7 +233,7 @@ function leaveStack(thread: Thread): void {
   else takeSpare();
 }
 
-/** Names another stack for the next trap from ring 3 to ring 1. */
+/** Names another stack for the next trap from ring 3 to kernel level. */
 function takeSpare(): void {
   const slot = takeStack();
   if (slot === -1) panic(text("no memory for the spare kernel stack"));
@@ -242,7 +246,7 @@ function nameSpare(slot: u32): void {
   setSpareStack(spareTop);
 }
 
-/** A thread that starts (or goes on after parking) at ring 1 does so on the spare stack, with its argument and return address. */
+/** A thread that starts (or goes on after parking) at kernel level does so on the spare stack, with its argument and return address. */
 function giveFirstStack(thread: Thread): void {
   const top = spareTop - 16;
   store<u32>(top, thread.edx);
@@ -250,14 +254,18 @@ function giveFirstStack(thread: Thread): void {
   // Where a trap from ring 3 would have left its stack pointer (memory/trim.ts).
   store<u32>(top, 0, 12);
   thread.esp = <u32>top;
-  thread.ss = RING1_DATA;
 }
 
 /** Threads in the kernel run in whatever directory is loaded: its kernel half is the same in all. */
 function loadSpace(thread: Thread): void {
   if (thread.space === kernelSpace() || thread.space.physical === loadedDirectory) return;
-  loadedDirectory = thread.space.physical;
-  writeControl3(loadedDirectory);
+  loadDirectory(thread.space.physical);
+}
+
+function loadDirectory(directory: u32): void {
+  loadedDirectory = directory;
+  setTaskDirectory(directory);
+  writeControl3(directory);
 }
 
 export function currentDirectory(): u32 {
@@ -267,8 +275,7 @@ export function currentDirectory(): u32 {
 /** Loads the kernel's own directory if `directory` is the loaded one. */
 export function leaveDirectory(directory: u32): void {
   if (loadedDirectory !== directory) return;
-  loadedDirectory = kernelSpace().physical;
-  writeControl3(loadedDirectory);
+  loadDirectory(kernelSpace().physical);
 }
 
 /** #NM: the floating-point unit holds another thread's registers. */
@@ -297,8 +304,8 @@ export function startWith(thread: Thread): void {
   removeReady(thread);
   thread.state = THREAD_RUNNING;
   thread.quantum = QUANTUM;
-  loadedDirectory = kernelSpace().physical;
+  loadDirectory(kernelSpace().physical);
   switchedAt = timeStamp();
-  takeSpare();
+  if (!dedicatedStacks()) takeSpare();
   switchTo(thread);
 }

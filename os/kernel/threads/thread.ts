@@ -1,13 +1,15 @@
 /**
  * Threads. The record begins with the thread's saved context in the order in which the entry stubs push it
- * (i386/traps.asm.ts); while the thread runs at ring 1 or 3, TSS.ESP0 names the end of that part.
+ * (i386/traps.asm.ts).
  *
  * A user thread has no kernel stack of its own: system calls run on the processor's spare one, and a thread that blocks
- * or is preempted at ring 1 keeps it (`kernelStack`). Records are created and freed at thread level only.
+ * or is preempted at kernel level keeps it (`kernelStack`). Records are created and freed at thread level only.
  */
 
 import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
-import { RING1_CODE, RING1_DATA, RING1_FLAGS, USER_CODE, USER_DATA, USER_FLAGS } from "../i386/layout";
+import { enterCritical, leaveCritical } from "../i386/critical";
+import { continueAtKernelLevel } from "../i386/design";
+import { USER_CODE, USER_DATA, USER_FLAGS } from "../i386/layout";
 import { copyToSpace } from "../memory/copy";
 import { framesToSpare } from "../memory/frames";
 import { allocate, free } from "../memory/heap";
@@ -16,7 +18,8 @@ import { REGION_STACK } from "../memory/regions";
 import { kernelSpace, mapRegion, type Space, unmapRegion } from "../memory/space";
 import { threadEnded } from "../upper";
 import { current } from "./scheduler";
-import { countThreads, MOST_THREADS } from "./stacks";
+import { dedicatedStacks, firstPages } from "./stack-policy";
+import { countThreads, giveStack, MOST_THREADS, takeStack } from "./stacks";
 import {
   ANSWER,
   AWAIT_ANSWER,
@@ -52,8 +55,8 @@ export const CANCELLED_BY_FORCE: u32 = 0xffffffff;
 export const PRIORITIES: u32 = 32;
 export const PRIORITY_DEFAULT: u32 = 16;
 
-/** Address space a user stack may grow into. */
-export const USER_STACK_SIZE: u32 = 0x100000;
+/** Address space of a user stack, its guard page included: as much as a kernel stack. */
+export const USER_STACK_SIZE: u32 = 0x110000;
 /** Proxy page: where the entry function of a thread of a process returns to (calls/proxies.ts writes it). */
 export const USER_THREAD_EXIT: usize = 0x3f000800;
 const FLOATING_POINT_SIZE: usize = 108;
@@ -122,6 +125,9 @@ export class Thread {
   kernelStack: u32 = 0;
   /** Kernel virtual address at which its kernel stack faulted. */
   faultAddress: usize = 0;
+  /** Probed sections that it is in (i386/critical.ts), and how far down the probe of the outermost touched the stack. */
+  probes: u32 = 0;
+  probeFloor: usize = 0;
   space: Space = changetype<Space>(0);
   process: usize = 0;
   /** It is to end: at its next return to ring 3, or when its wait says so. */
@@ -179,7 +185,7 @@ export function freeThread(thread: Thread): void {
 }
 
 /**
- * A suspended thread that will call `entry(argument)`: at ring 1 in the kernel's space, at ring 3 on a growing stack of
+ * A suspended thread that will call `entry(argument)`: at kernel level in the kernel's space, at ring 3 on a growing stack of
  * its own in any other. Null when memory is exhausted.
  */
 export function createThread(
@@ -199,11 +205,13 @@ export function createThread(
   thread.priority = thread.basePriority;
   if (
     thread.floatingPoint === 0 ||
+    (dedicatedStacks() && !takeOwnStack(thread)) ||
     !(space === kernelSpace()
       ? makeKernelContext(thread, entry, argument)
       : makeUserContext(thread, entry, argument))
   ) {
     if (thread.floatingPoint !== 0) free(thread.floatingPoint);
+    giveOwnStack(thread);
     giveRecord(changetype<RecordPool>(records), changetype<usize>(thread));
     return null;
   }
@@ -215,13 +223,24 @@ export function createThread(
   return thread;
 }
 
+/** A kernel stack for the whole life of a thread. */
+function takeOwnStack(thread: Thread): bool {
+  const flags = enterCritical();
+  // Beyond a stack's pages, the tables that it may need.
+  const slot = framesToSpare(firstPages() + 3) ? takeStack() : -1;
+  leaveCritical(flags);
+  thread.kernelStack = slot + 1;
+  return slot !== -1;
+}
+
+function giveOwnStack(thread: Thread): void {
+  const flags = enterCritical();
+  if (thread.kernelStack !== 0) giveStack(thread.kernelStack - 1);
+  leaveCritical(flags);
+}
+
 function makeKernelContext(thread: Thread, entry: usize, argument: usize): bool {
-  thread.cs = RING1_CODE;
-  thread.ss = RING1_DATA;
-  thread.ds = RING1_DATA;
-  thread.es = RING1_DATA;
-  thread.eflags = RING1_FLAGS;
-  thread.eip = <u32>entry;
+  continueAtKernelLevel(thread, entry);
   // The first dispatch gives it a stack and stores these two above its pointer.
   thread.ecx = <u32>argument;
   thread.edx = <u32>kernelThreadExit();

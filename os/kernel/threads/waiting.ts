@@ -4,6 +4,7 @@
  */
 
 import { ticks } from "../i386/clock";
+import { atKernelLevel } from "../i386/design";
 import { KERNEL_BASE, USER_END, WINDOW_START } from "../i386/layout";
 import { PTE_FRAME, PTE_WRITE, translate } from "../i386/paging";
 import { translationAt } from "../i386/vtlb";
@@ -45,7 +46,7 @@ export function waitsOnShared(thread: Thread, address: usize): bool {
 
 /** Puts the thread to wait; the result goes to its eax. */
 export function beginWait(thread: Thread, address: usize, expected: u32, timeout: u32, through: bool): void {
-  const key = keyOf(address, (thread.cs & 3) === 3);
+  const key = keyOf(address, !atKernelLevel(thread));
   if (key === 0) {
     thread.eax = WAIT_NOT_PRESENT;
     return;

@@ -1,5 +1,5 @@
 /**
- * Path lengths of the kernel: rows (marks.ts) of calls, threads, pages, programs. The first rows are empty: what a pair of marks
+ * Path lengths of the kernel: rows (marks.ts) of calls, threads, interrupts, pages, programs. The first rows are empty: what a pair of marks
  * costs itself. The other words that the program takes make it a part of a row: "nothing" only ends, as the program that is made and
  * ended; "yields" and "bad PAGES" are the other side of a switch and of a bad call.
  */
@@ -9,6 +9,7 @@ import { print } from "../../lib/rt/print";
 import { describeResult } from "../../lib/rt/results";
 import { parseNumber, stringEquals } from "../../lib/rt/strings";
 import { callRows } from "./calls";
+import { interruptRows } from "./interrupts";
 import { begin, beginRows, end, GROUPS } from "./marks";
 import { callBadly, pageRows } from "./pages";
 import { programRows } from "./programs";
@@ -36,6 +37,7 @@ export function main(argc: i32, argv: usize): i32 {
   }
   let result = callRows();
   if (result === S_OK) result = threadRows();
+  if (result === S_OK) interruptRows();
   if (result === S_OK) result = pageRows();
   if (result === S_OK) result = programRows();
   if (result === S_OK) return 0;

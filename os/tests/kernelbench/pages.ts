@@ -3,7 +3,7 @@
 import { IEcho } from "../../interfaces/IEcho";
 import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
 import type { IProcess } from "../../interfaces/IProcess";
-import { PLACE_KERNEL, PLACE_PROCESS } from "../../interfaces/ISystem";
+import { PLACE_KERNEL, PLACE_PROCESS, type StackInfo } from "../../interfaces/ISystem";
 import { S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
 import { bindWaiting, memoryObject, systemObject } from "../../lib/rt/program";
@@ -80,6 +80,9 @@ function copiedPages(): void {
 
 /** The stack grows by a page a call: a user stack in a process, a kernel stack in the kernel. */
 function stackPages(): void {
+  const address = stackAlloc(offsetof<StackInfo>());
+  systemObject().stackInfo(address);
+  if (changetype<StackInfo>(address).limit < (STACK_PAGES + 4) * PAGE) return; // of a fixed size
   begin();
   deeper(STACK_PAGES);
   end(STACK_PAGES, text("page fault, growth of the stack"));

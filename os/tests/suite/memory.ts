@@ -1,7 +1,7 @@
 /** Memory, stacks and shared libraries. */
 
 import { IMemory, PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
-import type { ModuleInfo, ProcessInfo } from "../../interfaces/ISystem";
+import type { ModuleInfo, ProcessInfo, StackInfo } from "../../interfaces/ISystem";
 import { E_EXISTS, E_INVALIDARG, E_NOTFOUND, E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
 import { allocate, free } from "../../lib/rt/heap";
 import { systemObject } from "../../lib/rt/program";
@@ -11,8 +11,11 @@ import { runToEnd } from "./servers";
 
 const PAGE: u32 = 4096;
 const BLOCKS: u32 = 64;
-/** Frames of this recursion are over 2 KB: 500 of them are 1 MB. */
-const DEPTH: u32 = 200;
+/** Bytes of a level of `recurse`, at most, and what else may be on the stack. 500 levels are 1 MB. */
+const LEVEL: u32 = 2128;
+const STACK_IN_USE: u32 = 12288;
+/** The first policy of StackInfo with stacks that do not grow. */
+const STACKS_FIXED: u32 = 2;
 
 function memoryObject(): IMemory {
   const word = stackAlloc(4);
@@ -136,8 +139,14 @@ function recurse(depth: u32): u32 {
   return below + (load<u32>(area) === depth && load<u32>(area + 2044) === depth ? 1 : 0);
 }
 
+/** Fills the stack nearly to its limit: 1 MB at least, unless the boot options give kernel stacks a fixed size. */
 function deepRecursion(): void {
-  expectEqual(recurse(DEPTH), DEPTH, text("levels with their stack intact"));
+  const address = stackAlloc(offsetof<StackInfo>());
+  expectEqual(systemObject().stackInfo(address), S_OK, text("result of stackInfo"));
+  const info = changetype<StackInfo>(address);
+  const levels = (info.limit - STACK_IN_USE) / LEVEL;
+  if (info.policy < STACKS_FIXED) expect(levels >= 500, text("a stack cannot grow to 500 levels"));
+  expectEqual(recurse(levels), levels, text("levels with their stack intact"));
 }
 
 /** Frames under the library's code and data in the first and the last space that hold it. */

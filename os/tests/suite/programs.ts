@@ -3,7 +3,7 @@
 import type { IFile } from "../../interfaces/IFile";
 import { IFileSystem } from "../../interfaces/IFileSystem";
 import type { IProcess } from "../../interfaces/IProcess";
-import { PLACE_PROCESS } from "../../interfaces/ISystem";
+import { PLACE_KERNEL, PLACE_PROCESS } from "../../interfaces/ISystem";
 import {
   E_ACCESSDENIED,
   E_BADIMAGE,
@@ -64,7 +64,8 @@ function writeKernel(): void {
 }
 
 function stackOverflow(): void {
-  expectAbuse(text("overflow-stack"), E_POINTER);
+  expectAbuse(text("overflow-stack"), E_POINTER, PLACE_PROCESS);
+  expectAbuse(text("overflow-stack"), E_POINTER, PLACE_KERNEL);
 }
 
 /** A fault that is no memory fault has another failure code. */

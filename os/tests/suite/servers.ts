@@ -41,11 +41,11 @@ export function startServer(server: Server, place: u32): bool {
   return true;
 }
 
-/** Runs a program in a process and stores its exit code. */
-export function runToEnd(name: usize, args: usize, code: usize): HRESULT {
+/** Runs a program, in a process unless `place` says otherwise, and stores its exit code. */
+export function runToEnd(name: usize, args: usize, code: usize, place: u32 = PLACE_PROCESS): HRESULT {
   const word = stackAlloc(4);
   store<u32>(word, 0);
-  const result = systemObject().run(name, args, PLACE_PROCESS, word);
+  const result = systemObject().run(name, args, place, word);
   if (result !== S_OK) return result;
   const process = changetype<IProcess>(load<usize>(word));
   const waited = process.wait(code);
@@ -53,11 +53,11 @@ export function runToEnd(name: usize, args: usize, code: usize): HRESULT {
   return waited;
 }
 
-/** Runs an abuse in a process of its own and expects its exit code. */
-export function expectAbuse(args: usize, wanted: i32): void {
+/** Runs an abuse, in a process of its own unless `place` says otherwise, and expects its exit code. */
+export function expectAbuse(args: usize, wanted: i32, place: u32 = PLACE_PROCESS): void {
   const code = stackAlloc(4);
   store<u32>(code, 0);
-  if (expectEqual(runToEnd(text("abuse"), args, code), S_OK, text("result of run"))) {
+  if (expectEqual(runToEnd(text("abuse"), args, code, place), S_OK, text("result of run"))) {
     expectEqual(load<u32>(code), wanted, text("exit code"));
   }
 }
