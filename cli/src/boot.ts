@@ -13,7 +13,7 @@ import { extendArchive } from "@rialto/toolchain/build/system.ts";
 import { type ArchiveFile, readArchive } from "@rialto/toolchain/link/archive.ts";
 import { buildSystemReporting } from "./build-system.ts";
 import { UserError } from "./errors.ts";
-import type { DebugHook } from "./gdb-server.ts";
+import type { Debugged, DebugHook } from "./gdb-server.ts";
 import type { ObservationRequest } from "./observation-flags.ts";
 import { openObservedRun } from "./observed-run.ts";
 import { openOutputFile } from "./output-file.ts";
@@ -162,17 +162,20 @@ export async function bootMachine(
   input: SessionInput = inputOf(request) === "console" ? new ConsoleInput() : new NoInput(),
 ): Promise<BootOutcome & { readonly pc: PentiumPc; readonly processorMilliseconds: number }> {
   let session: Session | undefined;
+  let debugged: Debugged | undefined;
   const {
     pc,
     start: origin,
     kernelFile,
     symbols,
-  } = await startMachine(request, (byte) => session?.serialOutput(byte));
+  } = await startMachine(request, (byte) => {
+    if (debugged?.isNewOutput() ?? true) session?.serialOutput(byte);
+  });
   const observed =
     request.observation && "kernel" in origin
       ? openObservedRun(pc, origin.kernel, symbols, request.observation)
       : undefined;
-  const debugged = kernelFile === undefined ? undefined : await request.debug?.(pc, kernelFile);
+  debugged = kernelFile === undefined ? undefined : await request.debug?.(pc, kernelFile);
   const recorded = request.recording && openRecordedRun(pc, origin, request.recording);
   const bare = debugged?.machine ?? recorded?.machine ?? pc;
   const saved = request.snapshot && openSavedRun(pc, bare, request.snapshot);

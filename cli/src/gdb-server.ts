@@ -12,6 +12,8 @@ import type { Session, SessionMachine } from "./session.ts";
 export interface Debugged {
   /** What the session runs instead of the board. */
   readonly machine: SessionMachine;
+  /** To be asked for every byte that the guest puts out: false when it was put out before the debugger went back. */
+  isNewOutput(): boolean;
   /** The session that runs it exists. */
   started(session: Session): void;
   close(): Promise<void>;
@@ -54,6 +56,7 @@ export function debugWithGdb({ port, onListening = announce, onStarted }: GdbOpt
       layout: loadKernelLayout(REPOSITORY),
       wake: () => session?.wake(),
       quit: () => session?.quit("ended by GDB", 0),
+      history: {},
     });
     let server: GdbServer;
     try {
@@ -64,6 +67,7 @@ export function debugWithGdb({ port, onListening = announce, onStarted }: GdbOpt
     onListening(server.port);
     return {
       machine: target,
+      isNewOutput: () => target.isNewOutput(),
       started(running) {
         session = running;
         onStarted?.(running);

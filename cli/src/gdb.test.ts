@@ -56,7 +56,10 @@ const debug = (lines: readonly string[], more: readonly string[] = []) =>
 
 /** What GDB prints for these commands. */
 function gdb(port: number, commands: readonly string[]): Promise<string> {
-  const all = [`target remote 127.0.0.1:${port}`, ...commands].flatMap((command) => ["-ex", command]);
+  const all = ["set remotetimeout 60", `target remote 127.0.0.1:${port}`, ...commands].flatMap((command) => [
+    "-ex",
+    command,
+  ]);
   return new Promise((resolve) => {
     execFile("gdb", ["-q", "-nx", "-batch", "-x", SCRIPT, ...all], { timeout: 60_000 }, (_error, out, err) =>
       resolve(`${out}${err}`),
@@ -100,11 +103,11 @@ describe.skipIf(!GDB)(withGdb, () => {
       "kill",
     ]);
     expect(text).toMatch(/cr0 +0x11 /);
-    expect(text).toMatch(/=> 0x10[0-9a-f]{4}:\tcld/);
+    expect(text).toMatch(/=> 0x1[01][0-9a-f]{4}:\tcld/);
     expect(text).toMatch(/Breakpoint 1, prepareBoot \(\) at os\/kernel\//);
-    expect(text).toMatch(/unpaged cr0 11 base 80000000/);
+    expect(text).toMatch(/unpaged cr0 11 base 60000000/);
     expect(text).toMatch(/Hardware watchpoint 2: lastId\n\nOld value = 0\nNew value = 1\n/);
-    expect(text).toMatch(/#0 .* in createThread \(\) at os\/kernel\/threads\/thread\.ts:\d+/);
+    expect(text).toMatch(/#0 .* in enterThread \(\) at os\/kernel\/threads\/thread\.ts:\d+/);
     expect(text).toMatch(/#\d+ .* in bootMain \(\) at os\/kernel\//);
     // Through the trap to the code that was interrupted.
     expect(text).toMatch(/Breakpoint 3, firstLevelTrap \(\) at os\/kernel\/i386\/traps\.ts:\d+/);
@@ -157,6 +160,53 @@ describe.skipIf(!GDB)(withGdb, () => {
     expect(code).toBe(0);
   });
 
+  it("goes back: steps, lines, breakpoints, watchpoints, in process, kernel, handlers and before paging", async () => {
+    const { port, finished } = await debug(["run hello"]);
+    const text = await gdb(port, [
+      "break os/apps/hello/main.ts:main",
+      "continue",
+      "stepi 3",
+      "reverse-stepi 3",
+      'printf "back at %x\\n", $eip',
+      "next",
+      "reverse-next",
+      'printf "again at %x\\n", $eip',
+      "break systemCall",
+      "reverse-continue",
+      'printf "ring %d\\n", $cs & 3',
+      "delete",
+      "watch lastId",
+      "reverse-continue",
+      "bt 1",
+      "delete",
+      "break firstLevelTrap",
+      "reverse-continue",
+      'printf "ring %d\\n", $cs & 3',
+      "delete",
+      "break prepareBoot",
+      "reverse-continue",
+      'printf "cr0 %x\\n", $cr0',
+      "reverse-continue",
+      "reverse-stepi",
+      "delete",
+      "continue",
+    ]);
+    const [, back] = /back at (\w+)/.exec(text) ?? [];
+    expect(back).toMatch(/^414003/);
+    expect(text).toMatch(/\n10\t/);
+    expect(text).toContain(`again at ${back}`);
+    expect(text).toMatch(/hit Breakpoint 2, systemCall \(\).*\n.*\nring 1\n/);
+    const [, old, now] = /Old value = (\d+)\nNew value = (\d+)/.exec(text) ?? [];
+    expect(Number(now)).toBe(Number(old) - 1);
+    expect(text).toMatch(/#0 .* in enterThread \(\) at os\/kernel\/threads\/thread\.ts/);
+    expect(text).toMatch(/hit Breakpoint 4, firstLevelTrap \(\).*\n.*\nring 0\n/);
+    expect(text).toMatch(/Breakpoint 5, prepareBoot \(\).*\n.*\ncr0 11\n/);
+    expect(text.match(/No more reverse-execution history/g)).toHaveLength(2);
+    expect(text).toMatch(/exited normally/);
+    // What was printed before is not printed again.
+    expect((await finished).out.match(/Hello from/g)).toHaveLength(1);
+  });
+
   it("attaches, leaves, and comes again; the guest's status is GDB's and ours", async () => {
     const { port, finished } = await debug(["run nothing"]);
     expect(await gdb(port, ["break bootMain", "continue", "detach"])).toMatch(/Breakpoint 1, bootMain/);
@@ -181,6 +231,8 @@ describe.skipIf(!GDB)(withGdb, () => {
       "continue",
       "next",
       "stepi 20",
+      "reverse-stepi 5",
+      "reverse-continue",
       "delete",
       "break main.ts:12",
       "continue",

@@ -44,8 +44,11 @@ export async function runOnStandardStreams(
 ): Promise<{ readonly pc: PentiumPc; readonly status: number }> {
   let session: Session | undefined;
   const output = new StandardOutput(() => session?.quit("", 141));
-  const pc = create((byte) => session?.serialOutput(byte));
-  const debugged = await debug?.(pc);
+  let debugged: Debugged | undefined;
+  const pc = create((byte) => {
+    if (debugged?.isNewOutput() ?? true) session?.serialOutput(byte);
+  });
+  debugged = await debug?.(pc);
   const recording = recorded?.(pc);
   const input: SessionInput = recording?.replays ? new NoInput() : new StandardInput();
   const running = new Session(debugged?.machine ?? recording?.machine ?? pc, input, output);

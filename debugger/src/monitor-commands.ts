@@ -111,17 +111,16 @@ function number(text: string | undefined): number | undefined {
   return text !== undefined && /^(0x[0-9a-f]+|\d+)$/i.test(text) ? Number(text) >>> 0 : undefined;
 }
 
-function physical({ pc, addresses }: PentiumTarget, [start, second, data]: readonly string[]): string {
+function physical(target: PentiumTarget, [start, second, data]: readonly string[]): string {
   const address = number(start);
   if (address === undefined) return "usage: monitor phys ADDRESS [LENGTH], monitor phys ADDRESS = HEX\n";
   if (second === "=") {
     const bytes = bytesOfHex(data ?? "");
     if (!bytes?.length) return "usage: monitor phys ADDRESS = HEX, two digits a byte\n";
-    if (!addresses.writePhysical(address, bytes)) return "that is not RAM\n";
-    pc.processor.memoryChanged(address, bytes.length);
+    if (!target.writePhysical(address, bytes)) return "that is not RAM\n";
     return `${bytes.length} bytes written at ${word(address)}\n`;
   }
-  const bytes = addresses.physicalBytes(address, Math.min(number(second) ?? 64, LONGEST_DUMP));
+  const bytes = target.addresses.physicalBytes(address, Math.min(number(second) ?? 64, LONGEST_DUMP));
   if (bytes.length === 0) return "that is not RAM\n";
   let text = "";
   for (let offset = 0; offset < bytes.length; offset += 16) {

@@ -10,10 +10,14 @@
  * addresses: a breakpoint is one at address + base for every base that code may run with (those of the descriptor table now,
  * and `bases`), and a stop at which EIP is another one is passed over. Watchpoints are treated the same way, with the data segment.
  *
+ * Going back. With a history (machine/src/history) the run can be gone back in. Backwards, a breakpoint stops at its instruction like
+ * forwards; a watchpoint stops before the instruction that made the access, where the memory is what it was.
+ *
  * While all threads wait, and before there are threads, the processor is a thread of its own (`PROCESSOR_THREAD`).
  */
 
 import type { PcEnd, PcStop, PentiumPc } from "@rialto/machine/boards/pentium-pc.ts";
+import { History, type HistoryOptions, type Place } from "@rialto/machine/history/history.ts";
 import type { Watchpoint } from "@rialto/machine/i386/debugging.ts";
 import { Segment } from "@rialto/machine/i386/layout.ts";
 import { Addresses, type AddressSpace } from "./addresses.ts";
@@ -36,8 +40,6 @@ import type { BreakpointKind, DebugTarget, TargetListener, TargetStop, ThreadDes
 export const PROCESSOR_THREAD = 0x7fff_ffff;
 const PAGING = 0x8000_0000;
 const CONTEXT_BYTES = 108;
-/** Every segment of Rialto's while its kernel builds the first page directory (start.asm.ts). */
-const BASE_BEFORE_PAGING = 0x8000_0000;
 
 export interface PentiumTargetOptions {
   /** Symbols of the kernel, and where its records have their fields; without them there is one thread. */
@@ -47,6 +49,8 @@ export interface PentiumTargetOptions {
   readonly wake?: () => void;
   /** GDB has asked for the guest's end. */
   readonly quit?: () => void;
+  /** While a debugger is there, the run can be gone back in. */
+  readonly history?: HistoryOptions;
 }
 
 /** Result of a slice. */
@@ -80,6 +84,9 @@ export class PentiumTarget implements DebugTarget {
   /** What was given to the processor for this run. */
   #armed: { readonly linear: ReadonlySet<number>; readonly watchpoints: ReadonlyMap<Watchpoint, WatchHit> };
   #hits: WatchHit[] = [];
+  #history: History | undefined;
+  /** A search backwards is on: what is before this place is still to be searched. */
+  #searchedTo: Place | undefined;
   /** The run ends where this thread goes on. */
   #until: RialtoThread | undefined;
   #untilEip = 0;
@@ -89,10 +96,11 @@ export class PentiumTarget implements DebugTarget {
     this.#options = options;
     this.#armed = { linear: new Set(), watchpoints: new Map() };
     const { layout, symbols } = options;
-    const bases = layout ? [0, layout.kernelBase, BASE_BEFORE_PAGING] : [0];
+    const bases = layout ? [0, layout.kernelBase, layout.unpagedBase] : [0];
     this.addresses = new Addresses(pc.memory, pc.statistics().memory, bases);
     this.#kernelMemory = kernelMemory(pc, layout?.kernelBase ?? 0);
     if (layout && symbols) this.kernel = RialtoKernel.find(layout, this.#kernelMemory, symbols);
+    this.#remember();
     const { debugging } = pc.processor;
     const stopForWatchpoint = debugging.onWatchpoint;
     debugging.onWatchpoint = (watchpoint, linear, write) => {
@@ -202,7 +210,21 @@ export class PentiumTarget implements DebugTarget {
     return found ? registerBytes(this.#savedRegisters(found)) : undefined;
   }
 
+  /** Makes a change that belongs to the history. */
+  #change(change: () => boolean): boolean {
+    if (!this.#history) return change();
+    let done = false;
+    this.#history.change(() => {
+      done = change();
+    });
+    return done;
+  }
+
   writeRegister(thread: number, register: number, value: Uint8Array): boolean {
+    return this.#change(() => this.#setRegister(thread, register, value));
+  }
+
+  #setRegister(thread: number, register: number, value: Uint8Array): boolean {
     const name = registerName(register);
     if (name === undefined) return false;
     if (thread === this.currentThread()) return writeProcessorRegister(this.pc.processor, name, value);
@@ -237,8 +259,18 @@ export class PentiumTarget implements DebugTarget {
   }
 
   writeMemory(thread: number, address: number, bytes: Uint8Array): boolean {
-    const space = this.#spaceOf(thread);
-    return space !== undefined && this.#write(space, address, bytes);
+    return this.#change(() => {
+      const space = this.#spaceOf(thread);
+      return space !== undefined && this.#write(space, address, bytes);
+    });
+  }
+
+  writePhysical(address: number, bytes: Uint8Array): boolean {
+    return this.#change(() => {
+      if (!this.addresses.writePhysical(address, bytes)) return false;
+      this.pc.processor.memoryChanged(address, bytes.length);
+      return true;
+    });
   }
 
   // Breakpoints and watchpoints: remembered by address, given to the processor for each run.
@@ -308,12 +340,17 @@ export class PentiumTarget implements DebugTarget {
     if (hit) return { reason: "watchpoint", kind: hit.request.kind, address: hit.request.address };
     const linear = (processor.eip + processor.segment(Segment.CS).base) >>> 0;
     if (!this.#armed.linear.has(linear)) return undefined;
-    const kinds = this.#breakpoints.get(processor.eip);
-    if (kinds) return { reason: "breakpoint", kind: kinds.has("software") ? "software" : "hardware" };
+    const here = this.#breakpointHere();
+    if (here) return here;
     if (this.#until && processor.eip === this.#untilEip && this.currentThread() === this.#until.id) {
       return { reason: "step" };
     }
     return undefined;
+  }
+
+  #breakpointHere(): TargetStop | undefined {
+    const kinds = this.#breakpoints.get(this.pc.processor.eip);
+    return kinds && { reason: "breakpoint", kind: kinds.has("software") ? "software" : "hardware" };
   }
 
   // Running.
@@ -321,7 +358,7 @@ export class PentiumTarget implements DebugTarget {
   step(): TargetStop {
     this.#until = undefined;
     this.#arm();
-    const stop = this.pc.step();
+    const stop = (this.#history ?? this.pc).step();
     if (stop.reason === "breakpoint") {
       const { base } = this.pc.processor.segment(Segment.DS);
       const hit = this.#hits.find((candidate) => candidate.base === base);
@@ -345,8 +382,57 @@ export class PentiumTarget implements DebugTarget {
     this.#options.wake?.();
   }
 
+  get reversible(): boolean {
+    return this.#history !== undefined;
+  }
+
+  stepBack(): TargetStop {
+    const history = this.#history!;
+    const before = history.placeBefore(history.place);
+    history.goTo(before ?? history.beginning);
+    return { reason: before ? "step" : "beginning" };
+  }
+
+  resumeBack(): void {
+    this.#until = undefined;
+    this.#arm();
+    this.#searchedTo = this.#history!.place;
+    this.#held = false;
+    this.#options.wake?.();
+  }
+
+  /** Searches one piece of the history; tells the listener when that ends the search. */
+  #searchBack(history: History, end: Place): void {
+    let last: { readonly cause: TargetStop; readonly place: Place } | undefined;
+    const start = history.repeatUpTo(end, (place, isStart) => {
+      const cause = isStart ? this.#breakpointHere() : this.#causeOfBreakpoint();
+      if (cause) last = { cause, place };
+    });
+    this.#searchedTo = start;
+    if (start && !last) return;
+    this.#searchedTo = undefined;
+    const isWatch = last?.cause.reason === "watchpoint";
+    const place = last && isWatch ? history.placeBefore(last.place) : last?.place;
+    history.goTo(place ?? history.beginning);
+    this.#hits = [];
+    this.#held = true;
+    this.listener?.stopped(last?.cause ?? { reason: "beginning" });
+  }
+
+  /** Starts to remember the run, if that is wanted. */
+  #remember(): void {
+    if (this.#options.history && !this.pc.end) this.#history ??= new History(this.pc, this.#options.history);
+  }
+
+  /** To be asked for every byte of the guest's output: false when it was put out before. */
+  isNewOutput(): boolean {
+    return this.#history?.isNewOutput() ?? true;
+  }
+
   interrupt(): void {
     if (this.#held || this.pc.end) return;
+    this.#searchedTo = undefined;
+    this.#hits = [];
     this.#held = true;
     this.listener?.stopped({ reason: "interrupt" });
   }
@@ -354,11 +440,16 @@ export class PentiumTarget implements DebugTarget {
   /** Holds the guest for a debugger that has just come, without telling anybody. */
   hold(): void {
     this.#held = true;
+    this.#remember();
   }
 
+  /** In the past, the guest goes on where it was before the debugger went back. */
   release(): void {
     this.#breakpoints.clear();
     this.#watches.length = 0;
+    this.#searchedTo = undefined;
+    this.#history?.goToPresent();
+    this.#history = undefined;
     this.resume();
   }
 
@@ -386,13 +477,18 @@ export class PentiumTarget implements DebugTarget {
   }
 
   serialInput(bytes: Iterable<number>): void {
-    this.pc.serialInput(bytes);
+    if (this.#history) this.#history.input(() => this.pc.serialInput(bytes));
+    else this.pc.serialInput(bytes);
   }
 
   run(untilCycle: number): DebuggedStop {
     for (;;) {
       if (this.#held) return { reason: "held" };
-      const stop = this.pc.run(untilCycle);
+      if (this.#history && this.#searchedTo) {
+        this.#searchBack(this.#history, this.#searchedTo);
+        return { reason: this.#held ? "held" : "cycle" };
+      }
+      const stop = (this.#history ?? this.pc).run(untilCycle);
       if (this.pc.end) {
         if (!this.#told) {
           this.#told = true;

@@ -129,6 +129,8 @@ export class GdbSession {
         const kind = stop.kind === "software" ? "swbreak:;" : "hwbreak:;";
         return `T${SIGNAL_TRAP}${this.#saysBreakpointKind[stop.kind] ? kind : ""}${thread()}`;
       }
+      case "beginning":
+        return `T${SIGNAL_TRAP}replaylog:begin;${thread()}`;
       case "step":
         return `T${SIGNAL_TRAP}${thread()}`;
     }
@@ -166,6 +168,8 @@ export class GdbSession {
           packet[0].toLowerCase(),
           rest.includes(";") ? rest.slice(rest.indexOf(";") + 1) : "",
         );
+      case "b":
+        return this.#goBack(rest);
       case "H":
         return this.#selectThread(rest);
       case "T":
@@ -283,6 +287,20 @@ export class GdbSession {
     return action === "s" ? this.#step() : this.#resume(undefined);
   }
 
+  /** `bs` or `bc`. */
+  #goBack(action: string): string | undefined {
+    if (!this.#target.reversible) return "";
+    if (action === "s") {
+      this.#selected = 0;
+      this.#stop = this.#target.stepBack();
+      return this.#stopReply();
+    }
+    if (action !== "c") return "";
+    this.#running = true;
+    this.#target.resumeBack();
+    return undefined;
+  }
+
   #step(): string {
     this.#selected = 0;
     this.#stop = this.#target.step();
@@ -341,7 +359,7 @@ export class GdbSession {
           software: packet.includes("swbreak+"),
           hardware: packet.includes("hwbreak+"),
         };
-        return `PacketSize=${hexadecimal(LONGEST_PACKET)};QStartNoAckMode+;swbreak+;hwbreak+;vContSupported+;qXfer:features:read+;qXfer:threads:read+`;
+        return `PacketSize=${hexadecimal(LONGEST_PACKET)};${this.#target.reversible ? "ReverseStep+;ReverseContinue+;" : ""}QStartNoAckMode+;swbreak+;hwbreak+;vContSupported+;qXfer:features:read+;qXfer:threads:read+`;
       case "QStartNoAckMode":
         // The answer itself is still acknowledged; further ones are not.
         this.#acknowledging = false;

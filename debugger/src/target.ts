@@ -23,6 +23,8 @@ export type TargetStop =
       /** As it was given when it was inserted. */
       readonly address: number;
     }
+  /** Going back has come to where the history begins. */
+  | { readonly reason: "beginning" }
   /** The guest ended: its status, 0 to 255. */
   | { readonly reason: "exit"; readonly status: number }
   /** The guest crashed (triple fault). */
@@ -58,6 +60,12 @@ export interface DebugTarget {
   step(): TargetStop;
   /** Runs until something stops it; with `until`, also where that thread is about to go on. */
   resume(until?: number): void;
+  /** Whether the target can go back. */
+  readonly reversible: boolean;
+  /** Undoes one step. */
+  stepBack(): TargetStop;
+  /** Goes back to the last breakpoint or watchpoint that was met before, or to the beginning of the history. */
+  resumeBack(): void;
   /** Holds a running target now. */
   interrupt(): void;
   /** Forgets all breakpoints and lets the guest run. */

@@ -49,6 +49,8 @@ export interface KernelLayout {
   readonly methodSize: number;
   /** Base of the kernel's segments. */
   readonly kernelBase: number;
+  /** Base of every segment while the kernel builds its first page directory: makes its addresses physical ones. */
+  readonly unpagedBase: number;
   readonly running: number;
   /** The page of code that every process has for its calls: stubs, and where threads and server calls return to. */
   readonly proxies: {
@@ -141,6 +143,7 @@ export function readKernelLayout(sources: KernelSources): KernelLayout {
     interfaceSize: constant(sources.descriptors, "INTERFACE_SIZE"),
     methodSize: constant(sources.descriptors, "METHOD_SIZE"),
     kernelBase: constant(sources.layout, "KERNEL_BASE"),
+    unpagedBase: -constant(sources.layout, "WINDOW_START") >>> 0,
     running: constant(sources.thread, "THREAD_RUNNING"),
     proxies: {
       page: constant(sources.proxies, "PROXY_PAGE"),

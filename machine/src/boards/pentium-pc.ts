@@ -272,6 +272,11 @@ export class PentiumPc {
     return this.#clock.now;
   }
 
+  /** Cycle at which a device acts next; Infinity when none will. */
+  get nextEvent(): number {
+    return this.#clock.nextCycle;
+  }
+
   get instructions(): number {
     return this.processor.instructions;
   }

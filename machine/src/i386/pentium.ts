@@ -72,6 +72,8 @@ export class Pentium extends RegisterView implements Processor {
   private progressed = true;
   /** Linear address whose host breakpoint is passed over once, so that a run can start on it. */
   private passBreakpoint = -1;
+  /** The last run ended at its cycle: nobody was told of a breakpoint where it ended. */
+  private cut = false;
   /** Origin of the counted instructions and cycles, moved by `resetStatistics`. */
   private instructionOrigin = 0;
   private cycleOrigin = 0;
@@ -174,16 +176,19 @@ export class Pentium extends RegisterView implements Processor {
   }
 
   run(untilCycle: number): StopReason {
-    this.passBreakpoint = this.currentLinear();
+    this.passBreakpoint = this.cut ? -1 : this.currentLinear();
     this.stopReason = null;
     for (;;) {
       const reason = this.boundary(untilCycle, LONGEST_SLICE);
-      if (reason !== null) return reason;
+      if (reason === null) continue;
+      this.cut = reason === "cycle";
+      return reason;
     }
   }
 
   /** Exactly one instruction, repetition of a string instruction, or delivery; in HLT, the next event. */
   step(): StopReason | null {
+    this.cut = false;
     this.passBreakpoint = this.currentLinear();
     this.stopReason = null;
     for (;;) {
@@ -404,6 +409,7 @@ export class Pentium extends RegisterView implements Processor {
       this.instructionOrigin = tally.instructionOrigin;
       this.cycleOrigin = tally.cycleOrigin;
       this.stopReason = null;
+      this.cut = false;
     };
   }
 
