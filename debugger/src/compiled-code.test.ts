@@ -1,4 +1,4 @@
-/** Breakpoints, watchpoints and steps in hot code: the same stops, cycles and machine whether the code was compiled or interpreted. */
+/** Breakpoints, watchpoints and steps in hot code, forwards and backwards: the same stops, cycles and machine whether the code was compiled or interpreted. */
 import { PentiumPc } from "@rialto/machine/boards/pentium-pc.ts";
 import { Assembler } from "@rialto/machine/i386/assembler.ts";
 import { al, dword, eax, ecx, esp, symbol } from "@rialto/machine/i386/assembly.ts";
@@ -39,7 +39,7 @@ function stops(jit: "on" | "off"): string[] {
   const seen: string[] = [];
   const note = (what: string) =>
     seen.push(`${what} eax ${pc.processor.registers[0]} eip ${pc.processor.eip.toString(16)} at ${pc.cycle}`);
-  const target = new PentiumTarget(pc);
+  const target = new PentiumTarget(pc, { history: { interval: 200_000 } });
   target.listener = { stopped: (stop) => note(stop.reason) };
   const runFor = (cycles: number) => {
     target.resume();
@@ -60,8 +60,11 @@ function stops(jit: "on" | "off"): string[] {
     target.insert(kind, address, bytes);
     runFor(A_WHILE);
     runFor(A_WHILE);
-    target.remove(kind, address, bytes);
     for (let steps = 0; steps < 9; steps++) note(target.step().reason);
+    for (let steps = 0; steps < 3; steps++) note(target.stepBack().reason);
+    target.resumeBack();
+    while (target.run(pc.cycle + A_WHILE).reason === "cycle");
+    target.remove(kind, address, bytes);
   }
   runFor(10 * A_WHILE);
   seen.push(`${pc.instructions} instructions, ${pc.stateHash()}`);
@@ -72,9 +75,9 @@ it("hot code stops where interpreted code does", () => {
   const interpreted = stops("off");
   const reasons = interpreted.map((line) => line.split(" ")[0]).filter((reason) => reason !== "step");
   expect(reasons.slice(0, -1)).toEqual([
-    ...["interrupt", "breakpoint", "breakpoint"],
-    ...["interrupt", "watchpoint", "watchpoint"],
-    ...["interrupt", "watchpoint", "watchpoint", "exit"],
+    ...["interrupt", "breakpoint", "breakpoint", "breakpoint"],
+    ...["interrupt", "watchpoint", "watchpoint", "watchpoint"],
+    ...["interrupt", "watchpoint", "watchpoint", "watchpoint", "exit"],
   ]);
   expect(stops("on")).toEqual(interpreted);
 });
