@@ -41,5 +41,11 @@ export interface IEcho extends IUnknown {
   probe(buffer: InBytes, size: u32): HRESULT;
   /** How often this method of this object has been called, this time included: state that is kept when the server moves. */
   count(calls: Out<u32>): HRESULT;
+  /** Has `next` do `callBack`, so that a call goes through two servers. */
+  relay(next: IEcho, callback: IEchoCallback, value: u32, answer: Out<u32>): HRESULT;
+  /** `IThreads.serverPool` of the server's program. */
+  pool(limit: u32, policy: u32): HRESULT;
+  /** Ends the thread that runs it, which in a process is a server thread. */
+  leave(): HRESULT;
 }
 export declare const IEcho: { readonly IID: u32 };

@@ -6,11 +6,12 @@ import type { EchoPoint, IEcho } from "../../interfaces/IEcho";
 import type { IEchoCallback } from "../../interfaces/IEchoCallback";
 import type { IServiceObject } from "../../interfaces/IServiceObject";
 import type { ProcessInfo } from "../../interfaces/ISystem";
+import { IThreads } from "../../interfaces/IThreads";
 import { E_CANCELLED, E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
 import type { HRESULT, In, InBytes, InOut, InString, Out, OutBytes } from "../../interfaces/types";
 import { systemObject } from "../../lib/rt/program";
 import { stringLength } from "../../lib/rt/strings";
-import { type Mutex, sleep, wake } from "../../lib/rt/wait";
+import { exitThread, type Mutex, sleep, wake } from "../../lib/rt/wait";
 
 /** Not 0 once the program shall end. */
 const stop: usize = memory.data(4, 16);
@@ -151,6 +152,26 @@ export class Echo extends ComObject implements IEcho, IServiceObject {
 
   count(calls: Out<u32>): HRESULT {
     store<u32>(calls, atomicAdd(changetype<usize>(this) + offsetof<Echo>("calls"), 1) + 1);
+    return S_OK;
+  }
+
+  relay(next: IEcho, callback: IEchoCallback, value: u32, answer: Out<u32>): HRESULT {
+    return next.callBack(callback, value, answer);
+  }
+
+  pool(limit: u32, policy: u32): HRESULT {
+    const word = stackAlloc(4);
+    store<u32>(word, 0);
+    const found = systemObject().queryInterface(IThreads.IID, word);
+    if (found !== S_OK) return found;
+    const threads = changetype<IThreads>(load<usize>(word));
+    const result = threads.serverPool(limit, policy);
+    threads.release();
+    return result;
+  }
+
+  leave(): HRESULT {
+    exitThread(0);
     return S_OK;
   }
 

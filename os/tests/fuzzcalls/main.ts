@@ -25,8 +25,9 @@ const PROXIES: usize = 0x3f001000;
 /** Bit n: method n of ISystem may be called. Not register, unregister, run, kill, sleep, markPhase, powerOff. */
 const SYSTEM_METHODS: u32 =
   0x00ffffff & ~((1 << 4) | (1 << 5) | (1 << 6) | (1 << 12) | (1 << 16) | (1 << 17) | (1 << 18));
-/** Not callBack with anything (it may call what is no object, in this process), slow, quit. */
-const ECHO_METHODS: u32 = 0x00ffffff & ~((1 << 11) | (1 << 14) | (1 << 15));
+/** Not callBack and relay with anything (they may call what is no object, in this process), slow, quit, pool, leave. */
+const ECHO_METHODS: u32 =
+  0x00ffffff & ~((1 << 11) | (1 << 14) | (1 << 15) | (1 << 20) | (1 << 21) | (1 << 22));
 /** Not create: a thread at a random address ends the process, as it should. */
 const THREADS_METHODS: u32 = 0x00ffffff & ~(1 << 3);
 /** Not unmap and protect: they may take away the ground this program stands on. */

@@ -17,6 +17,7 @@ import { memoryCases } from "./memory";
 import { scratchCases } from "./memory-scratch";
 import { sharingCases } from "./memory-sharing";
 import { stackCases } from "./memory-stacks";
+import { poolCases } from "./pools";
 import { abuseCases, programCases } from "./programs";
 import { serviceCases } from "./services";
 import { synchronisationCases } from "./synchronisation";
@@ -27,7 +28,7 @@ export function main(argc: i32, argv: usize): i32 {
   if (argc > 2) {
     print(
       text(
-        "usage: suite [calls|connections|services|faults|threads|thread-states|drivers|memory|scratch|stacks|programs|libraries|abuse|fuzz]\n",
+        "usage: suite [calls|connections|pools|services|faults|threads|thread-states|drivers|memory|scratch|stacks|programs|libraries|abuse|fuzz]\n",
       ),
     );
     return 2;
@@ -55,6 +56,7 @@ export function main(argc: i32, argv: usize): i32 {
     callCases(PLACE_KERNEL);
   }
   if (wanted(group, text("connections"))) connectionCases();
+  if (wanted(group, text("pools"))) poolCases();
   if (wanted(group, text("services"))) serviceCases();
   if (wanted(group, text("faults"))) faultCases();
   if (wanted(group, text("abuse"))) abuseCases();

@@ -30,12 +30,17 @@ export class Server {
 
 /** Starts an echo server at `place`; `server` is filled in. False if it did not come up. */
 export function startServer(server: Server, place: u32): bool {
+  return startServerAs(server, SERVER, place);
+}
+
+/** The same under another name. */
+export function startServerAs(server: Server, name: usize, place: u32): bool {
   const word = stackAlloc(4);
   store<u32>(word, 0);
-  if (!expectEqual(systemObject().run(text("echo"), SERVER, place, word), S_OK, text("result of run")))
+  if (!expectEqual(systemObject().run(text("echo"), name, place, word), S_OK, text("result of run")))
     return false;
   server.process = changetype<IProcess>(load<usize>(word));
-  const result = bindWaiting(SERVER, IEcho.IID, PATIENCE, word);
+  const result = bindWaiting(name, IEcho.IID, PATIENCE, word);
   if (!expectEqual(result, S_OK, text("result of bind"))) return false;
   server.echo = changetype<IEcho>(load<usize>(word));
   return true;
