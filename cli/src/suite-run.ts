@@ -16,6 +16,9 @@ function suiteGroups(): string[] {
   ];
 }
 
+/** Milliseconds between trims of stacks: the usual ten seconds would be long for a case to wait. */
+const TRIM_INTERVAL = "500";
+
 export interface SuiteRequest {
   readonly group: string | undefined;
   readonly places: readonly Place[];
@@ -66,7 +69,8 @@ export async function runSuite(
     "suite",
     ...(request.group ? [request.group] : []),
   ];
-  const { on, memory, options, limit, observation } = request;
+  const { on, memory, limit, observation } = request;
+  const options = new Map([["trim", TRIM_INTERVAL], ...request.options]);
   const outcome = await runGuest({ on, memory, options, limit, show, observation, lines: [line.join(" ")] });
   return { outcome, report: readReport(outcome.text) };
 }

@@ -15,8 +15,9 @@ import { createKernelProcess, kernelProcess, type Process } from "../objects/pro
 import { startReaper } from "../objects/reaper";
 import { createServices } from "../objects/services";
 import { findOption, nextOption, powerOff, setCommandLine } from "../objects/system";
-import { copyText, spanEquals, textEquals } from "../objects/texts";
+import { copyText, spanEquals, textEquals, textNumber } from "../objects/texts";
 import { adoptThread } from "../objects/threads";
+import { setTrimInterval } from "../threads/helper";
 import { currentThread } from "../threads/thread";
 import { fileContents, fileIntact, findFile, openArchive } from "./archive";
 import { offerBootFile } from "./boot-files";
@@ -34,6 +35,8 @@ let lastStarted: Process | null = null;
 /** Runs on the first thread. `modules` is an array of { start, end, command line } (window addresses). */
 export function start(commandLine: usize, modules: usize, count: u32): void {
   setCommandLine(commandLine);
+  const trim = findOption(text(""), text("trim"));
+  if (trim !== 0) setTrimInterval(textNumber(trim));
   resolveDescriptors();
   if (!createKernelProcess() || !adoptThread(kernelProcess(), currentThread())) outOfMemory();
   if (!createServices(kernelProcess()) || !createProxyFrames()) outOfMemory();

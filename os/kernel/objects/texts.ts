@@ -66,3 +66,11 @@ export function storeNumber(field: usize, value: u32): void {
     value /= 10;
   } while (digits !== 0);
 }
+
+/** The decimal number at the start of a text. */
+export function textNumber(address: usize): u32 {
+  let number: u32 = 0;
+  for (let at = address; load<u8>(at) >= 48 && load<u8>(at) <= 57; at++)
+    number = number * 10 + load<u8>(at) - 48;
+  return number;
+}

@@ -26,8 +26,8 @@ import {
 } from "./thread";
 import { HELPER_WAIT, privateTrap, UNPARK } from "./traps";
 
-/** Milliseconds between trims. */
-const TRIM_INTERVAL: u32 = 10000;
+/** Milliseconds between trims: the paper's ten seconds, or the boot option `trim`. */
+let trimInterval: u32 = 10000;
 
 declare function stackOverflowEntry(): usize;
 
@@ -79,11 +79,16 @@ function takeFromQueue(): Thread | null {
   return thread;
 }
 
+/** Takes effect when the helper next has something to do. */
+export function setTrimInterval(milliseconds: u32): void {
+  trimInterval = milliseconds;
+}
+
 /** Entry function of the helper thread. */
 export function helperMain(_argument: usize): void {
-  let trimAt = ticks() + TRIM_INTERVAL;
+  let trimmedAt = ticks();
   while (true) {
-    const left = <i32>(trimAt - ticks());
+    const left = <i32>(trimmedAt + trimInterval - ticks());
     privateTrap(HELPER_WAIT, 0, left > 0 ? left : 1, 0);
     let thread = takeFromQueue();
     while (thread) {
@@ -91,9 +96,9 @@ export function helperMain(_argument: usize): void {
       else freeThread(thread);
       thread = takeFromQueue();
     }
-    if (<i32>(trimAt - ticks()) > 0) continue;
+    if (<i32>(trimmedAt + trimInterval - ticks()) > 0) continue;
     trimStacks();
-    trimAt = ticks() + TRIM_INTERVAL;
+    trimmedAt = ticks();
   }
 }
 
