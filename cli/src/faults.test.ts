@@ -1,4 +1,4 @@
-/** Faults as the console shows them, and a service that is started anew after one. Our machine and QEMU print the same. */
+/** Faults as the console shows them, a service that is started anew after one, and the kernel's own. Our machine and QEMU print the same. */
 import { spawn, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -59,6 +59,32 @@ describe.each(machines)("a fault on %s", (machine) => {
     expect(out).toMatch(/^stubborn: restarted in a process$/m);
     expect(out).toMatch(/^ +\d+ +3 .* stubborn$/m);
     expect(code).toBe(0);
+  });
+});
+
+describe.each(machines)("a broken invariant of the kernel on %s", (machine) => {
+  const last = /^last lines of the console:\n(?:\|.*\n)*\| Hello from process \d+ \(hello\).*\n/m;
+
+  it("ends the run with an epitaph: source lines of the stack, the console's last lines", async () => {
+    const { code, out } = await boot(machine, ["run hello"], ["--set", "break=panic"]);
+    expect(out).toMatch(
+      /^panic: the boot option break asked for it\nthread \d+, process \d+ \(shell\)\nstack:\n/m,
+    );
+    expect(out).toMatch(/^ {2}0x\w{8} os\/kernel\/objects\/services\.ts:\d+$/m);
+    expect(out).toMatch(last);
+    expect(code).toBe(125);
+  });
+
+  it("has the registers of kernel code that made a fault", async () => {
+    const { code, out } = await boot(machine, ["run hello"], ["--set", "break=fault"]);
+    expect(out).toMatch(
+      /^panic: the kernel made a fault\nthread .*\neip 0x(\w{8}) cs 0x00000019 .* error 0x00000002\n/m,
+    );
+    expect(out).toMatch(
+      /^stack:\n {2}0x\w{8} os\/kernel\/epitaph\.ts:\d+\n {2}0x\w{8} os\/kernel\/objects\/services\.ts/m,
+    );
+    expect(out).toMatch(last);
+    expect(code).toBe(125);
   });
 });
 

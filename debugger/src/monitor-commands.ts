@@ -106,6 +106,23 @@ function modules({ kernel }: PentiumTarget): string {
   ]);
 }
 
+function epitaph({ kernel }: PentiumTarget): string {
+  if (!kernel) return NO_KERNEL;
+  const left = kernel.epitaph();
+  if (!left) return "the kernel has not panicked\n";
+  const { message, thread, process, program, registers, faultAddress, stack } = left;
+  const known = [...registers].map(([name, value]) => `${name} ${word(value)}`);
+  return [
+    `panic: ${message}`,
+    `thread ${thread}, process ${process} (${program})`,
+    registers.get("eip") === 0 ? "registers: not known" : known.join("  "),
+    `last page fault at linear ${word(faultAddress)}`,
+    `stack: ${stack.map(word).join(" ")}`,
+    "console:",
+    left.console,
+  ].join("\n");
+}
+
 /** An address or a length as C writes it; undefined when it is none. */
 function number(text: string | undefined): number | undefined {
   return text !== undefined && /^(0x[0-9a-f]+|\d+)$/i.test(text) ? Number(text) >>> 0 : undefined;
@@ -148,6 +165,7 @@ const COMMANDS: readonly MonitorCommand[] = [
   { name: "ps", usage: "Rialto's processes", run: processes },
   { name: "threads", usage: "Rialto's threads with their records", run: threads },
   { name: "modules", usage: "loaded images and where they lie", run: modules },
+  { name: "epitaph", usage: "what Rialto's kernel left behind when it panicked", run: epitaph },
   { name: "phys", usage: "ADDRESS [LENGTH]: physical memory; ADDRESS = HEX: write it", run: physical },
   { name: "translate", usage: "ADDRESS: virtual to linear and physical", run: translate },
 ];

@@ -3,19 +3,35 @@
  * ports, with interrupts on or off, and shares the line with the console driver.
  */
 
-import { STACKS_START, WINDOW_SIZE, WINDOW_START } from "./i386/layout";
-import type { Thread } from "./threads/thread";
-
 const LINE: u32 = 0x3f8;
 const LINE_STATUS: u32 = LINE + 5;
 const TRANSMITTER_EMPTY: u32 = 0x20;
-/** isa-debug-exit; a panic ends the machine with this value. */
-const DEBUG_EXIT: u32 = 0xf4;
-const PANIC_STATUS: u32 = 0x7f;
+/** The last bytes that went to the console, from here or through the driver (objects/log.ts): byte n is at n modulo the size. */
+const LOG: u32 = 4096;
+const log: usize = memory.data(4096, 16);
+let written: u32 = 0;
+
+export function logAddress(): usize {
+  return log;
+}
+
+export function logSize(): u32 {
+  return LOG;
+}
+
+export function logWritten(): u32 {
+  return written;
+}
+
+export function logByte(value: u32): void {
+  store<u8>(log + (written % LOG), <u8>value);
+  written++;
+}
 
 export function putByte(value: u32): void {
   while ((portIn8(LINE_STATUS) & TRANSMITTER_EMPTY) === 0) {}
   portOut8(LINE, value);
+  logByte(value);
 }
 
 /** NUL-terminated UTF-8; a newline goes out as carriage return and newline. */
@@ -52,45 +68,4 @@ export function printNumber(value: u32): void {
 export function printHexadecimal(value: u32): void {
   print(text("0x"));
   for (let shift: i32 = 28; shift >= 0; shift -= 4) putHexadecimalDigit((value >> shift) & 15);
-}
-
-function printField(name: usize, value: u32): void {
-  print(name);
-  printHexadecimal(value);
-}
-
-/** Registers of a saved context. */
-export function describeFrame(frame: Thread): void {
-  printField(text("\neip "), frame.eip);
-  printField(text(" cs "), frame.cs);
-  printField(text(" flags "), frame.eflags);
-  printField(text(" error "), frame.error);
-  printField(text("\neax "), frame.eax);
-  printField(text(" ebx "), frame.ebx);
-  printField(text(" ecx "), frame.ecx);
-  printField(text(" edx "), frame.edx);
-  printField(text("\nesi "), frame.esi);
-  printField(text(" edi "), frame.edi);
-  printField(text(" ebp "), frame.ebp);
-}
-
-/** A kernel stack, or the ring 0 stack in the kernel's image. */
-function onStack(frame: usize): bool {
-  return frame >= STACKS_START && frame < WINDOW_START + WINDOW_SIZE;
-}
-
-/** A broken invariant: the epitaph, then the end of the machine. */
-export function panic(message: usize): void {
-  disableInterrupts();
-  print(text("\npanic: "));
-  print(message);
-  let frame = framePointer();
-  print(text("\ncalled from"));
-  for (let depth = 0; depth < 16 && onStack(frame); depth++) {
-    printField(text(" "), load<u32>(frame, 4));
-    frame = load<u32>(frame);
-  }
-  print(text("\n"));
-  portOut32(DEBUG_EXIT, PANIC_STATUS);
-  while (true) {}
 }

@@ -29,7 +29,7 @@ interface BootFlags extends RecordingFlags, SnapshotFlags, TraceFlags, ProfileFl
 
 const EXAMPLES = `
 Without --exec or --script the terminal is the console: Ctrl-C ends the program in the foreground, Ctrl-D at the prompt
-(or poweroff) ends the machine, Ctrl-A x leaves at once. With them the exit status is that of the first line that failed.
+(or poweroff) ends the machine, Ctrl-A x leaves at once. With them the exit status is that of the first line that failed; 125 if the kernel panicked.
 
 Examples:
   rialto boot

@@ -12,6 +12,7 @@ const GLOBALS = {
   allThreads: "os/kernel/threads/thread/allThreads",
   firstProcess: "os/kernel/objects/process/firstProcess",
   firstImage: "os/kernel/loader/images/firstImage",
+  epitaph: "os/kernel/epitaph/epitaph",
 } as const;
 
 const LONGEST_LIST = 2000;
@@ -55,6 +56,28 @@ export interface RialtoImage {
   /** Distance from the addresses in its file. */
   readonly shift: number;
 }
+
+/** What the kernel left behind when an invariant was broken; the layout is drawn in os/kernel/epitaph.ts. */
+export interface Epitaph {
+  readonly message: string;
+  readonly thread: number;
+  readonly process: number;
+  readonly program: string;
+  /** By name; all zero when they were not known. */
+  readonly registers: ReadonlyMap<string, number>;
+  readonly faultAddress: number;
+  /** Return addresses, the innermost first. */
+  readonly stack: readonly number[];
+  /** The console's last bytes. */
+  readonly console: string;
+}
+
+const EPITAPH_MAGIC = 0x4c524945;
+const EPITAPH_VERSION = 1;
+const EPITAPH_REGISTERS = "eip cs eflags error edi esi ebp esp ebx edx ecx eax".split(" ");
+const LONGEST_STACK = 16;
+const LONGEST_LOG = 0x10000;
+const LONGEST_MESSAGE = 200;
 
 export class RialtoKernel {
   readonly layout: KernelLayout;
@@ -104,9 +127,33 @@ export class RialtoKernel {
     }
   }
 
-  #text(address: number): string {
+  /** Undefined while the kernel lives. */
+  epitaph(): Epitaph | undefined {
+    const record = this.#global("epitaph");
+    if (record === 0 || this.#field(record, 0) !== EPITAPH_MAGIC) return undefined;
+    if (this.#field(record, 4) !== EPITAPH_VERSION) return undefined;
+    const name = this.#field(record, 20);
+    const depth = Math.min(this.#field(record, 76), LONGEST_STACK);
+    const size = this.#field(record, 148);
+    const written = this.#field(record, 152);
+    const ring = size <= LONGEST_LOG ? this.#memory.bytes(this.#field(record, 144), size) : new Uint8Array();
+    const start = written > size ? written % size : 0;
+    const log = [...ring.subarray(start), ...ring.subarray(0, start)].slice(0, Math.min(written, size));
+    return {
+      message: this.#text(this.#field(record, 8), LONGEST_MESSAGE).trim(),
+      thread: this.#field(record, 12),
+      process: this.#field(record, 16),
+      program: name === 0 ? "kernel" : this.#text(name),
+      registers: new Map(EPITAPH_REGISTERS.map((register, i) => [register, this.#field(record, 24 + 4 * i)])),
+      faultAddress: this.#field(record, 72),
+      stack: Array.from({ length: depth }, (_, i) => this.#field(record, 80 + 4 * i)),
+      console: new TextDecoder().decode(Uint8Array.from(log)).replaceAll("\r", ""),
+    };
+  }
+
+  #text(address: number, longest = LONGEST_NAME): string {
     if (address === 0) return "?";
-    const bytes = this.#memory.bytes(address, LONGEST_NAME);
+    const bytes = this.#memory.bytes(address, longest);
     const end = bytes.indexOf(0);
     return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
   }

@@ -4,6 +4,7 @@
  */
 
 import { IDriver } from "../../interfaces/IDriver";
+import { ILog } from "../../interfaces/ILog";
 import type { ISerial } from "../../interfaces/ISerial";
 import { S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
@@ -24,6 +25,9 @@ export function main(_argc: i32, _argv: usize): i32 {
   const port = newObject<SerialPort>();
   if (!port) return fail(-1);
   port.driver = driver;
+  result = systemObject().bind(text("kernel.log"), ILog.IID, word);
+  if (result !== S_OK) return fail(result);
+  port.log = changetype<ILog>(load<usize>(word));
   result = driver.connectInterrupt(LINE, <u32>functionAddress(serialInterrupt), changetype<u32>(port));
   if (result !== S_OK) return fail(result);
   port.start();
@@ -32,6 +36,7 @@ export function main(_argc: i32, _argv: usize): i32 {
   port.stop();
   driver.disconnectInterrupt(LINE);
   systemObject().unregister(text("serial"));
+  port.log.release();
   port.release();
   driver.release();
   return result === S_OK ? 0 : fail(result);

@@ -6,6 +6,7 @@
  */
 
 import type { IDriver } from "../../interfaces/IDriver";
+import type { ILog } from "../../interfaces/ILog";
 import type { ISerial } from "../../interfaces/ISerial";
 import { E_CANCELLED, S_OK } from "../../interfaces/results";
 import type { HRESULT, InBytes, Out, OutBytes } from "../../interfaces/types";
@@ -59,6 +60,7 @@ const sendingRing: usize = memory.data(12, 16);
 @unmanaged
 export class SerialPort extends ComObject implements ISerial {
   driver: IDriver = changetype<IDriver>(0);
+  log: ILog = changetype<ILog>(0);
   received: Ring = changetype<Ring>(0);
   sending: Ring = changetype<Ring>(0);
   /** Bytes that came while the queue was full. */
@@ -116,6 +118,7 @@ export class SerialPort extends ComObject implements ISerial {
   write(buffer: InBytes, size: u32): HRESULT {
     const ring = this.sending;
     let done: u32 = 0;
+    this.log.write(buffer, size);
     while (done < size) {
       // Read the caller's byte outside of the section: it may fault.
       const byte: u32 = load<u8>(buffer + done);

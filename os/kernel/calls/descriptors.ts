@@ -5,7 +5,7 @@
  */
 
 import { IUnknown } from "../../interfaces/IUnknown";
-import { panic } from "../console";
+import { panic } from "../epitaph";
 
 @unmanaged
 export class Interface {

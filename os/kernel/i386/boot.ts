@@ -4,7 +4,8 @@
  * The loader's structures may lie in memory that becomes free, so they are copied first.
  */
 
-import { panic, print, printNumber } from "../console";
+import { print, printNumber } from "../console";
+import { panic } from "../epitaph";
 import {
   addFrames,
   createFrameTable,

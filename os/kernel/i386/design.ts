@@ -10,7 +10,8 @@
  * interrupts off on the first-level stacks.
  */
 
-import { panic, print } from "../console";
+import { print } from "../console";
+import { panic } from "../epitaph";
 import type { Thread } from "../threads/thread";
 import { KERNEL_FLAGS, RING0_CODE, RING0_DATA, RING1_CODE, RING1_DATA } from "./layout";
 import { option, optionIs } from "./options";

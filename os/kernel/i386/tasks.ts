@@ -10,7 +10,7 @@
  * also sets CR0.TS; an extra #NM is the price.
  */
 
-import { describeFrame, panic } from "../console";
+import { panicAt } from "../epitaph";
 import { overflowed } from "../threads/helper";
 import { currentDirectory } from "../threads/scheduler";
 import { inKernelStacks } from "../threads/stacks";
@@ -136,8 +136,7 @@ function doubleFault(): void {
   const nested = isNested(interrupted);
   saveTask(interrupted, thread, VECTOR_DOUBLE_FAULT, 0);
   if (nested || (thread.cs & 3) !== 0 || !inKernelStacks(address - 1)) {
-    describeFrame(thread);
-    panic(text("double fault"));
+    panicAt(text("double fault"), thread);
   }
   overflowed(thread, address, VECTOR_OVERFLOW);
   lostInterrupts();

@@ -11,7 +11,8 @@
  * A fault at kernel level on the kernel stack itself cannot do that: the thread is suspended and left to the helper thread (§5.3.1).
  */
 
-import { describeFrame, panic, print, printHexadecimal } from "../console";
+import { print, printHexadecimal } from "../console";
+import { panic, panicAt } from "../epitaph";
 import { refillKernel, refillUser } from "../memory/refill";
 import { helperHasWork, helperThread, queueForHelper } from "../threads/helper";
 import { abandonMutexes, beginLock, endLock, settlePriority } from "../threads/locks";
@@ -241,8 +242,7 @@ export function describeNestedFault(frame: Thread, linear: usize): void {
   printHexadecimal(frame.vector);
   print(text(" at first level, address "));
   printHexadecimal(<u32>linear);
-  describeFrame(frame);
-  panic(text("a first-level handler made a fault"));
+  panicAt(text("a first-level handler made a fault"), frame);
 }
 
 /**
@@ -288,8 +288,7 @@ function continueAt(thread: Thread, entry: usize): void {
   const top: usize = sameRing ? thread.esp : spareStackTop();
   if (sameRing) {
     if (!inKernelStacks(top - 1)) {
-      describeFrame(thread);
-      panic(text("fault at kernel level with the stack pointer outside of the kernel's stacks"));
+      panicAt(text("fault at kernel level with the stack pointer outside of the kernel's stacks"), thread);
     }
     if (!stackPresent(top - size - CONTINUATION_ROOM) || !stackPresent(top - 1)) {
       suspendForStack(thread, stackPresent(top - 1) ? top - size - CONTINUATION_ROOM : top - 1);

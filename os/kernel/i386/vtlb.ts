@@ -13,7 +13,8 @@
  * Every function works at first level, and at thread level in a critical section of its own. At first level nothing here touches memory that can fault.
  */
 
-import { panic, print, printNumber } from "../console";
+import { print, printNumber } from "../console";
+import { panic } from "../epitaph";
 import { allocateFrame, OWNER_PAGE_TABLES, OWNER_STACK_TABLES, releaseFrame } from "../memory/frames";
 import { MAKE_TABLE, privateTrap } from "../threads/traps";
 import { enterCritical, leaveCritical } from "./critical";

@@ -11,6 +11,7 @@ import { prepareDoors } from "../calls/doors";
 import { createProxyFrames } from "../calls/proxies";
 import { prepareRemoteCalls } from "../calls/remote";
 import { print, printHexadecimal } from "../console";
+import { offerLog } from "../objects/log";
 import { createKernelProcess, kernelProcess, type Process } from "../objects/process";
 import { startReaper } from "../objects/reaper";
 import { createServices } from "../objects/services";
@@ -42,7 +43,7 @@ export function start(commandLine: usize, modules: usize, count: u32): void {
   if (!createServices(kernelProcess()) || !createProxyFrames()) outOfMemory();
   prepareRemoteCalls();
   prepareDoors();
-  if (startReaper() < 0) outOfMemory();
+  if (startReaper() < 0 || !offerLog()) outOfMemory();
   let archive: usize = 0;
   for (let index: u32 = 0; index < count; index++) {
     const module = modules + index * MODULE_SIZE;

@@ -12,7 +12,8 @@
 import { PROTECT_WRITE } from "../../interfaces/IMemory";
 import { E_ACCESSDENIED, E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
-import { describeFrame, panic, print, printHexadecimal } from "../console";
+import { print, printHexadecimal } from "../console";
+import { panicAt } from "../epitaph";
 import { atKernelLevel } from "../i386/design";
 import {
   KERNEL_BASE,
@@ -134,8 +135,7 @@ function fault(frame: Thread, vector: u32, address: usize): void {
     printHexadecimal(vector);
     print(text(" at address "));
     printHexadecimal(<u32>address);
-    describeFrame(frame);
-    panic(text("the kernel made a fault"));
+    panicAt(text("the kernel made a fault"), frame);
   }
   programFault(currentThread(), vector, frame.error, address, frame.eip, frame);
   leaveToUser(frame);

@@ -3,6 +3,7 @@
 import type { MemoryInfo, ModuleInfo, ProcessInfo } from "../../interfaces/ISystem";
 import { E_ACCESSDENIED, E_BUFFER, E_CANCELLED, E_NOTFOUND, S_FALSE, S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
+import { breakAsAsked } from "../epitaph";
 import { kernelRing } from "../i386/design";
 import { endRun } from "../i386/monitor";
 import { imageWithIndex, type LoadedImage, lockLoader, unlockLoader } from "../loader/images";
@@ -225,6 +226,7 @@ export function optionValue(key: usize, value: usize, size: u32): HRESULT {
 
 /** Ends the run. Where no device does that, the machine idles. */
 export function powerOff(code: u32): HRESULT {
+  breakAsAsked();
   endRun(code);
   portOut32(DEBUG_EXIT, code > DEBUG_EXIT_MOST ? DEBUG_EXIT_MOST : code);
   while (sleep(1000) !== WAIT_CANCELLED) {}

@@ -3,7 +3,7 @@
  * nothing is contended and the owner's id is 0, so a mark stands for it.
  */
 
-import { panic } from "../console";
+import { panic } from "../epitaph";
 import { checkMutex, checksOn } from "./probe-check";
 import { currentThread } from "./thread";
 import { LOCK_THROUGH, privateTrap, UNLOCK } from "./traps";

@@ -8,7 +8,8 @@
  * and always, since it costs nothing where nothing is wrong: no kernel stack faults inside a probed section or with interrupts off.
  */
 
-import { describeFrame, panic, print, printHexadecimal } from "../console";
+import { print, printHexadecimal } from "../console";
+import { panic, panicAt } from "../epitaph";
 import { PROBE_MARGIN } from "../i386/critical";
 import { atKernelLevel, inTrapStub } from "../i386/design";
 import { INTERRUPTS_ON } from "../i386/layout";
@@ -70,21 +71,18 @@ export function checkMutex(mutex: usize): void {
 /** At first level: a thread stops to be in its own code at kernel level. */
 export function checkUnprobed(thread: Thread): void {
   if (thread.probes === 0) return;
-  describeFrame(thread);
-  panic(text("a thread leaves the kernel inside a probed section"));
+  panicAt(text("a thread leaves the kernel inside a probed section"), thread);
 }
 
 /** At first level: where a trap found the thread. */
 export function checkTrappedDepth(thread: Thread): void {
   if (atKernelLevel(thread) && thread.probes !== 0 && thread.esp < <u32>thread.probeFloor) {
-    describeFrame(thread);
-    panic(text("a probed section uses more stack than its probe touched"));
+    panicAt(text("a probed section uses more stack than its probe touched"), thread);
   }
 }
 
 /** At first level: the thread's kernel stack has faulted. The stubs of traps run with interrupts off, too. */
 export function checkStackFault(thread: Thread): void {
   if (thread.probes === 0 && ((thread.eflags & INTERRUPTS_ON) !== 0 || inTrapStub(thread.eip))) return;
-  describeFrame(thread);
-  panic(text("a kernel stack faults inside a probed section"));
+  panicAt(text("a kernel stack faults inside a probed section"), thread);
 }

@@ -5,7 +5,7 @@
  * point. Registers need no copying, since traps push them into the thread's record.
  */
 
-import { panic } from "../console";
+import { panic } from "../epitaph";
 import { atKernelLevel } from "../i386/design";
 import { setFirstLevelFrame, setSpareStack } from "../i386/processor";
 import { setTaskDirectory } from "../i386/tasks";

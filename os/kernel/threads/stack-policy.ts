@@ -7,7 +7,8 @@
  *   dedicated  as fixed, and every thread has a kernel stack of its own, also while it runs in its program
  */
 
-import { panic, print, printNumber } from "../console";
+import { print, printNumber } from "../console";
+import { panic } from "../epitaph";
 import { TRAPS_RING0, trapDesign } from "../i386/design";
 import { option, optionIs, optionNumber } from "../i386/options";
 
