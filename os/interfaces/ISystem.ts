@@ -112,7 +112,10 @@ export interface ISystem extends IUnknown {
   /** The `index`-th loaded image of all spaces. `S_FALSE` past the last. */
   moduleInfo(index: u32, info: Out<ModuleInfo>): HRESULT;
   memoryInfo(info: Out<MemoryInfo>): HRESULT;
-  /** Ends the process `id` from outside; its exit code is `E_CANCELLED`. */
+  /**
+   * Ends the process `id` from outside; its exit code is `E_CANCELLED`. `E_ACCESSDENIED` for what the caller did not start, unless the caller was
+   * started at boot, as the shell was.
+   */
   kill(id: u32): HRESULT;
   /** Copies the value of boot option `key` (NUL-terminated) into `value`. `E_NOTFOUND`. */
   option(key: InString, value: OutBytes, size: u32): HRESULT;

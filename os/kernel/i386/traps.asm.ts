@@ -241,6 +241,7 @@ function threadLevel(a: Assembler): void {
   // int 0x30: eax = method; the CPU has pushed ss, esp, eflags, cs, eip on the spare kernel stack.
   a.label("systemCallEntry");
   loadKernelData(a);
+  a.emit("cld"); // the caller's flags are the caller's
   a.emit("push", dword({ base: esp, displacement: 12 }));
   a.emit("push", eax);
   a.emit("call", symbol("systemCall"));
@@ -253,6 +254,7 @@ function threadLevel(a: Assembler): void {
   // int 0x32: eax = result of the method that a server thread ran at ring 3.
   a.label("serverReturnEntry");
   loadKernelData(a);
+  a.emit("cld"); // the caller's flags are the caller's
   a.emit("push", eax);
   a.emit("call", symbol("serverReturn")); // does not return
 

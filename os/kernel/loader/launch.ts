@@ -117,6 +117,7 @@ function start(
     return E_OUTOFMEMORY;
   }
   const first = changetype<Start>(stackAlloc(offsetof<Start>()));
+  process.starter = changetype<Process>(currentThread().process).id;
   process.isSuccessor = old ? 1 : 0;
   process.args = copyText(args, ARGUMENT_LIMIT);
   let result = loadImages(process, name, bytes, size, old);

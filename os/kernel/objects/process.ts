@@ -50,6 +50,8 @@ export class Process extends ComObject implements IProcess {
   threadCount: u32 = 0;
   /** Threads that the lower half knows: these, and those that have come to their end but may still be on the processor. */
   threadsKnown: u32 = 0;
+  /** Id of the program whose thread started it. */
+  starter: u32 = 0;
   /** It has been queued for the reaper. */
   reaping: u32 = 0;
   /** The boot script of the archive started it: an end without success is worth a message. */

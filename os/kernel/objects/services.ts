@@ -115,7 +115,7 @@ export class SpaceServices
     return describeMemory(info);
   }
   kill(id: u32): HRESULT {
-    return killProcess(id);
+    return killProcess(program(this), id);
   }
   option(key: InString, value: OutBytes, size: u32): HRESULT {
     return optionValue(key, value, size);

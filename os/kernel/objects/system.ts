@@ -146,11 +146,16 @@ export function describeMemory(address: usize): HRESULT {
   return S_OK;
 }
 
-/** E_NOTFOUND; E_ACCESSDENIED for the kernel itself. */
-export function killProcess(id: u32): HRESULT {
+/**
+ * A program may end itself and what it started; the kernel and programs that etc/system names (the shell) may end all but the kernel.
+ * E_NOTFOUND, E_ACCESSDENIED.
+ */
+export function killProcess(caller: Process, id: u32): HRESULT {
   const process = processWithId(id);
   if (!process) return E_NOTFOUND;
-  const allowed = process !== kernelProcess();
+  const own = process === caller || process.starter === caller.id;
+  const trusted = caller === kernelProcess() || caller.announced !== 0;
+  const allowed = process !== kernelProcess() && (own || trusted);
   if (allowed) endProgram(process, E_CANCELLED);
   process.release();
   return allowed ? S_OK : E_ACCESSDENIED;

@@ -18,8 +18,22 @@ import { memoryObject, systemObject } from "../../lib/rt/program";
 import { parseNumber, stringEquals } from "../../lib/rt/strings";
 import { FOREVER, waitOn } from "../../lib/rt/wait";
 import { handleBomb, memoryHog, processBomb, regionBomb, sleepLong, threadBomb } from "./bombs";
+import { bystander } from "./bystander";
+import { callBackwards, execute, privateTraps } from "./execute";
 import { handlerAbuse } from "./handlers";
 import { memoryAbuse } from "./memory";
+import {
+  callBesides,
+  closeConsole,
+  countReferences,
+  endlessString,
+  fork,
+  killOthers,
+  killRace,
+  overRelease,
+  releaseAll,
+  wrongPlaces,
+} from "./objects";
 
 /** First entry of the proxy table of a process, and its entries' size. */
 const PROXIES: usize = 0x3f001000;
@@ -68,6 +82,20 @@ export function main(argc: i32, argv: usize): i32 {
   if (stringEquals(name, text("process-bomb"))) return processBomb();
   if (stringEquals(name, text("region-bomb"))) return regionBomb();
   if (stringEquals(name, text("memory-hog"))) return memoryHog();
+  if (stringEquals(name, text("execute"))) return execute(secondArgument);
+  if (stringEquals(name, text("call-backwards"))) return callBackwards();
+  if (stringEquals(name, text("private-traps"))) return privateTraps();
+  if (stringEquals(name, text("bystander"))) return bystander();
+  if (stringEquals(name, text("over-release"))) return overRelease();
+  if (stringEquals(name, text("count-references"))) return countReferences();
+  if (stringEquals(name, text("release-all"))) return releaseAll();
+  if (stringEquals(name, text("call-besides"))) return callBesides();
+  if (stringEquals(name, text("close-console"))) return closeConsole();
+  if (stringEquals(name, text("kill-others"))) return killOthers();
+  if (stringEquals(name, text("kill-race"))) return killRace();
+  if (stringEquals(name, text("fork"))) return fork(secondArgument);
+  if (stringEquals(name, text("wrong-places"))) return wrongPlaces();
+  if (stringEquals(name, text("endless-string"))) return endlessString();
   return callAbuse(name);
 }
 

@@ -12,6 +12,7 @@ import { failedCases, passedCases } from "./check";
 import { driverCases } from "./drivers";
 import { faultCases } from "./faults";
 import { fuzzCases } from "./fuzz";
+import { hostileCases, startBystander, stopBystander } from "./hostile";
 import { libraryCases } from "./libraries";
 import { memoryCases } from "./memory";
 import { scratchCases } from "./memory-scratch";
@@ -28,7 +29,7 @@ export function main(argc: i32, argv: usize): i32 {
   if (argc > 2) {
     print(
       text(
-        "usage: suite [calls|connections|pools|services|faults|threads|thread-states|drivers|memory|scratch|stacks|programs|libraries|abuse|fuzz]\n",
+        "usage: suite [calls|connections|pools|services|faults|threads|thread-states|drivers|memory|scratch|stacks|programs|libraries|abuse|hostile|fuzz]\n",
       ),
     );
     return 2;
@@ -59,7 +60,16 @@ export function main(argc: i32, argv: usize): i32 {
   if (wanted(group, text("pools"))) poolCases();
   if (wanted(group, text("services"))) serviceCases();
   if (wanted(group, text("faults"))) faultCases();
-  if (wanted(group, text("abuse"))) abuseCases();
+  if (wanted(group, text("abuse"))) {
+    startBystander();
+    abuseCases();
+    stopBystander();
+  }
+  if (wanted(group, text("hostile"))) {
+    startBystander();
+    hostileCases();
+    stopBystander();
+  }
   if (wanted(group, text("fuzz"))) fuzzCases();
   const out = makePrinter(stackAlloc(PRINTER_SIZE));
   out.number(passedCases());
