@@ -374,6 +374,7 @@ function services(a: Assembler): void {
 
   a.label("restoreFloatingPoint");
   a.emit("mov", eax, argument);
+  a.emit("fnclex"); // an exception that an ended thread left pending would be raised by FRSTOR, here
   a.emit("frstor", memory({ base: eax }));
   a.emit("ret");
 }

@@ -162,5 +162,7 @@ export function endlessString(): i32 {
   store<u32>(word, 0x20000000);
   if (memoryObject().map(word, 4 * PAGE, BOTH) !== S_OK) return 1;
   memory.fill(0x20000000, 65, 4 * PAGE);
-  return systemObject().bind(0x20000000 + 4 * PAGE - 40, IFileSystem.IID, word) === S_OK ? 2 : 3;
+  return systemObject().register(0x20000000 + 4 * PAGE - 40, changetype<IUnknown>(systemObject())) === S_OK
+    ? 2
+    : 3;
 }
