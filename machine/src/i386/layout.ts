@@ -95,6 +95,8 @@ export const Slot = {
   FLAT_SEGMENTS: 83,
   /** Record of the instruction that faulted in compiled code, 0 when none did. */
   COMPILED_FAULT: 84,
+  /** 1 from a translation that failed until its caller has seen it; `pendingFault` says why. */
+  TRANSLATION_FAILED: 85,
 
   LENGTH: 128,
 } as const;

@@ -11,6 +11,9 @@
  *   writeTags[i]  page number when writes are allowed, the dirty bit is set and the page holds no decoded code, else -1
  *   frames[i]     physical address of the page; always RAM
  *
+ * Behind it, for each entry of the data TLB, stand the four tags that the page gets when it becomes its set's latest (`entryTags`), so that
+ * going back to a page in the same set is a short search.
+ *
  * Rules kept here: accessed and dirty bits are set only by accesses that are allowed; a translation found in the TLB that does not allow
  * an access is walked again before a fault is raised; CR2 and the code are exact.
  */
@@ -18,7 +21,7 @@
 import type { CodeCache } from "./code-cache.ts";
 import type { ProcessorCore } from "./core.ts";
 import type { CycleModel } from "./cycles.ts";
-import { raise } from "./fault.ts";
+import { pendingFault, prepareFault } from "./fault.ts";
 import { ControlBit, Slot, SOFT_CODE_SETS, SOFT_TLB_SETS, Vector } from "./layout.ts";
 import { Counter } from "./statistics.ts";
 import { TlbBank } from "./tlb.ts";
@@ -31,6 +34,7 @@ const ACCESSED = 0x20;
 const DIRTY = 0x40;
 const LARGE = 0x80;
 
+const DATA_ENTRIES = SOFT_TLB_SETS * 4;
 const FAULT_PRESENT = 1;
 const FAULT_WRITE = 2;
 const FAULT_USER = 4;
@@ -40,8 +44,13 @@ export interface Paging {
   readonly readTags: Int32Array;
   readonly writeTags: Int32Array;
   readonly frames: Int32Array;
+  /** The same for code: page numbers of supervisor, then of user fetches; frames of both. */
+  readonly codeTags: Int32Array;
+  readonly codeEntryFrames: Int32Array;
   /** Physical address for a data access; raises #PF. `mode` is 0 for supervisor, SOFT_TLB_SETS for user accesses. */
   translate(linear: number, write: boolean, mode: number): number;
+  /** The same without a throw: TRANSLATION_FAILED becomes 1, and `pendingFault` is filled. */
+  tryTranslate(linear: number, write: boolean, mode: number): number;
   /** Physical address of an instruction byte; raises #PF at EIP. */
   translateCode(linear: number, mode: number): number;
   /** The same without faults, TLB or accessed bits: -1 when not mapped. For loaders and debuggers. */
@@ -63,15 +72,17 @@ export interface Paging {
 export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: CycleModel): Paging {
   const { s, bus, ramView, ramSize, counters } = core;
   const { codeFrames } = codeCache;
-  const { CR0, CR2, CR3, CR4, BUDGET } = Slot;
+  const { CR0, CR2, CR3, CR4, BUDGET, TRANSLATION_FAILED } = Slot;
   const { CR0_PG, CR0_WP, CR4_PSE } = ControlBit;
   const readTags = core.words(2 * SOFT_TLB_SETS).fill(-1);
   const writeTags = core.words(2 * SOFT_TLB_SETS).fill(-1);
   const frames = core.words(2 * SOFT_TLB_SETS);
   /** Set of the 4 MB TLB that stands behind a soft entry, plus one; 0 for 4 KB pages. */
   const largeOwners = new Uint8Array(SOFT_TLB_SETS);
-  const codeTags = new Int32Array(2 * SOFT_CODE_SETS).fill(-1);
-  const codeEntryFrames = new Int32Array(SOFT_CODE_SETS);
+  /** Index = kind × 64 + entry of the data TLB; kinds are read, user read, write, user write, as bits 0 (user) and 1 (write) number them. */
+  const entryTags = new Int32Array(4 * DATA_ENTRIES).fill(-1);
+  const codeTags = core.words(2 * SOFT_CODE_SETS).fill(-1);
+  const codeEntryFrames = core.words(SOFT_CODE_SETS);
   const data = new TlbBank(SOFT_TLB_SETS);
   const large = new TlbBank(2);
   const code = new TlbBank(SOFT_CODE_SETS);
@@ -91,22 +102,25 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
     } else bus.writePhysical(address >>> 0, 4, value >>> 0);
   }
 
-  function pageFault(linear: number, code: number): never {
+  /** The walk's result when it fails. */
+  function pageFault(linear: number, code: number): number {
     s[CR2] = linear;
     counters[Counter.PAGE_FAULTS]!++;
-    raise(Vector.PF, code);
+    prepareFault(Vector.PF, code);
+    s[TRANSLATION_FAILED] = 1;
+    return 0;
   }
 
-  /** Walks the tables and returns the entry as the TLB keeps it: frame of the 4 KB piece, combined permissions. */
+  /** Walks the tables and returns the entry as the TLB keeps it: frame of the 4 KB piece, combined permissions; 0 when it failed. */
   function walk(linear: number, write: boolean, user: boolean): number {
     const access = (write ? FAULT_WRITE : 0) | (user ? FAULT_USER : 0);
     const directoryAddress = (s[CR3]! & 0xfffff000) | ((linear >>> 20) & 0xffc);
     const directory = readEntry(directoryAddress);
     paging.onTableRead?.(directoryAddress);
-    if ((directory & PRESENT) === 0) pageFault(linear, access);
+    if ((directory & PRESENT) === 0) return pageFault(linear, access);
     if ((directory & LARGE) !== 0 && (s[CR4]! & CR4_PSE) !== 0) {
-      if ((directory & 0x3f_e000) !== 0) pageFault(linear, access | FAULT_PRESENT | FAULT_RESERVED);
-      checkPermission(linear, directory, write, user, access);
+      if ((directory & 0x3f_e000) !== 0) return pageFault(linear, access | FAULT_PRESENT | FAULT_RESERVED);
+      if (!allows(directory, write, user)) return pageFault(linear, access | FAULT_PRESENT);
       const marked = directory | ACCESSED | (write ? DIRTY : 0);
       if (marked !== directory) writeEntry(directoryAddress, marked);
       return (marked & 0xffc0_0000) | (linear & 0x3f_f000) | (marked & 0xfff);
@@ -114,9 +128,9 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
     const tableAddress = (directory & 0xfffff000) | ((linear >>> 10) & 0xffc);
     const table = readEntry(tableAddress);
     paging.onTableRead?.(tableAddress);
-    if ((table & PRESENT) === 0) pageFault(linear, access);
+    if ((table & PRESENT) === 0) return pageFault(linear, access);
     const combined = table & (directory | ~(USER | WRITABLE));
-    checkPermission(linear, combined, write, user, access);
+    if (!allows(combined, write, user)) return pageFault(linear, access | FAULT_PRESENT);
     if ((directory & ACCESSED) === 0) writeEntry(directoryAddress, directory | ACCESSED);
     const marked = table | ACCESSED | (write ? DIRTY : 0);
     if (marked !== table) writeEntry(tableAddress, marked);
@@ -128,18 +142,8 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
     return !write || (entry & WRITABLE) !== 0 || (s[CR0]! & CR0_WP) === 0;
   }
 
-  function checkPermission(
-    linear: number,
-    entry: number,
-    write: boolean,
-    user: boolean,
-    access: number,
-  ): void {
-    if (!allows(entry, write, user)) pageFault(linear, access | FAULT_PRESENT);
-  }
-
-  /** Makes the page the fast one of its soft set. */
-  function setFast(page: number, entry: number): void {
+  /** Makes the page the fast one of its soft set; `index` is its place in the data TLB, or -1. */
+  function setFast(page: number, entry: number, index: number): void {
     const set = page & (SOFT_TLB_SETS - 1);
     const frame = entry & 0xfffff000;
     largeOwners[set] = (entry & LARGE) !== 0 ? ((page >>> 10) & 1) + 1 : 0;
@@ -147,10 +151,32 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
     if (watchedPages.size !== 0 && watchedPages.has(page)) readable = false;
     const writable = readable && (entry & DIRTY) !== 0 && codeFrames[frame >>> 12] === 0;
     const user = (entry & USER) !== 0;
-    readTags[set] = readable ? page : -1;
-    readTags[set + SOFT_TLB_SETS] = readable && user ? page : -1;
-    writeTags[set] = writable && ((entry & WRITABLE) !== 0 || (s[CR0]! & CR0_WP) === 0) ? page : -1;
-    writeTags[set + SOFT_TLB_SETS] = writable && user && (entry & WRITABLE) !== 0 ? page : -1;
+    const read = readable ? page : -1;
+    const userRead = readable && user ? page : -1;
+    const write = writable && ((entry & WRITABLE) !== 0 || (s[CR0]! & CR0_WP) === 0) ? page : -1;
+    const userWrite = writable && user && (entry & WRITABLE) !== 0 ? page : -1;
+    readTags[set] = read;
+    readTags[set + SOFT_TLB_SETS] = userRead;
+    writeTags[set] = write;
+    writeTags[set + SOFT_TLB_SETS] = userWrite;
+    frames[set] = frame;
+    frames[set + SOFT_TLB_SETS] = frame;
+    if (index < 0) return;
+    entryTags[index] = read;
+    entryTags[index + DATA_ENTRIES] = userRead;
+    entryTags[index + 2 * DATA_ENTRIES] = write;
+    entryTags[index + 3 * DATA_ENTRIES] = userWrite;
+  }
+
+  /** Makes the page of a data TLB entry, whose tags are known, the fast one of its set. */
+  function restoreFast(page: number, index: number): void {
+    const set = page & (SOFT_TLB_SETS - 1);
+    const frame = data.entries[index]! & 0xfffff000;
+    largeOwners[set] = 0;
+    readTags[set] = entryTags[index]!;
+    readTags[set + SOFT_TLB_SETS] = entryTags[index + DATA_ENTRIES]!;
+    writeTags[set] = entryTags[index + 2 * DATA_ENTRIES]!;
+    writeTags[set + SOFT_TLB_SETS] = entryTags[index + 3 * DATA_ENTRIES]!;
     frames[set] = frame;
     frames[set + SOFT_TLB_SETS] = frame;
   }
@@ -169,19 +195,35 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
   }
 
   function translate(linear: number, write: boolean, mode: number): number {
+    const physical = tryTranslate(linear, write, mode);
+    if (s[TRANSLATION_FAILED] !== 0) throwFailure();
+    return physical;
+  }
+
+  function throwFailure(): never {
+    s[TRANSLATION_FAILED] = 0;
+    throw pendingFault;
+  }
+
+  function tryTranslate(linear: number, write: boolean, mode: number): number {
     const page = linear >>> 12;
     const soft = (page & (SOFT_TLB_SETS - 1)) | mode;
     if ((write ? writeTags : readTags)[soft] === page) return frames[soft]! | (linear & 0xfff);
     if ((s[CR0]! & CR0_PG) === 0) {
-      setFast(page, (linear & 0xfffff000) | PRESENT | WRITABLE | USER | ACCESSED | DIRTY);
+      setFast(page, (linear & 0xfffff000) | PRESENT | WRITABLE | USER | ACCESSED | DIRTY, -1);
       return linear;
     }
     const user = mode !== 0;
     const index = data.find(page);
     if (index >= 0) {
+      if (entryTags[index + (write ? 2 * DATA_ENTRIES : 0) + (user ? DATA_ENTRIES : 0)] === page) {
+        restoreFast(page, index);
+        return frames[soft]! | (linear & 0xfff);
+      }
       let entry = data.entries[index]!;
       if (!allows(entry, write, user) || (write && (entry & DIRTY) === 0)) {
         entry = walk(linear, write, user);
+        if (s[TRANSLATION_FAILED] !== 0) return 0;
         if ((entry & LARGE) !== 0) {
           // The table entry became a 4 MB page behind the TLB's back: this entry is stale.
           data.remove(page);
@@ -189,7 +231,7 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
         }
         data.entries[index] = entry;
       }
-      setFast(page, entry);
+      setFast(page, entry, index);
       return (entry & 0xfffff000) | (linear & 0xfff);
     }
     const largePage = linear >>> 22;
@@ -199,6 +241,7 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
       touchLarge(largePage);
       if (!allows(entry, write, user) || (write && (entry & DIRTY) === 0)) {
         entry = walk(linear, write, user);
+        if (s[TRANSLATION_FAILED] !== 0) return 0;
         if ((entry & LARGE) === 0) {
           large.remove(largePage);
           youngestLarge[largePage & 1] = -1;
@@ -207,10 +250,11 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
         large.entries[largeIndex] = entry;
       }
       entry = (entry & 0xffc0_0fff) | (linear & 0x3f_f000);
-      setFast(page, entry);
+      setFast(page, entry, -1);
       return (entry & 0xfffff000) | (linear & 0xfff);
     }
-    return missed(linear, page, walk(linear, write, user));
+    const entry = walk(linear, write, user);
+    return s[TRANSLATION_FAILED] !== 0 ? 0 : missed(linear, page, entry);
   }
 
   function missed(linear: number, page: number, entry: number): number {
@@ -220,12 +264,12 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
       core.observer?.tlbMiss?.("data4M", linear >>> 0);
       large.insert(linear >>> 22, entry);
       touchLarge(linear >>> 22);
+      setFast(page, entry, -1);
     } else {
       counters[Counter.TLB_DATA_4K]!++;
       core.observer?.tlbMiss?.("data4K", linear >>> 0);
-      data.insert(page, entry);
+      setFast(page, entry, data.insert(page, entry));
     }
-    setFast(page, entry);
     return (entry & 0xfffff000) | (linear & 0xfff);
   }
 
@@ -243,10 +287,12 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
         entry = code.entries[index]!;
         if (!allows(entry, false, user)) {
           entry = walk(linear, false, user);
+          if (s[TRANSLATION_FAILED] !== 0) throwFailure();
           code.entries[index] = entry;
         }
       } else {
         entry = walk(linear, false, user);
+        if (s[TRANSLATION_FAILED] !== 0) throwFailure();
         s[BUDGET] = s[BUDGET]! - codeTlbMiss;
         counters[Counter.TLB_CODE_4K]!++;
         core.observer?.tlbMiss?.("code4K", linear >>> 0);
@@ -273,12 +319,14 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
   function forgetFastPaths(): void {
     readTags.fill(-1);
     writeTags.fill(-1);
+    entryTags.fill(-1);
     codeTags.fill(-1);
     s[Slot.CODE_PAGE] = -1;
   }
 
   function forgetWrites(): void {
     writeTags.fill(-1);
+    entryTags.fill(-1, 2 * DATA_ENTRIES);
   }
 
   function flush(): void {
@@ -294,7 +342,14 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
     data.remove(page);
     large.remove(linear >>> 22);
     code.remove(page);
-    forgetFastPaths();
+    // Only fast paths to the page, and to those that may have been pieces of the same 4 MB page, are in doubt.
+    for (let set = 0; set < SOFT_TLB_SETS; set++) {
+      if (set !== (page & (SOFT_TLB_SETS - 1)) && largeOwners[set] === 0) continue;
+      readTags[set] = readTags[set + SOFT_TLB_SETS] = writeTags[set] = writeTags[set + SOFT_TLB_SETS] = -1;
+    }
+    const set = page & (SOFT_CODE_SETS - 1);
+    codeTags[set] = codeTags[set + SOFT_CODE_SETS] = -1;
+    s[Slot.CODE_PAGE] = -1;
   }
 
   const paging: Paging = {
@@ -302,7 +357,10 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
     readTags,
     writeTags,
     frames,
+    codeTags,
+    codeEntryFrames,
     translate,
+    tryTranslate,
     translateCode,
     peek,
     flush,

@@ -15,7 +15,11 @@ import { createMoveHandlers } from "./moves.ts";
 import { createOperands } from "./operands.ts";
 import { createPaging, type Paging } from "./paging.ts";
 import { createPorts } from "./ports.ts";
+
 import { createProbes, type Probes } from "./probe.ts";
+
+import { createRememberedGates } from "./remembered-gates.ts";
+
 import { createSegments, type Segments } from "./segments.ts";
 import { createStringHandlers } from "./strings.ts";
 import { createSystemHandlers } from "./system.ts";
@@ -39,6 +43,8 @@ export interface ProcessorParts {
   readonly debugging: Debugging;
   readonly floatingPoint: FloatingPointUnit;
   readonly interpreter: Interpreter;
+  /** By operation number, from FIRST_COLD on. */
+  readonly handlers: readonly Handler[];
   /** What runs at entries that the compiler of hot code counts. */
   readonly entries: { run: Handler };
   readonly probes: Probes;
@@ -60,7 +66,8 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
   const segments = createSegments(core, memory);
   const flags = createFlags(core);
   const tasks = createTasks(core, memory, paging, segments, flags);
-  const traps = createTraps(core, memory, segments, tasks, flags);
+  const gates = createRememberedGates(core, memory, paging, flags);
+  const traps = createTraps(core, memory, segments, tasks, flags, gates);
   const transfers = createTransfers(core, memory, segments, tasks, flags);
   const decoder = createDecoder(core, codeCache, paging, memory, timing);
   const operands = createOperands(core, codeCache, memory);
@@ -117,6 +124,7 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
     debugging,
     floatingPoint,
     interpreter,
+    handlers,
     entries,
     probes,
     timing,

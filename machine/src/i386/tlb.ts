@@ -40,8 +40,8 @@ export class TlbBank {
     return -1;
   }
 
-  /** Puts `page` in the place of an empty or the oldest entry of its set. */
-  insert(page: number, entry: number): void {
+  /** Puts `page` in the place of an empty or the oldest entry of its set; returns the entry's index. */
+  insert(page: number, entry: number): number {
     const set = page & (this.sets - 1);
     const first = set << 2;
     let way = 0;
@@ -53,6 +53,7 @@ export class TlbBank {
     this.tags[first + way] = page;
     this.entries[first + way] = entry;
     this.touch(set, way);
+    return first + way;
   }
 
   remove(page: number): void {

@@ -11,6 +11,7 @@ import type { Flags } from "./flags.ts";
 import { AC, AF, CF, DF, ID, IF, IOPL, NT, OF, PF, RF, SF, TF, VM, ZF } from "./instruction.ts";
 import { Access, Segment, Slot, SOFT_TLB_SETS, Vector } from "./layout.ts";
 import type { Memory } from "./memory.ts";
+import type { RememberedGates } from "./remembered-gates.ts";
 import {
   type Descriptor,
   descriptorBase,
@@ -60,6 +61,7 @@ export function createTraps(
   segments: Segments,
   tasks: Tasks,
   flags: Flags,
+  remembered: RememberedGates,
 ): Traps {
   const { s, counters } = core;
   const { BASE, SELECTOR, LIMIT, ACCESS, CPL, EIP, ESP, EFLAGS, EXTERNAL } = Slot;
@@ -138,6 +140,7 @@ export function createTraps(
   }
 
   function interrupt(vector: number, kind: TrapKind, errorCode: number, eip: number): void {
+    if (remembered.interrupt(vector, kind, errorCode, eip)) return;
     const external = kind === TrapKind.software ? 0 : 1;
     s[EXTERNAL] = external;
     s[Slot.SHADOW] = 0;
@@ -225,6 +228,10 @@ export function createTraps(
     if (s[Slot.ALIGNMENT_CHECK] !== 0) memory.updateAlignmentCheck();
     if ((oldFlags & TF) !== 0) core.attention();
     s[EXTERNAL] = 0;
+    remembered.passed({
+      ...{ vector, kind, from, target, codeSelector: selector },
+      ...{ stackSelector: to !== from ? stack.selector : 0, closes: type === INTERRUPT_GATE },
+    });
     delivered(vector, kind, errorCode, from, eip);
   }
 
@@ -267,7 +274,27 @@ export function createTraps(
     tasks.switchTo(selector, descriptor, TaskSource.interruptReturn, next, flags.read());
   }
 
+  /** Flags that an IRET from a ring may change. */
+  function returnMask(from: number): number {
+    const ioPrivilege = (s[EFLAGS]! & IOPL) >> 12;
+    return (
+      // RF only matters to instruction breakpoints; without any it would just be cleared by the next instruction.
+      ALWAYS_RETURNED |
+      (s[Slot.CODE_BREAKPOINTS] !== 0 ? RF : 0) |
+      AC |
+      ID |
+      (from <= ioPrivilege ? IF : 0) |
+      (from === 0 ? IOPL : 0)
+    );
+  }
+
   function interruptReturn(next: number, size: number): void {
+    const ring = s[CPL]!;
+    if (size === 4 && remembered.interruptReturn()) {
+      if (s[CPL] !== ring) segments.dropPrivileged();
+      writeFlags(remembered.image(), returnMask(ring));
+      return;
+    }
     if ((s[EFLAGS]! & NT) !== 0) {
       returnToTask(next);
       return;
@@ -291,15 +318,7 @@ export function createTraps(
     if (isConformingCode(high) ? dpl > rpl : dpl !== rpl) raise(Vector.GP, segments.code(selector));
     if ((high & Access.PRESENT) === 0) raise(Vector.NP, segments.code(selector));
     const limit = descriptorLimit(low, high) >>> 0;
-    const ioPrivilege = (s[EFLAGS]! & IOPL) >> 12;
-    const mask =
-      // RF only matters to instruction breakpoints; without any it would just be cleared by the next instruction.
-      ALWAYS_RETURNED |
-      (s[Slot.CODE_BREAKPOINTS] !== 0 ? RF : 0) |
-      AC |
-      ID |
-      (from <= ioPrivilege ? IF : 0) |
-      (from === 0 ? IOPL : 0);
+    const mask = returnMask(from);
     const writable = size === 2 ? mask & 0xffff : mask;
 
     if (rpl === from) {
@@ -325,6 +344,7 @@ export function createTraps(
     }
     s[EIP] = target;
     writeFlags(image, writable);
+    if (size === 4) remembered.returned(from, selector, rpl === from ? 0 : s[SELECTOR + SS]!);
     core.observer?.returned?.(from, rpl);
   }
 
