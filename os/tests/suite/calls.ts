@@ -3,7 +3,7 @@
 import { type EchoPoint, IEcho } from "../../interfaces/IEcho";
 import { IEchoCallback } from "../../interfaces/IEchoCallback";
 import type { IProcess } from "../../interfaces/IProcess";
-import { PLACE_KERNEL, PLACE_PROCESS, type ProcessInfo } from "../../interfaces/ISystem";
+import { PLACE_KERNEL, PLACE_PROCESS } from "../../interfaces/ISystem";
 import type { IThread } from "../../interfaces/IThread";
 import { IThreads } from "../../interfaces/IThreads";
 import { E_DISCONNECTED, E_EXISTS, E_NOINTERFACE, E_NOTFOUND, S_OK } from "../../interfaces/results";
@@ -13,7 +13,7 @@ import { systemObject } from "../../lib/rt/program";
 import { PRIORITY_DEFAULT } from "../../lib/rt/threads";
 import { sleep } from "../../lib/rt/wait";
 import { expect, expectEqual, runCase } from "./check";
-import { type Server, startServer } from "./servers";
+import { kernelRing, type Server, startServer } from "./servers";
 
 const LARGE: u32 = 65536;
 
@@ -165,15 +165,6 @@ function objectsReturned(): void {
     expectEqual(load<u32>(sum), 3, text("sum"));
     second.release();
   });
-}
-
-/** The ring of code in the kernel: 1, or 0 with another trap design. */
-function kernelRing(): u32 {
-  const address = stackAlloc(offsetof<ProcessInfo>());
-  if (!expectEqual(systemObject().processInfo(0, address), S_OK, text("result of processInfo"))) return 3;
-  const ring = changetype<ProcessInfo>(address).ring;
-  expect(ring < 2, text("the kernel does not run at ring 0 or 1"));
-  return ring;
 }
 
 function whereItRuns(): void {

@@ -2,11 +2,11 @@
 
 import { IEcho } from "../../interfaces/IEcho";
 import type { IProcess } from "../../interfaces/IProcess";
-import { PLACE_PROCESS } from "../../interfaces/ISystem";
+import { PLACE_PROCESS, type ProcessInfo } from "../../interfaces/ISystem";
 import { S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
 import { bindWaiting, systemObject } from "../../lib/rt/program";
-import { expectEqual } from "./check";
+import { expect, expectEqual } from "./check";
 
 const SERVER: usize = text("suite.echo");
 const PATIENCE: u32 = 2000;
@@ -65,4 +65,13 @@ export function expectAbuse(args: usize, wanted: i32, place: u32 = PLACE_PROCESS
   if (expectEqual(runToEnd(text("abuse"), args, code, place), S_OK, text("result of run"))) {
     expectEqual(load<u32>(code), wanted, text("exit code"));
   }
+}
+
+/** The ring of code in the kernel: 1, or 0 with another trap design. */
+export function kernelRing(): u32 {
+  const address = stackAlloc(offsetof<ProcessInfo>());
+  if (!expectEqual(systemObject().processInfo(0, address), S_OK, text("result of processInfo"))) return 3;
+  const ring = changetype<ProcessInfo>(address).ring;
+  expect(ring < 2, text("the kernel does not run at ring 0 or 1"));
+  return ring;
 }

@@ -4,7 +4,7 @@
  */
 
 import type { IEcho } from "../../interfaces/IEcho";
-import { PLACE_PROCESS } from "../../interfaces/ISystem";
+import { PLACE_PROCESS, type StackInfo } from "../../interfaces/ISystem";
 import type { IThread } from "../../interfaces/IThread";
 import { S_FALSE, S_OK } from "../../interfaces/results";
 import { systemObject } from "../../lib/rt/program";
@@ -34,6 +34,11 @@ const OPERATIONS: u32 = 5;
 /** Longer than one round of any state. */
 const A_WHILE: u32 = 8;
 const FRAMES: u32 = 200;
+/** Bytes of such a frame at most, and of the stack below the first. */
+const FRAME: u32 = 4064;
+const STACK_IN_USE: u32 = 12288;
+/** Frames that the stack has room for, whatever the boot options make of it. */
+let deepest: u32 = 0;
 const RESULT: u32 = 0x1234;
 
 /** Set to end the thread; how many rounds it has done; the word it waits on; its own object; the mutex that it takes. */
@@ -75,7 +80,7 @@ function enterState(): void {
   } else if (state === GROWING_STACK) {
     // A page deeper every time.
     const depth = volatileLoad32(rounds);
-    recurse(depth < FRAMES ? depth : FRAMES);
+    recurse(depth < deepest ? depth : deepest);
     sleep(1);
   }
 }
@@ -284,7 +289,16 @@ function pairName(): usize {
   return nameArea;
 }
 
+function findDeepest(): void {
+  const info = changetype<StackInfo>(stackAlloc(offsetof<StackInfo>()));
+  if (!expectEqual(systemObject().stackInfo(changetype<usize>(info)), S_OK, text("result of stackInfo")))
+    return;
+  const room = (info.limit - STACK_IN_USE) / FRAME;
+  deepest = room < FRAMES ? room : FRAMES;
+}
+
 export function threadStateCases(): void {
+  findDeepest();
   const server = changetype<Server>(stackAlloc(offsetof<Server>()));
   if (!startServer(server, PLACE_PROCESS)) return;
   echo = changetype<usize>(server.echo);
