@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { extname } from "node:path";
 import type { ArchiveFile } from "@rialto/toolchain/link/archive.ts";
 import { loadablePart } from "@rialto/toolchain/link/elf.ts";
-import { lineFile } from "@rialto/toolchain/link/line-file.ts";
+import { lineFiles } from "@rialto/toolchain/link/line-file.ts";
 import { type BootHost, type BootRequest, bootMachine, bootQemu, type Interruption } from "./boot.ts";
 import { buildProgramReporting, buildSystemReporting } from "./build-system.ts";
 import { UsageError, UserError } from "./errors.ts";
@@ -166,7 +166,7 @@ export async function findProgram(word: string): Promise<GuestProgram> {
   const bytes = readFileSync(image.file);
   return {
     name: image.name,
-    files: [{ name: image.location, contents: loadablePart(bytes) }, lineFile(image.name, bytes)],
+    files: [{ name: image.location, contents: loadablePart(bytes) }, ...lineFiles(image.name, bytes)],
     images: [image],
   };
 }

@@ -63,12 +63,12 @@ export function main(argc: i32, argv: usize): i32 {
   if (wanted(group, text("abuse"))) {
     startBystander();
     abuseCases();
-    stopBystander();
+    stopBystander(text("bystander-of-abuse"));
   }
   if (wanted(group, text("hostile"))) {
     startBystander();
     hostileCases();
-    stopBystander();
+    stopBystander(text("bystander-of-hostile-programs"));
   }
   if (wanted(group, text("fuzz"))) fuzzCases();
   const out = makePrinter(stackAlloc(PRINTER_SIZE));

@@ -18,7 +18,7 @@ import { BuildError, type CodeObject } from "../contract.ts";
 import { type ArchiveFile, writeArchive } from "../link/archive.ts";
 import { loadablePart } from "../link/elf.ts";
 import { type LinkedImage, linkImage } from "../link/image.ts";
-import { lineFile } from "../link/line-file.ts";
+import { lineFiles } from "../link/line-file.ts";
 import { exportedNames } from "../link/symbols.ts";
 import { type BaseRange, BaseTable } from "./bases.ts";
 import { findImages, type ImageKind, type ImageSource, programSource, SourceReader } from "./sources.ts";
@@ -284,7 +284,7 @@ export async function buildSystem(options: BuildOptions = {}): Promise<BuiltSyst
     build.jobs.forEach((job, index) => {
       const bytes = build.read(job);
       write(images[index]!.file, bytes);
-      files.push(lineFile(job.image.name, bytes));
+      files.push(...lineFiles(job.image.name, bytes));
       if (job.image.kind !== "kernel")
         files.push({ name: images[index]!.location, contents: loadablePart(bytes) });
     });

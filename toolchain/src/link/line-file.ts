@@ -2,8 +2,6 @@
  * `lines/NAME` of the boot archive: the `.debug_line` section of image NAME as it is, for the kernel, which says where in the source a
  * fault happened (os/kernel/loader/lines.ts).
  */
-import { BuildError } from "../contract.ts";
-
 const SECTION_HEADER_SIZE = 40;
 
 /** Contents of section `name` of a 32-bit little-endian ELF file; undefined if it has none. */
@@ -24,9 +22,8 @@ function sectionOf(image: Uint8Array, name: string): Uint8Array | undefined {
   return undefined;
 }
 
-/** @throws BuildError if the image has no line table. */
-export function lineFile(name: string, image: Uint8Array): { name: string; contents: Uint8Array } {
+/** The image's file, or none: a program so small that no instruction of it belongs to a line has no table. */
+export function lineFiles(name: string, image: Uint8Array): { name: string; contents: Uint8Array }[] {
   const lines = sectionOf(image, ".debug_line");
-  if (!lines) throw new BuildError(`image ${name} has no line table`);
-  return { name: `lines/${name}`, contents: lines };
+  return lines ? [{ name: `lines/${name}`, contents: lines }] : [];
 }
