@@ -79,7 +79,7 @@ describe("buildSystem", () => {
   it("builds every image once, then nothing", async () => {
     expect(await build()).toEqual(["hello", "kernel", "rt"]);
     const names = archiveFiles().map((file) => file.name);
-    expect(names).toEqual(["etc/system", "lib/rt", "bin/hello"]);
+    expect(names).toEqual(["etc/system", "lib/rt", "lines/hello", "bin/hello"]);
     expect(new TextDecoder().decode(archiveFiles()[0]!.contents)).toBe("hello process\n");
     const before = statSync(join(root, ".rialto/build/archive.img")).mtimeMs;
     expect(await build()).toEqual([]);
@@ -116,7 +116,7 @@ describe("buildSystem", () => {
     truncateSync(join(root, ".rialto/build/archive.img"), 100);
     rmSync(join(root, ".rialto/build/kernel.elf"));
     expect(await build()).toEqual([]);
-    expect(archiveFiles().length).toBe(3);
+    expect(archiveFiles().length).toBe(4);
     expect(existsSync(join(root, ".rialto/build/kernel.elf"))).toBe(true);
   });
 

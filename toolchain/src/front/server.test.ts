@@ -149,6 +149,13 @@ describe("interfaces and servers", () => {
           whereAmI(process: Out<u32>, ring: Out<u32>): HRESULT { store<u32>(process, 1); store<u32>(ring, codeSegment() & 3); return S_OK; }
           slow(milliseconds: u32): HRESULT { return S_OK; }
           quit(): HRESULT { return S_OK; }
+          accept(buffer: InBytes, size: u32): HRESULT { return S_OK; }
+          supply(buffer: OutBytes, size: u32): HRESULT { return S_OK; }
+          probe(buffer: InBytes, size: u32): HRESULT { return S_OK; }
+          count(calls: Out<u32>): HRESULT { return S_OK; }
+          relay(next: IEcho, callback: IEchoCallback, value: u32, answer: Out<u32>): HRESULT { return S_OK; }
+          pool(limit: u32, policy: u32): HRESULT { return S_OK; }
+          leave(): HRESULT { return S_OK; }
         }
         export function check(): u32 {
           const out = stackAlloc(8);
