@@ -44,6 +44,8 @@ export interface CodeCache {
   generation(): number;
   /** Called when all records were dropped. */
   onAllDropped: () => void;
+  /** Called when a page loses its decoded code. */
+  onFrameDropped: (frameNumber: number) => void;
   /** Called when a page gets its first decoded code or loses it: fast write paths to it must go. */
   onPagesChanged: () => void;
 }
@@ -70,6 +72,7 @@ export function createCodeCache(core: ProcessorCore): CodeCache {
     codeFrames[frameNumber] = 0;
     versions[frameNumber] = versions[frameNumber]! + 1;
     generation++;
+    cache.onFrameDropped(frameNumber);
     // The page may be the one that runs: look its code up again after this instruction.
     core.s[Slot.CODE_PAGE] = -1;
     core.attention();
@@ -81,6 +84,7 @@ export function createCodeCache(core: ProcessorCore): CodeCache {
     codeFrames,
     versions,
     onAllDropped: () => {},
+    onFrameDropped: () => {},
     onPagesChanged: () => {},
     mapOf(frameNumber) {
       let map = maps[frameNumber] ?? null;

@@ -71,7 +71,7 @@ export interface ProcessorCore {
 }
 
 /** Room behind RAM in which a processor keeps the words that compiled code shares with the interpreter. */
-export const STATE_BYTES = 0x1_0000;
+export const STATE_BYTES = 0x3_0000;
 
 /** Physical addresses of RAM are signed 32-bit numbers here. */
 const LARGEST_RAM = 0x8000_0000;

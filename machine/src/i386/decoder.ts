@@ -65,6 +65,8 @@ export interface Decoder {
   continuesOnNextPage(p: number): number;
   /** Frame number of the code page in use. */
   frame(): number;
+  /** Compiled code may have gone to another page (CODE_PAGE, CODE_FRAME): takes that over. */
+  resume(): void;
   /** Told about records that branches lead to, when they are first decoded or linked; null when nobody asks. */
   onEntry: ((p: number, frame: number) => void) | null;
   /**
@@ -85,7 +87,7 @@ export function createDecoder(
 ): Decoder {
   const { s, ram8, ramSize } = core;
   const { pool } = codeCache;
-  const { CODE_PAGE, PAGE_EIP, FETCHING, EIP, MODE } = Slot;
+  const { CODE_PAGE, CODE_FRAME, PAGE_EIP, FETCHING, EIP, MODE } = Slot;
   const CS_BASE = Slot.BASE + Segment.CS;
   const CS_LIMIT = Slot.LIMIT + Segment.CS;
   const { OPERATION, CLOCKS, OFFSET, BYTES, REG, RM, BASE, INDEX, SCALE, DISPLACEMENT } = Field;
@@ -509,7 +511,16 @@ export function createDecoder(
     const whole = limit === 0xffff_ffff || start + 4095 <= limit;
     currentMap = whole && currentFrame >>> 0 < ramSize ? codeCache.mapOf(currentFrame >>> 12) : null;
     s[CODE_PAGE] = linear >>> 12;
+    s[CODE_FRAME] = currentFrame;
     s[PAGE_EIP] = start;
+  }
+
+  function resume(): void {
+    const isValid = s[CODE_PAGE] !== -1;
+    if (isValid) pageLinear = s[CODE_PAGE]! << 12;
+    if (s[CODE_FRAME] === currentFrame) return;
+    currentFrame = s[CODE_FRAME]!;
+    currentMap = isValid ? codeCache.mapOf(currentFrame >>> 12) : null;
   }
 
   function locateSlow(linear: number, eip: number): number {
@@ -570,6 +581,7 @@ export function createDecoder(
     continuesOnNextPage,
     eipOf: (p) => (s[PAGE_EIP]! + pool[p + OFFSET]!) | 0,
     frame: () => currentFrame >>> 12,
+    resume,
     onEntry: null,
     probeAt: null,
     breakpoints,

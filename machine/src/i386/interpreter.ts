@@ -24,6 +24,9 @@ export type Handler = (p: number) => number;
 /** Value of `Interpreter.execute` when an instruction faulted; `pendingFault` says how, FAULT_RECORD where. */
 export const FAULTED = -1;
 
+/** Value of COMPILED_FAULT, then FAULT_RECORD, when the fault was delivered already and EIP is its handler's. */
+export const DELIVERED = -1;
+
 export interface Interpreter {
   /** Runs from pool index `p` until BUDGET is used up; returns the index of the next instruction, or FAULTED. */
   execute(p: number): number;

@@ -91,12 +91,17 @@ export const Slot = {
   /** Set to 1 when repetitions of an unfinished string instruction ran. */
   PARTIAL: 82,
 
-  /** Bit n is set when segment n is flat: base 0, limit FFFFFFFFH, readable and writable (CS: the limit alone). */
+  /**
+   * Bit n is set when segment n is flat: base 0, limit FFFFFFFFH, readable and writable (CS: the limit alone). Bit n + 8: the same, with
+   * any base.
+   */
   FLAT_SEGMENTS: 83,
   /** Record of the instruction that faulted in compiled code, 0 when none did. */
   COMPILED_FAULT: 84,
   /** 1 from a translation that failed until its caller has seen it; `pendingFault` says why. */
   TRANSLATION_FAILED: 85,
+  /** Physical address of the code page that was used last; that of CODE_PAGE when there is one. */
+  CODE_FRAME: 86,
 
   LENGTH: 128,
 } as const;

@@ -43,6 +43,13 @@ export interface Memory {
   readSystem32(linear: number): number;
   writeSystem16(linear: number, value: number): void;
   writeSystem32(linear: number, value: number): void;
+  /**
+   * Accesses of compiled code that its fast path does not allow. A page fault is not thrown but left in TRANSLATION_FAILED; the value then
+   * means nothing. `modify` reads what will be written back.
+   */
+  readCompiled(segment: number, offset: number, size: number): number;
+  modifyCompiled(segment: number, offset: number, size: number): number;
+  writeCompiled(segment: number, offset: number, size: number, value: number): void;
   readPhysical(address: number, size: number): number;
   writePhysical(address: number, size: number, value: number): void;
   /** Recomputes the fast-path counts of a segment from its cache. */
@@ -54,9 +61,9 @@ export interface Memory {
 
 export function createMemory(core: ProcessorCore, codeCache: CodeCache, paging: Paging): Memory {
   const { s, bus, ram8, ram32, ramView, ramSize, readLimits, writeLimits } = core;
-  const { readTags, writeTags, frames, translate, watchedPages } = paging;
+  const { readTags, writeTags, frames, translate, tryTranslate, watchedPages } = paging;
   const { codeFrames } = codeCache;
-  const { BASE, LIMIT, ACCESS, MODE, ALIGNMENT_CHECK, FLAT_SEGMENTS } = Slot;
+  const { BASE, LIMIT, ACCESS, MODE, ALIGNMENT_CHECK, FLAT_SEGMENTS, TRANSLATION_FAILED } = Slot;
   const { CS, SS } = Segment;
   const SETS = SOFT_TLB_SETS - 1;
 
@@ -276,9 +283,10 @@ export function createMemory(core: ProcessorCore, codeCache: CodeCache, paging: 
     writeLimits[index] = writable ? bytes : 0;
     writeLimits[index + 1] = writable ? count2 : 0;
     writeLimits[index + 2] = writable ? count4 : 0;
-    const flat = whole && (segment === CS || (writable && words && s[BASE + segment] === 0));
-    const bit = 1 << segment;
-    s[FLAT_SEGMENTS] = (s[FLAT_SEGMENTS]! & ~bit) | (flat ? bit : 0);
+    const open = whole && (segment === CS || (writable && words));
+    const flat = open && (segment === CS || s[BASE + segment] === 0);
+    const bits = 0x101 << segment;
+    s[FLAT_SEGMENTS] = (s[FLAT_SEGMENTS]! & ~bits) | (flat ? bits : open ? 0x100 << segment : 0);
   }
 
   function readSystem32(linear: number): number {
@@ -296,7 +304,38 @@ export function createMemory(core: ProcessorCore, codeCache: CodeCache, paging: 
     } else writeLinear(linear, 4, value, 0);
   }
 
+  /** Whether an access lies in one page that nobody watches. */
+  const isPlain = (linear: number, size: number): boolean =>
+    (linear & 0xfff) + size <= 4096 && watchedPages.size === 0;
+
+  function readCompiled(segment: number, offset: number, size: number): number {
+    const linear = linearOf(segment, offset, size, false);
+    if (!isPlain(linear, size)) return readLinear(linear, size, s[MODE]!);
+    const physical = tryTranslate(linear, false, s[MODE]!);
+    return s[TRANSLATION_FAILED] !== 0 ? 0 : readPhysical(physical, size);
+  }
+
+  function modifyCompiled(segment: number, offset: number, size: number): number {
+    const linear = linearOf(segment, offset, size, true);
+    if (!isPlain(linear, size)) return modifySlow(segment, offset, size);
+    const physical = tryTranslate(linear, true, s[MODE]!);
+    return s[TRANSLATION_FAILED] !== 0 ? 0 : readPhysical(physical, size);
+  }
+
+  function writeCompiled(segment: number, offset: number, size: number, value: number): void {
+    const linear = linearOf(segment, offset, size, true);
+    if (!isPlain(linear, size)) {
+      writeLinear(linear, size, value, s[MODE]!);
+      return;
+    }
+    const physical = tryTranslate(linear, true, s[MODE]!);
+    if (s[TRANSLATION_FAILED] === 0) writePhysical(physical, size, value);
+  }
+
   const memory: Memory = {
+    readCompiled,
+    modifyCompiled,
+    writeCompiled,
     read8,
     read16,
     read32,

@@ -19,7 +19,7 @@ import { type Debugging, DebugStatus } from "./debugging.ts";
 import { NO_ERROR_CODE, pendingFault } from "./fault.ts";
 import { IF, RF, TF } from "./instruction.ts";
 
-import { FAULTED } from "./interpreter.ts";
+import { DELIVERED, FAULTED } from "./interpreter.ts";
 import { type CompilerOptions, createCompiler, type HotCodeCompiler } from "./jit/compiler.ts";
 import type { LinearMemory } from "./jit/web-assembly.ts";
 import { ControlBit, Field, Segment, Slot, Vector } from "./layout.ts";
@@ -276,7 +276,8 @@ export class Pentium extends RegisterView implements Processor {
     }
     if (s[Slot.BUDGET]! <= 0) return false;
     p = this.parts.interpreter.execute(p);
-    if (p === FAULTED) {
+    if (p === FAULTED && s[Slot.FAULT_RECORD] === DELIVERED) s[Slot.FAULT_RECORD] = 0;
+    else if (p === FAULTED) {
       let eip = s[Slot.EIP]!;
       if (s[Slot.FETCHING] !== 0) s[Slot.FETCHING] = 0;
       else {

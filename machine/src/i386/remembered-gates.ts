@@ -131,7 +131,7 @@ export function createRememberedGates(
       row[at + 3 + i] = readLimits[segment * 4 + i]!;
       row[at + 6 + i] = writeLimits[segment * 4 + i]!;
     }
-    row[at + CACHE_WORDS - 1] = s[FLAT_SEGMENTS]! & (1 << segment);
+    row[at + CACHE_WORDS - 1] = s[FLAT_SEGMENTS]! & (0x101 << segment);
   }
 
   function loadCache(row: Int32Array, at: number, segment: number): void {
@@ -146,7 +146,7 @@ export function createRememberedGates(
     writeLimits[limits] = row[at + 6]!;
     writeLimits[limits + 1] = row[at + 7]!;
     writeLimits[limits + 2] = row[at + 8]!;
-    s[FLAT_SEGMENTS] = (s[FLAT_SEGMENTS]! & ~(1 << segment)) | row[at + 9]!;
+    s[FLAT_SEGMENTS] = (s[FLAT_SEGMENTS]! & ~(0x101 << segment)) | row[at + 9]!;
   }
 
   function loadCode(row: Int32Array, at: number): void {

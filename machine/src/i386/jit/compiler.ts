@@ -18,19 +18,16 @@ import { FIRST_CACHED, FIRST_ENTRY_RECORD } from "../code-cache.ts";
 import { coldNumbers } from "../decoder.ts";
 import { pendingFault } from "../fault.ts";
 import { HotOperation } from "../hot-operations.ts";
-import { Field, Slot } from "../layout.ts";
+import { DELIVERED } from "../interpreter.ts";
+import { Field, Slot, SOFT_TLB_SETS } from "../layout.ts";
 import type { ProcessorParts } from "../parts.ts";
+import { Exit } from "./exit.ts";
 import { flowOf } from "./operation-names.ts";
 import { discoverRegion } from "./region-graph.ts";
-import {
-  Exit,
-  flagFunctions,
-  ModuleFunction,
-  type TranslationContext,
-  translateRegion,
-} from "./translator.ts";
+import { createRuntime, functionTypes, lookupWords } from "./runtime.ts";
+import { regionImports, type TranslationContext, translateRegion } from "./translator.ts";
 import { type WasmFunction, writeModule } from "./wasm-writer.ts";
-import { type CompiledFunction, type LinearMemory, webAssembly } from "./web-assembly.ts";
+import { type LinearMemory, webAssembly } from "./web-assembly.ts";
 
 /** Visits after which an entry is worth compiling: a module costs about 60 µs, some 5000 interpreted instructions. */
 const HOT = 1000;
@@ -49,12 +46,19 @@ const ORIGINAL = Field.REG;
 const FRAME = Field.BASE;
 const VISITS = Field.EXTRA;
 
+/** Cycles that the delivery of a fault never takes; with fewer left the run loop delivers it. */
+const LONGEST_DELIVERY = 1000;
+
+/** The privilege in a key, and in every mask. */
+const MODE_MASK = SOFT_TLB_SETS << 12;
+
 const { OPERATION, CLOCKS, OFFSET, BYTES, LINK, WORDS } = Field;
 
 interface Variant {
   readonly key: number;
   readonly mask: number;
-  readonly run: CompiledFunction;
+  /** Place in the table of regions. */
+  readonly place: number;
 }
 
 interface Wanted {
@@ -92,10 +96,24 @@ export function createCompiler(
 ): HotCodeCompiler {
   const hot = options.hot ?? HOT;
   const batch = options.hot === undefined ? BATCH : 1;
-  const { core, codeCache, decoder, paging } = parts;
+  const { core, codeCache, decoder, handlers, paging } = parts;
   const { s } = core;
   const { pool, versions } = codeCache;
-  const { RETIRED, EIP, MODE, FLAT_SEGMENTS, COMPILED_FAULT } = Slot;
+  const { BUDGET, RETIRED, EIP, MODE, FLAT_SEGMENTS, COMPILED_FAULT, FETCHING, PARTIAL } = Slot;
+  const { TRANSLATION_FAILED } = Slot;
+  const { readCompiled, modifyCompiled, writeCompiled } = parts.memory;
+  const host = webAssembly!;
+  const lookup = core.words(lookupWords);
+  const runtime = createRuntime(
+    ...([host, memory, lookup] as const),
+    {
+      state: s.byteOffset,
+      lookup: lookup.byteOffset,
+      codeTags: paging.codeTags.byteOffset,
+      codeEntryFrames: paging.codeEntryFrames.byteOffset,
+    },
+    MOST_REGIONS + BATCH + 1,
+  );
   const ENTRY = coldNumbers.get("countedEntry")!;
   const statistics = {
     ...{ modules: 0, regions: 0, bytes: 0, entries: 0, flushes: 0, runs: 0, instructions: 0 },
@@ -107,7 +125,12 @@ export function createCompiler(
   let wanted: Wanted[] = [];
   let live = 0;
 
+  /** What compiled code depends on besides its bytes. */
+  const currentKey = (): number => s[FLAT_SEGMENTS]! | (s[MODE]! << 12);
+  const physicalOf = (copy: number): number => (pool[copy + WORDS + FRAME]! << 12) | pool[copy + OFFSET]!;
+
   function forget(): void {
+    runtime.forgetAll();
     variants = [];
     wanted = [];
     top = FIRST_ENTRY_RECORD;
@@ -168,6 +191,8 @@ export function createCompiler(
       frames: paging.frames.byteOffset,
       readLimits: core.readLimits.byteOffset,
       writeLimits: core.writeLimits.byteOffset,
+      frame: pool[pool[entry + LINK]! + WORDS + FRAME]! << 12,
+      hasTailCalls: runtime.hasTailCalls,
       flat,
       mode,
       recordAt(offset) {
@@ -177,56 +202,86 @@ export function createCompiler(
     };
   }
 
+  /**
+   * Runs one instruction as the interpreter does, its clocks and retirement booked; repetitions too. Its next record. The record may have
+   * become a counted entry since the code was compiled.
+   */
+  function runInstruction(record: number): number {
+    decoder.resume();
+    const p = pool[record + OPERATION] === ENTRY ? pool[record + LINK]! : record;
+    const run = handlers[pool[p + OPERATION]!]!;
+    let next = run(p);
+    while (next === p && s[BUDGET]! > 0) {
+      s[BUDGET] = s[BUDGET]! - pool[p + CLOCKS]!;
+      s[RETIRED] = s[RETIRED]! + 1;
+      next = run(p);
+    }
+    return next === p + WORDS ? record + WORDS : next;
+  }
+
   const imports = {
     memory,
+    ...{ table: runtime.table, ...runtime.exports },
+    interpret(p: number): number {
+      try {
+        return runInstruction(p);
+      } catch (error) {
+        faulted(error);
+        return p | Exit.fault;
+      }
+    },
+    transfer(p: number): number {
+      let next: number;
+      try {
+        next = runInstruction(p);
+      } catch (error) {
+        faulted(error);
+        return p | Exit.fault;
+      }
+      if (s[BUDGET]! <= 0) return next;
+      if (pool[next + OPERATION] === HotOperation.continueAt) next = pool[next + LINK]!;
+      if (next < FIRST_CACHED || next >= FIRST_ENTRY_RECORD) return next;
+      if (pool[next + OPERATION] !== ENTRY) {
+        count(next, decoder.frame(), 4);
+        return next;
+      }
+      const copy = pool[next + LINK]!;
+      const variant = variantFor(numberOf(copy));
+      if (variant === null) return next;
+      return (variant.place << 4) | Exit.chain;
+    },
     read(selector: number, offset: number): number {
       try {
-        const segment = selector >> 2;
-        switch (selector & 3) {
-          case 0:
-            return parts.memory.read8(segment, offset);
-          case 1:
-            return parts.memory.read16(segment, offset);
-          default:
-            return parts.memory.read32(segment, offset);
-        }
+        const value = readCompiled(selector >> 2, offset, 1 << (selector & 3));
+        if (s[TRANSLATION_FAILED] !== 0) pageFaulted();
+        return value;
       } catch (error) {
         return faulted(error);
       }
     },
     modify(selector: number, offset: number): number {
       try {
-        const segment = selector >> 2;
-        switch (selector & 3) {
-          case 0:
-            return parts.memory.modify8(segment, offset);
-          case 1:
-            return parts.memory.modify16(segment, offset);
-          default:
-            return parts.memory.modify32(segment, offset);
-        }
+        const value = modifyCompiled(selector >> 2, offset, 1 << (selector & 3));
+        if (s[TRANSLATION_FAILED] !== 0) pageFaulted();
+        return value;
       } catch (error) {
         return faulted(error);
       }
     },
     write(selector: number, offset: number, value: number): void {
       try {
-        const segment = selector >> 2;
-        switch (selector & 3) {
-          case 0:
-            parts.memory.write8(segment, offset, value);
-            break;
-          case 1:
-            parts.memory.write16(segment, offset, value);
-            break;
-          default:
-            parts.memory.write32(segment, offset, value);
-        }
+        writeCompiled(selector >> 2, offset, 1 << (selector & 3), value);
+        if (s[TRANSLATION_FAILED] !== 0) pageFaulted();
       } catch (error) {
         faulted(error);
       }
     },
   };
+
+  function pageFaulted(): void {
+    s[TRANSLATION_FAILED] = 0;
+    s[COMPILED_FAULT] = 1;
+  }
 
   function faulted(error: unknown): number {
     if (error !== pendingFault) throw error;
@@ -234,25 +289,13 @@ export function createCompiler(
     return 0;
   }
 
-  const types = [
-    { parameters: 0, results: 1 },
-    { parameters: 2, results: 1 },
-    { parameters: 5, results: 1 },
-    { parameters: 4, results: 1 },
-    { parameters: 3, results: 0 },
-  ];
-  const importTypes = [
-    { name: "read", type: 1 },
-    { name: "modify", type: 1 },
-    { name: "write", type: 4 },
-  ];
   const pages = memory.buffer.byteLength / 0x1_0000;
 
   /** Compiles all wanted regions into one module. */
   function compile(): void {
     const items = wanted;
     wanted = [];
-    const functions: WasmFunction[] = flagFunctions(s.byteOffset + Slot.EFLAGS * 4);
+    const functions: WasmFunction[] = [];
     const made: { readonly wanted: Wanted; readonly mask: number }[] = [];
     for (const item of items) {
       if (pool[item.entry + OPERATION] !== ENTRY) continue;
@@ -270,18 +313,20 @@ export function createCompiler(
       made.push({ wanted: item, mask: flatMask });
     }
     if (made.length === 0) return;
-    const bytes = writeModule(types, importTypes, functions, pages);
-    const { exports } = new webAssembly!.Instance(new webAssembly!.Module(bytes), { m: imports });
+    const place = live + 1;
+    const bytes = writeModule({
+      ...{ types: functionTypes, imports: regionImports, functions, memoryPages: pages, exports: [] },
+      elements: { place, position: 0, count: functions.length },
+    });
+    new host.Instance(new host.Module(bytes), { m: imports });
     for (const [index, { wanted: item, mask }] of made.entries()) {
       const number = numberOf(pool[item.entry + LINK]!);
-      const run = exports[
-        String(index + ModuleFunction.firstRegion - importTypes.length)
-      ] as CompiledFunction;
-      const fullMask = mask | (1 << 8);
-      const key = (item.flat | (item.mode !== 0 ? 1 << 8 : 0)) & fullMask;
+      const fullMask = mask | MODE_MASK;
+      const key = (item.flat | (item.mode << 12)) & fullMask;
+      const variant = { key, mask: fullMask, place: place + index };
       const known = variants[number] ?? null;
-      if (known === null) variants[number] = [{ key, mask: fullMask, run }];
-      else known.unshift({ key, mask: fullMask, run });
+      if (known === null) variants[number] = [variant];
+      else known.unshift(variant);
     }
     live += made.length;
     statistics.modules++;
@@ -289,13 +334,16 @@ export function createCompiler(
     statistics.bytes += bytes.length;
   }
 
+  /** The code for an entry as things are now, which compiled code finds from now on by itself. */
   function variantFor(number: number): Variant | null {
     const list = variants[number]!;
     if (list === null) return null;
-    const key = s[FLAT_SEGMENTS]! | (s[MODE] !== 0 ? 1 << 8 : 0);
+    const key = currentKey();
     for (let i = 0; i < list.length; i++) {
       const variant = list[i]!;
-      if (((variant.key ^ key) & variant.mask) === 0) return variant;
+      if (((variant.key ^ key) & variant.mask) !== 0) continue;
+      runtime.remember(physicalOf(FIRST_ENTRY_RECORD + number * 2 * WORDS), key, variant.place);
+      return variant;
     }
     return null;
   }
@@ -313,6 +361,26 @@ export function createCompiler(
     if (visits >= IMPATIENT) pool[copy + WORDS + VISITS] = 0;
   }
 
+  /**
+   * The instruction at a record has faulted: delivers that as the run loop would and goes on, unless time is short, or the faulting
+   * instruction was not reached (FETCHING).
+   */
+  function deliver(p: number): number {
+    if (s[FETCHING] !== 0 || s[BUDGET]! < LONGEST_DELIVERY) {
+      s[COMPILED_FAULT] = p;
+      throw pendingFault;
+    }
+    s[COMPILED_FAULT] = 0;
+    s[RETIRED] = s[RETIRED]! - 1;
+    parts.traps.deliverFault(decoder.eipOf(p));
+    s[PARTIAL] = 1;
+    if (s[BUDGET]! <= 0) {
+      s[COMPILED_FAULT] = DELIVERED;
+      throw pendingFault;
+    }
+    return decoder.locate(s[EIP]!);
+  }
+
   function run(first: number): number {
     s[RETIRED] = s[RETIRED]! - 1;
     const before = s[RETIRED]!;
@@ -326,33 +394,35 @@ export function createCompiler(
       visit(first, copy);
       return copy;
     }
-    const code = variant.run();
+    const code = runtime.enter(variant.place);
+    decoder.resume();
     const p = code & ~15;
     const reason = code & 15;
     statistics.runs++;
     statistics.instructions += s[RETIRED]! - before;
     statistics.exits[reason]!++;
-    if (reason === Exit.plain) return p;
-    const frame = pool[copy + WORDS + FRAME]!;
-    if (reason === Exit.unsupported) {
-      count(p >= FIRST_ENTRY_RECORD ? pool[p + WORDS + LINK]! : p + WORDS, frame, 4);
-      return p;
+    switch (reason) {
+      case Exit.unsupported:
+        count(p >= FIRST_ENTRY_RECORD ? pool[p + WORDS + LINK]! : p + WORDS, decoder.frame(), 4);
+        return p;
+      case Exit.branch:
+        if (p >= FIRST_ENTRY_RECORD) return pool[p + WORDS + ORIGINAL]!;
+        count(p, decoder.frame(), 0);
+        return p;
+      case Exit.fault:
+        return deliver(p);
+      case Exit.locate: {
+        const target = decoder.locate(s[EIP]!);
+        if (target >= FIRST_CACHED && pool[target + OPERATION] !== ENTRY) count(target, decoder.frame(), 0);
+        return target;
+      }
+      default:
+        return p;
     }
-    if (reason === Exit.branch) {
-      if (p >= FIRST_ENTRY_RECORD) return pool[p + WORDS + ORIGINAL]!;
-      count(p, frame, 0);
-      return p;
-    }
-    if (reason === Exit.fault) {
-      s[COMPILED_FAULT] = p;
-      throw pendingFault;
-    }
-    const target = decoder.locate(s[EIP]!);
-    if (target >= FIRST_CACHED && pool[target + OPERATION] !== ENTRY) count(target, decoder.frame(), 0);
-    return target;
   }
 
   codeCache.onAllDropped = forget;
+  codeCache.onFrameDropped = runtime.forgetPage;
   decoder.onEntry = (p, frame) => count(p, frame, 0);
   parts.entries.run = run;
   return { statistics };

@@ -229,6 +229,25 @@ function randomProgram(seed: number): Uint8Array {
   return buildElfKernel(a.finish(), { entry: "start" });
 }
 
+/** A loop that runs into an XADD; from the 64th turn on that is also the target of an indirect jump. */
+function lateEntry(): Uint8Array {
+  const a = new Assembler();
+  const [again, late, away] = [a.newLabel(), a.newLabel(), a.newLabel()];
+  a.label("start");
+  a.emit("mov", edx, late);
+  a.place(again);
+  a.emit("inc", esi);
+  a.emit("test", esi, 63);
+  a.emit("je", away);
+  a.place(late);
+  a.emit("xadd", dword({ displacement: 0x20_8000 }), eax);
+  a.emit("inc", eax);
+  a.emit("jmp", again);
+  a.place(away);
+  a.emit("jmp", edx);
+  return buildElfKernel(a.finish(), { entry: "start" });
+}
+
 describe("compiled code is the interpreter's equal", () => {
   it("on random programs", () => {
     let compiledShare = 0;
@@ -253,6 +272,12 @@ describe("compiled code is the interpreter's equal", () => {
     runInStep(pair, 1_000_000, 5e9, 1e9);
     expect(pair.compiled.end?.reason).toBe("exit");
   }, 60_000);
+
+  it("where an instruction that the interpreter runs becomes an entry of its own after its region was compiled", () => {
+    const pair = pairOf(lateEntry(), 4 * 2 ** 20, 3);
+    runInStep(pair, 1009, 60_000, 10);
+    expect(pair.compiled.processor.compiler?.statistics.instructions).toBeGreaterThan(0);
+  });
 
   it("on the CRC loop", () => {
     const [plain, fast] = [createIntegerLoop("off"), createIntegerLoop("on")];

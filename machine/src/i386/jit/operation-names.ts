@@ -6,7 +6,7 @@ import { HotOperation } from "../hot-operations.ts";
 import { Field, Prefix } from "../layout.ts";
 import type { Flow } from "./region-graph.ts";
 
-const { OPERATION, RM, IMMEDIATE, SIZE, PREFIX } = Field;
+const { OPERATION, REG, RM, BASE, INDEX, IMMEDIATE, SIZE, PREFIX, EXTRA } = Field;
 
 /** FLAG_KIND is known only when the code runs. */
 export const UNKNOWN_KIND = -1;
@@ -36,6 +36,18 @@ export const operationNames: readonly string[] = (() => {
   return names;
 })();
 
+const [EAX, ECX, EDX, ESP, EBP] = [1, 2, 4, 16, 32];
+/** Registers that instructions use without naming them. */
+const implicit: ReadonlyMap<string, number> = new Map([
+  ...["shl", "shr", "sar"].map((name) => [name, ECX] as const),
+  ...["mul", "imulWide", "div", "cdq"].map((name) => [name, EAX | EDX] as const),
+  ...["push", "pop", "callInPage", "callFarPage", "callRegister", "callMemory", "ret", "retImmediate"].map(
+    (name) => [name, ESP] as const,
+  ),
+  ["cwde", EAX],
+  ["leave", ESP | EBP],
+]);
+
 /** Compiled for every operand size. */
 const anySize = new Set<string>([...arithmeticNames, "mov", "test", "inc", "dec", "neg", "not"]);
 /** Compiled for 4 bytes. */
@@ -63,6 +75,36 @@ const flows: Readonly<Record<string, Flow>> = {
   ...{ jccInPage: "jcc", jccFar: "jcc", ret: "ret", retImmediate: "ret" },
 };
 
+/** Not compiled, and may go elsewhere than behind themselves, or change what compiled code relies on. */
+const interpretedTransfers = new Set<string>([
+  ...(["jcc", "jmpNear", "jmpIndirect", "jmpFar", "jmpFarIndirect", "callNear", "callIndirect"] as const),
+  ...(["callFar", "callFarIndirect", "retNear", "retFar", "loop", "loope", "loopne", "jcxz"] as const),
+  ...(["int", "int1", "int3", "into", "iret", "undefined", "ud2", "hlt", "sti", "popf"] as const),
+  ...(["popSegment", "movToSegment", "loadFarPointer", "movToControl", "movToDebug", "lmsw"] as const),
+  ...(["clts", "invlpg", "invd", "wbinvd", "wrmsr", "lgdt", "lidt", "lldt", "ltr"] as const),
+]);
+/** Records that are no instructions. */
+const pseudoRecords = new Set<string>([
+  "hostBreakpoint",
+  "nextPageCheck",
+  "probe",
+  "countedEntry",
+  "account",
+]);
+
+/** Whether the interpreter runs the instruction in the middle of compiled code. */
+export function isInterpreted(pool: Int32Array, p: number): boolean {
+  const name = nameOf(pool, p);
+  return flows[name] === undefined && !isTranslated(pool, p, name);
+}
+
+function isTranslated(pool: Int32Array, p: number, name: string): boolean {
+  if ((pool[p + PREFIX]! & Prefix.ADDRESS_16) !== 0) return false;
+  if (name === "nop" || name === "setcc" || anySize.has(name)) return true;
+  if (!doubleOnly.has(name) || pool[p + SIZE] !== 4) return false;
+  return !((name === "pop" || name === "xchg") && hasMemoryOperand(pool, p));
+}
+
 export function nameOf(pool: Int32Array, p: number): string {
   return operationNames[pool[p + OPERATION]!] ?? "";
 }
@@ -81,18 +123,33 @@ export function flowOf(pool: Int32Array, p: number): Flow {
   const name = nameOf(pool, p);
   const flow = flows[name];
   if (flow !== undefined) return flow;
-  if ((pool[p + PREFIX]! & (Prefix.ADDRESS_16 | Prefix.LOCK)) !== 0) return "unsupported";
-  if (name === "nop") return "next";
-  if (name === "setcc") return "next";
-  if (anySize.has(name)) return "next";
-  if (!doubleOnly.has(name) || pool[p + SIZE] !== 4) return "unsupported";
-  if (name === "pop" && hasMemoryOperand(pool, p)) return "unsupported";
-  if (name === "xchg" && hasMemoryOperand(pool, p)) return "unsupported";
-  return "next";
+  if (pool[p + OPERATION]! < HotOperation.movRegisterRegister || pseudoRecords.has(name))
+    return "unsupported";
+  return interpretedTransfers.has(name) ? "leaves" : "next";
+}
+
+/** Bits of the registers that a compiled instruction may use; more than it does is no harm. */
+export function registersOf(pool: Int32Array, p: number): number {
+  const size = pool[p + SIZE]!;
+  const shift = size === 4 ? 0 : size === 2 ? 1 : 2;
+  const name = nameOf(pool, p);
+  // The second operand of MOVZX, MOVSX and SETcc has a size of its own.
+  const rmShift =
+    name === "setcc" ? 2 : name === "movzx" || name === "movsx" ? (pool[p + EXTRA] === 1 ? 2 : 1) : shift;
+  let bits = 0;
+  const add = (register: number): void => {
+    if (register >= 0 && register < 8) bits |= 1 << register;
+  };
+  add(pool[p + REG]! >> (name === "movzx" || name === "movsx" ? 0 : shift));
+  add(pool[p + RM]! >> rmShift);
+  add(pool[p + BASE]!);
+  add(pool[p + INDEX]!);
+  return bits | (implicit.get(name) ?? 0);
 }
 
 /** Whether the instruction reads or writes memory, and so may leave the region in its middle. */
 export function touchesMemory(pool: Int32Array, p: number): boolean {
+  if (isInterpreted(pool, p)) return true;
   switch (nameOf(pool, p)) {
     case "lea":
     case "nop":
@@ -118,6 +175,7 @@ export function touchesMemory(pool: Int32Array, p: number): boolean {
 
 /** FLAG_KIND behind the instruction when it is `kind` before it; "keeps" says that it writes none. */
 export function kindBehind(pool: Int32Array, p: number, kind: number): number {
+  if (isInterpreted(pool, p)) return UNKNOWN_KIND;
   switch (nameOf(pool, p)) {
     case "add":
       return FlagKind.ADD;
@@ -155,6 +213,7 @@ export function kindBehind(pool: Int32Array, p: number, kind: number): number {
 
 /** Whether it replaces all flags, whatever they were. */
 export function replacesFlags(pool: Int32Array, p: number): boolean {
+  if (isInterpreted(pool, p)) return false;
   const name = nameOf(pool, p);
   if (name === "adc" || name === "sbb" || name === "inc" || name === "dec") return false;
   const given = kindBehind(pool, p, UNKNOWN_KIND);
@@ -163,6 +222,7 @@ export function replacesFlags(pool: Int32Array, p: number): boolean {
 
 /** Whether it looks at a flag. */
 export function readsFlags(pool: Int32Array, p: number): boolean {
+  if (isInterpreted(pool, p)) return true;
   switch (nameOf(pool, p)) {
     case "adc":
     case "sbb":

@@ -15,34 +15,24 @@
 
 import { FlagKind } from "../flags.ts";
 import { Field, Prefix, Segment, Slot, SOFT_TLB_SETS } from "../layout.ts";
+import { Exit } from "./exit.ts";
 import {
   flowOf,
   hasMemoryOperand,
+  isInterpreted,
   isPushImmediate,
   kindBehind,
   nameOf,
   readsFlags,
+  registersOf,
   replacesFlags,
   touchesMemory,
   UNKNOWN_KIND,
 } from "./operation-names.ts";
 import type { BlockNode } from "./region-graph.ts";
+import { Type } from "./runtime.ts";
 import { emitStructured, structureOf } from "./structure.ts";
 import { BodyWriter, I32, Op, type WasmFunction } from "./wasm-writer.ts";
-
-/** Why a compiled function returned. */
-export const Exit = {
-  /** The run loop is wanted, or the interpreter must run the instruction at this record. */
-  plain: 0,
-  /** The instruction at this record is not compiled. */
-  unsupported: 1,
-  /** A branch to this record, which is not in the region. */
-  branch: 2,
-  /** The instruction at this record faulted. */
-  fault: 3,
-  /** EIP is set; its record must be looked up. */
-  locate: 4,
-} as const;
 
 /** Fixed addresses of the tables in linear memory, and what the region may rely on. */
 export interface TranslationContext {
@@ -53,6 +43,9 @@ export interface TranslationContext {
   readonly frames: number;
   readonly readLimits: number;
   readonly writeLimits: number;
+  /** Physical address of the region's page. */
+  readonly frame: number;
+  readonly hasTailCalls: boolean;
   /** Value of FLAT_SEGMENTS for which the code is made. */
   readonly flat: number;
   /** Value of MODE for which the code is made. */
@@ -67,14 +60,21 @@ export interface Translation {
   readonly flatMask: number;
 }
 
-/** Indices of the functions that every module has. */
-export const ModuleFunction = {
-  read: 0,
-  modify: 1,
-  write: 2,
-  carry: 3,
-  overflow: 4,
-  firstRegion: 5,
+/** Functions that a module of regions imports, in this order: memory accesses, single instructions, and those of runtime.ts. */
+export const regionImports = [
+  { name: "read", type: Type.read },
+  { name: "modify", type: Type.read },
+  { name: "write", type: Type.write },
+  { name: "interpret", type: Type.one },
+  { name: "transfer", type: Type.one },
+  { name: "carry", type: Type.carry },
+  { name: "overflow", type: Type.overflow },
+  { name: "chain", type: Type.read },
+  { name: "locate", type: Type.one },
+] as const;
+
+const ModuleFunction = {
+  ...{ read: 0, modify: 1, write: 2, interpret: 3, transfer: 4, carry: 5, overflow: 6, chain: 7, locate: 8 },
 } as const;
 
 const KIND = 8;
@@ -95,6 +95,19 @@ const D = 22;
 const SEGMENT_BASE = 23;
 const LOCALS = 29;
 const WIDE = LOCALS;
+/** Locals that stand for state words, and the words. */
+const stateLocals: readonly (readonly [local: number, slot: number])[] = [
+  ...[0, 1, 2, 3, 4, 5, 6, 7].map((register) => [register, register] as const),
+  ...([
+    [KIND, Slot.FLAG_KIND],
+    [RESULT, Slot.FLAG_RESULT],
+    [LEFT, Slot.FLAG_LEFT],
+    [RIGHT, Slot.FLAG_RIGHT],
+    [CARRY, Slot.FLAG_CARRY],
+    [BUDGET, Slot.BUDGET],
+    [RETIRED, Slot.RETIRED],
+  ] as const),
+];
 const ESP = Slot.ESP;
 const { SS, CS } = Segment;
 const F = Field;
@@ -106,6 +119,8 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   const w = new BodyWriter();
   const slot = (number: number): number => context.stateAddress + number * 4;
   let flatMask = 0;
+  /** Bits of the state locals that calls of the interpreter must find in memory: all that any instruction may use. */
+  const held = heldLocals(blocks, pool);
   /** Segments whose base is needed. */
   const usedBases = new Set<number>();
 
@@ -114,7 +129,10 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   let at = 0;
   let lastClocks = 0;
   let kind: number = UNKNOWN_KIND;
+  /** Constructs that ways out branch to, with on the stack: a result; EIP; a record (and the physical address in A). */
   let exitDepth = 0;
+  let locateDepth = 0;
+  let chainDepth = 0;
 
   const clocksFrom = (first: number): number => {
     let sum = 0;
@@ -126,26 +144,54 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     if (change !== 0) w.get(local).constant(change).op(Op.add).set(local);
   }
 
-  /** Leaves the region; `done` instructions of the block count as run, those behind do not. */
-  function leave(reason: number, p: number, done: number): void {
+  /** Instructions of the block that did not run, `done` did, are taken out of the counts. */
+  function settle(done: number): void {
     adjust(BUDGET, clocksFrom(done));
     adjust(RETIRED, done - records.length);
+  }
+
+  /** Leaves compiled code. */
+  function leave(reason: number, p: number, done: number): void {
+    settle(done);
     w.constant(p | reason).branch(Op.br, exitDepth);
   }
 
-  /** Leaves the region for a page offset, from the end of a block. */
+  /** Leaves the region by a branch to a page offset. */
   function leaveTo(offset: number): void {
+    settle(records.length);
     const p = offset >= 0 && offset < 4096 ? context.recordAt(offset) : 0;
-    if (p !== 0) leave(Exit.branch, p, records.length);
-    else {
-      w.constant(0).get(PAGE_EIP).constant(offset).op(Op.add).memory(Op.store, slot(Slot.EIP));
-      leave(Exit.locate, 0, records.length);
+    if (p !== 0) {
+      w.constant(context.frame + offset).set(A);
+      w.constant(p).branch(Op.br, chainDepth);
+    } else w.get(PAGE_EIP).constant(offset).op(Op.add).branch(Op.br, locateDepth);
+  }
+
+  /** Leaves the region at the end of a block, for what stands behind it: that is looked up only if time is left, as it may cost some. */
+  function leaveBehind(last: number, offset: number): void {
+    w.get(BUDGET).constant(0).op(Op.leS).open(Op.if);
+    leave(Exit.plain, last + F.WORDS, records.length);
+    w.close();
+    leaveTo(offset);
+  }
+
+  /** Whether a segment is flat (or whole, see FLAT_SEGMENTS); the code is good for that answer only. */
+  function relyOn(segment: number, isWhole = false): boolean {
+    const bit = isWhole ? 0x100 << segment : 1 << segment;
+    flatMask |= bit;
+    return (flat & bit) !== 0;
+  }
+
+  /** Stores the registers and flags that the region has in locals. */
+  function storeState(): void {
+    for (const [local, number] of stateLocals) {
+      if ((held & (1 << local)) !== 0) w.constant(0).get(local).memory(Op.store, slot(number));
     }
   }
 
-  function relyOn(segment: number): boolean {
-    flatMask |= 1 << segment;
-    return (flat & (1 << segment)) !== 0;
+  function loadState(): void {
+    for (const [local, number] of stateLocals) {
+      if ((held & (1 << local)) !== 0) w.word(slot(number)).set(local);
+    }
   }
 
   // Registers of any size. Values are sign-extended.
@@ -219,6 +265,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   function probe(segment: number, size: number, writes: boolean): void {
     const log = size >> 1;
     const isFlat = segment !== CS && relyOn(segment);
+    const isWhole = isFlat || (segment !== CS && relyOn(segment, true));
     if (segment === CS) relyOn(CS);
     w.get(OFFSET);
     if (!isFlat) {
@@ -240,7 +287,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
         .constant(4096 - size)
         .op(Op.leU, Op.and);
     }
-    if (!isFlat) {
+    if (!isWhole) {
       w.get(OFFSET)
         .word((writes ? context.writeLimits : context.readLimits) + (segment * 4 + log) * 4)
         .op(Op.ltU, Op.and);
@@ -684,11 +731,48 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   }
 
   function leaveToLocal(local: number): void {
-    w.constant(0).get(local).memory(Op.store, slot(Slot.EIP));
-    leave(Exit.locate, 0, records.length);
+    settle(records.length);
+    w.get(local).branch(Op.br, locateDepth);
+  }
+
+  /** Has the interpreter run this one instruction, which goes on behind itself. */
+  function interpret(p: number): void {
+    const rest = clocksFrom(at + 1);
+    adjust(BUDGET, rest);
+    adjust(RETIRED, at + 1 - records.length);
+    storeState();
+    w.constant(p).call(ModuleFunction.interpret).set(A);
+    loadState();
+    adjust(BUDGET, -rest);
+    adjust(RETIRED, records.length - at - 1);
+    // Anything but the instruction behind: a fault, or a repetition that is not finished. The counts in memory are right.
+    w.get(A)
+      .constant(p + F.WORDS)
+      .op(Op.ne)
+      .open(Op.if);
+    settle(at + 1);
+    w.get(A).branch(Op.br, exitDepth);
+    w.close();
+  }
+
+  /** Has the interpreter run the last instruction, which may go anywhere, and follows it. */
+  function transferByInterpreter(p: number): void {
+    storeState();
+    w.constant(p).call(ModuleFunction.transfer).tee(A);
+    w.constant(15).op(Op.and).constant(Exit.chain).op(Op.eq);
+    if (context.hasTailCalls) {
+      w.open(Op.if);
+      w.get(A).constant(4).op(Op.shrU).op(Op.returnCallIndirect, Type.region, 0);
+      w.close();
+    } else w.op(Op.drop);
+    w.get(A).op(Op.return);
   }
 
   function instruction(p: number): void {
+    if (isInterpreted(pool, p)) {
+      interpret(p);
+      return;
+    }
     const name = nameOf(pool, p);
     const size = pool[p + F.SIZE]!;
     switch (name) {
@@ -848,7 +932,8 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
           leaveToLocal(A);
         } else to(block.taken, target);
         w.otherwise();
-        to(block.next, block.end);
+        if (block.next >= 0) go(block.next);
+        else leaveBehind(p, block.end);
         w.close().op(Op.unreachable);
         break;
       }
@@ -883,8 +968,8 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
         push(A);
         leaveToLocal(C);
         break;
-      default: {
-        // ret, with or without bytes to drop
+      case "ret":
+      case "retImmediate": {
         w.get(ESP).set(OFFSET);
         read(SS, 4);
         w.set(A);
@@ -900,7 +985,10 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
           w.close();
         }
         leaveToLocal(A);
+        break;
       }
+      default:
+        transferByInterpreter(p);
     }
   }
 
@@ -948,7 +1036,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     if (isCut) {
       w.constant(all[all.length - 1]! | Exit.unsupported).branch(Op.br, exitDepth);
     } else if (block.next >= 0) go(block.next);
-    else leaveTo(block.end);
+    else leaveBehind(all[all.length - 1]!, block.end);
   }
 
   /** FLAG_KIND at the start of each block, as far as it is known. */
@@ -973,8 +1061,10 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   }
   const kindsBefore = findKinds();
 
-  w.open(Op.block, I32);
-  exitDepth = w.depth;
+  for (let i = 0; i < 3; i++) w.open(Op.block, I32);
+  chainDepth = w.depth;
+  locateDepth = w.depth - 1;
+  exitDepth = w.depth - 2;
   const bodyStart = w.bytes.length;
   emitStructured(structure, {
     openBlock() {
@@ -995,75 +1085,50 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
       w.branch(Op.br, depth);
     },
   });
-  w.op(Op.unreachable).close();
   const body = w.bytes.slice(bodyStart);
+  const { touched, written } = w;
+  if ((touched & 0xff & ~held) !== 0) throw new Error("compiled code uses a register that it does not name");
 
   const out = new BodyWriter();
-  const saved: readonly (readonly [number, number])[] = [
-    ...[0, 1, 2, 3, 4, 5, 6, 7].map((register) => [register, register] as const),
-    ...([
-      [KIND, Slot.FLAG_KIND],
-      [RESULT, Slot.FLAG_RESULT],
-      [LEFT, Slot.FLAG_LEFT],
-      [RIGHT, Slot.FLAG_RIGHT],
-      [CARRY, Slot.FLAG_CARRY],
-      [BUDGET, Slot.BUDGET],
-      [RETIRED, Slot.RETIRED],
-    ] as const),
-  ];
-  for (const [local, number] of saved) out.word(slot(number)).set(local);
-  out.word(slot(Slot.PAGE_EIP)).set(PAGE_EIP);
+  for (const [local, number] of stateLocals) {
+    if ((touched & (1 << local)) !== 0) out.word(slot(number)).set(local);
+  }
+  if ((touched & (1 << PAGE_EIP)) !== 0) out.word(slot(Slot.PAGE_EIP)).set(PAGE_EIP);
   for (const segment of usedBases) out.word(slot(Slot.BASE + segment)).set(SEGMENT_BASE + segment);
-  out.op(Op.block, I32);
-  out.append(body);
-  for (const [local, number] of saved) out.constant(0).get(local).memory(Op.store, slot(number));
-  return {
-    code: { type: 0, locals32: LOCALS, locals64: 1, body: out.bytes, exported: true },
-    flatMask,
+  const store = (): void => {
+    for (const [local, number] of stateLocals) {
+      if ((written & (1 << local)) !== 0) out.constant(0).get(local).memory(Op.store, slot(number));
+    }
   };
+  for (let i = 0; i < 3; i++) out.op(Op.block, I32);
+  out.append(body);
+  out.op(Op.unreachable, Op.end);
+  out.set(B);
+  store();
+  out.get(A).get(B).tailCall(ModuleFunction.chain, context.hasTailCalls);
+  out.op(Op.unreachable, Op.end);
+  out.set(B);
+  store();
+  out.get(B).tailCall(ModuleFunction.locate, context.hasTailCalls);
+  out.op(Op.unreachable, Op.end);
+  store();
+  return { code: { type: Type.region, locals32: LOCALS, locals64: 1, body: out.bytes }, flatMask };
 }
 
-/** Bodies of `carry` (kind, result, left, right, carry) and `overflow` (kind, result, left, right) for flags of unknown kind. */
-export function flagFunctions(eflagsAddress: number): WasmFunction[] {
-  const [k, result, left, right, carryBefore] = [0, 1, 2, 3, 4];
-  function choose(cases: readonly (readonly [readonly number[], (w: BodyWriter) => void])[]): Uint8Array {
-    const w = new BodyWriter();
-    for (const [kinds, value] of cases) {
-      kinds.forEach((number, i) => {
-        w.get(k).constant(number).op(Op.eq);
-        if (i > 0) w.op(Op.or);
-      });
-      w.open(Op.if);
-      value(w);
-      w.op(Op.return).close();
-    }
-    w.constant(0);
-    return w.bytes;
+/** Bits of the state locals that the instructions of a region name, or may. */
+function heldLocals(blocks: readonly BlockNode[], pool: Int32Array): number {
+  let held = 0;
+  for (const block of blocks) {
+    for (const p of block.records) held |= registersOf(pool, p);
   }
-  const carry = choose([
-    [[FlagKind.ADD], (w) => w.get(result).get(left).op(Op.ltU)],
-    [[FlagKind.SUB], (w) => w.get(left).get(right).op(Op.ltU)],
-    [[FlagKind.INC, FlagKind.DEC], (w) => w.get(carryBefore)],
-    [[FlagKind.GIVEN], (w) => w.get(left)],
-    [[FlagKind.ADC], (w) => w.get(result).get(left).op(Op.leU)],
-    [[FlagKind.SBB], (w) => w.get(left).get(right).op(Op.leU)],
-    [[FlagKind.STORED], (w) => w.word(eflagsAddress).constant(1).op(Op.and)],
-  ]);
-  const signs = (w: BodyWriter, other: number): BodyWriter => w.get(left).get(other).op(Op.xor);
-  const overflow = choose([
-    [
-      [FlagKind.ADD, FlagKind.ADC, FlagKind.INC],
-      (w) => signs(w, result).get(right).get(result).op(Op.xor, Op.and).constant(31).op(Op.shrU),
-    ],
-    [
-      [FlagKind.SUB, FlagKind.SBB, FlagKind.DEC],
-      (w) => signs(w, right).get(left).get(result).op(Op.xor, Op.and).constant(31).op(Op.shrU),
-    ],
-    [[FlagKind.GIVEN], (w) => w.get(right)],
-    [[FlagKind.STORED], (w) => w.word(eflagsAddress).constant(11).op(Op.shrU).constant(1).op(Op.and)],
-  ]);
-  return [
-    { type: 2, locals32: 0, locals64: 0, body: carry, exported: false },
-    { type: 3, locals32: 0, locals64: 0, body: overflow, exported: false },
-  ];
+  return (
+    held |
+    (1 << KIND) |
+    (1 << RESULT) |
+    (1 << LEFT) |
+    (1 << RIGHT) |
+    (1 << CARRY) |
+    (1 << BUDGET) |
+    (1 << RETIRED)
+  );
 }

@@ -14,6 +14,10 @@ export const Op = {
   brIf: 0x0d,
   return: 0x0f,
   call: 0x10,
+  callIndirect: 0x11,
+  returnCall: 0x12,
+  returnCallIndirect: 0x13,
+  drop: 0x1a,
   select: 0x1b,
   localGet: 0x20,
   localSet: 0x21,
@@ -140,6 +144,9 @@ const { const: CONST, localGet: GET, localSet: SET, localTee: TEE, load: LOAD, c
 /** The code of one function. */
 export class BodyWriter {
   private readonly out = new ByteWriter();
+  /** Bit n is set when local n (below 32) was read or written; when it was written. */
+  touched = 0;
+  written = 0;
   /** Blocks, loops and ifs that are open. */
   depth = 0;
 
@@ -166,18 +173,23 @@ export class BodyWriter {
   }
 
   get(local: number): this {
+    this.touched |= 1 << local;
     this.out.byte(GET);
     this.out.byte(local);
     return this;
   }
 
   set(local: number): this {
+    this.touched |= 1 << local;
+    this.written |= 1 << local;
     this.out.byte(SET);
     this.out.byte(local);
     return this;
   }
 
   tee(local: number): this {
+    this.touched |= 1 << local;
+    this.written |= 1 << local;
     this.out.byte(TEE);
     this.out.byte(local);
     return this;
@@ -200,6 +212,13 @@ export class BodyWriter {
     this.out.byte(CALL);
     this.out.unsigned(index);
     return this;
+  }
+
+  /** Ends the function with the result of another of the module. */
+  tailCall(index: number, withTailCalls: boolean): this {
+    this.out.byte(withTailCalls ? Op.returnCall : CALL);
+    this.out.unsigned(index);
+    return withTailCalls ? this : this.op(Op.return);
   }
 
   open(code: number, type: number = VOID): this {
@@ -234,7 +253,6 @@ export interface WasmFunction {
   readonly locals32: number;
   readonly locals64: number;
   readonly body: Uint8Array;
-  readonly exported: boolean;
 }
 
 export interface WasmImport {
@@ -248,16 +266,21 @@ export interface WasmType {
   readonly results: number;
 }
 
-/**
- * A module that imports `m.memory` and functions from `m`. Exported functions are named by their position among `functions`; indices for
- * calls count the imports first.
- */
-export function writeModule(
-  types: readonly WasmType[],
-  imports: readonly WasmImport[],
-  functions: readonly WasmFunction[],
-  memoryPages: number,
-): Uint8Array {
+export interface WasmModule {
+  readonly types: readonly WasmType[];
+  /** Functions of `m`; `m.memory` and `m.table` are imported besides. */
+  readonly imports: readonly WasmImport[];
+  readonly functions: readonly WasmFunction[];
+  readonly memoryPages: number;
+  /** Names of functions that are exported, by position among `functions`. */
+  readonly exports: readonly (readonly [name: string, position: number])[];
+  /** Places of the table that get functions: first place, first position, count; null for none. */
+  readonly elements: { readonly place: number; readonly position: number; readonly count: number } | null;
+}
+
+/** Indices for calls count the imports first. */
+export function writeModule(module: WasmModule): Uint8Array {
+  const { types, imports, functions, memoryPages, exports, elements } = module;
   const out = new ByteWriter();
   out.append(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0));
   const described = new ByteWriter();
@@ -272,12 +295,15 @@ export function writeModule(
   out.section(1, described);
 
   const imported = new ByteWriter();
-  imported.unsigned(imports.length + 1);
+  imported.unsigned(imports.length + 2);
   imported.name("m");
   imported.name("memory");
   imported.append(Uint8Array.of(2, 1));
   imported.unsigned(memoryPages);
   imported.unsigned(memoryPages);
+  imported.name("m");
+  imported.name("table");
+  imported.append(Uint8Array.of(1, 0x70, 0, 1));
   for (const item of imports) {
     imported.name("m");
     imported.name(item.name);
@@ -291,15 +317,24 @@ export function writeModule(
   for (const { type } of functions) declared.unsigned(type);
   out.section(3, declared);
 
-  const exports = new ByteWriter();
-  exports.unsigned(functions.filter((item) => item.exported).length);
-  for (const [index, item] of functions.entries()) {
-    if (!item.exported) continue;
-    exports.name(String(index));
-    exports.byte(0);
-    exports.unsigned(imports.length + index);
+  const exported = new ByteWriter();
+  exported.unsigned(exports.length);
+  for (const [name, position] of exports) {
+    exported.name(name);
+    exported.byte(0);
+    exported.unsigned(imports.length + position);
   }
-  out.section(7, exports);
+  out.section(7, exported);
+
+  if (elements !== null) {
+    const placed = new ByteWriter();
+    placed.append(Uint8Array.of(1, 0, CONST));
+    placed.signed(elements.place);
+    placed.byte(Op.end);
+    placed.unsigned(elements.count);
+    for (let i = 0; i < elements.count; i++) placed.unsigned(imports.length + elements.position + i);
+    out.section(9, placed);
+  }
 
   const code = new ByteWriter();
   code.unsigned(functions.length);

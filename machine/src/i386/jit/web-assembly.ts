@@ -7,11 +7,15 @@ export interface LinearMemory {
   readonly buffer: ArrayBuffer;
 }
 
-export type CompiledFunction = () => number;
+export interface FunctionTable {
+  readonly length: number;
+}
 
 export interface WebAssemblyHost {
   readonly Memory: new (limits: { initial: number; maximum: number }) => LinearMemory;
+  readonly Table: new (limits: { element: "anyfunc"; initial: number }) => FunctionTable;
   readonly Module: new (bytes: Uint8Array) => object;
+  readonly validate: (bytes: Uint8Array) => boolean;
   readonly Instance: new (
     module: object,
     imports: Record<string, Record<string, unknown>>,
@@ -30,4 +34,16 @@ export function allocateLinearMemory(bytes: number): LinearMemory | null {
   const pages = Math.ceil(bytes / PAGE);
   if (webAssembly === undefined || pages > MOST_PAGES) return null;
   return new webAssembly.Memory({ initial: pages, maximum: pages });
+}
+
+/** A module with one function that calls itself in tail position. */
+const tailCall = Uint8Array.of(
+  ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+  ...[1, 4, 1, 0x60, 0, 0],
+  ...[3, 2, 1, 0],
+  ...[10, 6, 1, 4, 0, 0x12, 0, 0x0b],
+);
+
+export function supportsTailCalls(host: WebAssemblyHost): boolean {
+  return host.validate(tailCall);
 }

@@ -1,0 +1,261 @@
+/**
+ * What all compiled modules share: the table of regions, the functions that lead from one region to the next without leaving WebAssembly,
+ * and the arithmetic of flags of unknown kind.
+ *
+ * A region ends in `chain` (a place of the same page) or `locate` (any EIP). Both look into a hash table, in linear memory, of the regions
+ * that can be run from a physical address under a key (FLAT_SEGMENTS and MODE), and go there by a tail call; a miss returns to the run loop's
+ * side (compiler.ts) with `Exit.branch` or `Exit.locate`. `locate` reads the soft code TLB, whose hits change nothing in the modelled one; what
+ * it cannot decide is a miss. Hosts without tail calls return `Exit.chain` with the place in the table instead, and are called again.
+ *
+ *   entry of the hash table, four words: physical address or -1 · key · place in the table · free
+ */
+
+import { FlagKind } from "../flags.ts";
+import { Segment, Slot, SOFT_CODE_SETS } from "../layout.ts";
+import { Exit } from "./exit.ts";
+import { BodyWriter, Op, type WasmFunction, writeModule } from "./wasm-writer.ts";
+import {
+  type FunctionTable,
+  type LinearMemory,
+  supportsTailCalls,
+  type WebAssemblyHost,
+} from "./web-assembly.ts";
+
+const ENTRIES = 8192;
+const ENTRY_WORDS = 4;
+const INDEX_MASK = (ENTRIES - 1) * ENTRY_WORDS * 4;
+
+export const lookupWords = ENTRIES * ENTRY_WORDS;
+
+/** Types of all modules. */
+export const Type = { region: 0, read: 1, carry: 2, overflow: 3, write: 4, one: 5 } as const;
+export const functionTypes = [
+  { parameters: 0, results: 1 },
+  { parameters: 2, results: 1 },
+  { parameters: 5, results: 1 },
+  { parameters: 4, results: 1 },
+  { parameters: 3, results: 0 },
+  { parameters: 1, results: 1 },
+] as const;
+
+export interface RuntimeAddresses {
+  readonly state: number;
+  readonly lookup: number;
+  readonly codeTags: number;
+  readonly codeEntryFrames: number;
+}
+
+export interface Runtime {
+  readonly table: FunctionTable;
+  readonly hasTailCalls: boolean;
+  /** Functions that region modules import. */
+  readonly exports: Readonly<Record<"carry" | "overflow" | "chain" | "locate", unknown>>;
+  /** Runs the region at a place of the table; its result is that of the region where it ended. */
+  enter(place: number): number;
+  /** Lets compiled code go to a region from now on. */
+  remember(physical: number, key: number, place: number): void;
+  forgetPage(frame: number): void;
+  forgetAll(): void;
+}
+
+/** Byte offset of the entry in the hash table. */
+const hash = (physical: number, key: number): number =>
+  ((physical ^ (physical >>> 9) ^ (key >>> 6) ^ key) << 4) & INDEX_MASK;
+
+function writeRuntime(addresses: RuntimeAddresses, pages: number, hasTailCalls: boolean): Uint8Array {
+  const slot = (number: number): number => addresses.state + number * 4;
+
+  function pushKey(w: BodyWriter): void {
+    w.word(slot(Slot.FLAT_SEGMENTS)).word(slot(Slot.MODE)).constant(12).op(Op.shl, Op.or);
+  }
+
+  /** From locals `physical` and `key`: opens an `if` in which local `at` is the entry that was found. */
+  function find(w: BodyWriter, physical: number, key: number, at: number): void {
+    w.get(physical).get(physical).constant(9).op(Op.shrU, Op.xor).get(key).constant(6).op(Op.shrU, Op.xor);
+    w.get(key).op(Op.xor).constant(4).op(Op.shl).constant(INDEX_MASK).op(Op.and).tee(at);
+    w.memory(Op.load, addresses.lookup).get(physical).op(Op.eq);
+    w.get(at)
+      .memory(Op.load, addresses.lookup + 4)
+      .get(key)
+      .op(Op.eq, Op.and);
+    w.open(Op.if);
+  }
+
+  function go(w: BodyWriter, at: number): void {
+    w.get(at).memory(Op.load, addresses.lookup + 8);
+    if (hasTailCalls) w.op(Op.returnCallIndirect, Type.region, 0);
+    else w.constant(4).op(Op.shl).constant(Exit.chain).op(Op.or, Op.return);
+  }
+
+  function chain(): WasmFunction {
+    const [physical, p, key, at] = [0, 1, 2, 3];
+    const w = new BodyWriter();
+    pushKey(w);
+    w.set(key);
+    find(w, physical, key, at);
+    go(w, at);
+    w.close();
+    w.get(p).constant(Exit.branch).op(Op.or);
+    return { type: Type.read, locals32: 2, locals64: 0, body: w.bytes.slice() };
+  }
+
+  function locate(): WasmFunction {
+    const [eip, linear, page, start, physical, key, at] = [0, 1, 2, 3, 4, 5, 6];
+    const w = new BodyWriter();
+    w.constant(0).get(eip).memory(Op.store, slot(Slot.EIP));
+    w.get(eip)
+      .word(slot(Slot.BASE + Segment.CS))
+      .op(Op.add)
+      .tee(linear);
+    w.constant(12).op(Op.shrU).tee(page).word(slot(Slot.CODE_PAGE)).op(Op.eq).open(Op.if);
+    w.word(slot(Slot.CODE_FRAME)).set(physical).word(slot(Slot.PAGE_EIP)).set(start);
+    w.otherwise();
+    // The soft code TLB must hold the page, and the page must lie wholly inside CS.
+    w.get(page)
+      .constant(SOFT_CODE_SETS - 1)
+      .op(Op.and)
+      .constant(2)
+      .op(Op.shl)
+      .tee(at);
+    w.word(slot(Slot.MODE)).constant(0).op(Op.ne);
+    w.constant(SOFT_CODE_SETS * 4).op(Op.mul, Op.add);
+    w.memory(Op.load, addresses.codeTags).get(page).op(Op.ne).open(Op.if);
+    w.constant(Exit.locate).op(Op.return);
+    w.close();
+    w.get(at).memory(Op.load, addresses.codeEntryFrames).set(physical);
+    w.get(eip).get(linear).constant(0xfff).op(Op.and, Op.sub).set(start);
+    w.word(slot(Slot.LIMIT + Segment.CS))
+      .tee(at)
+      .constant(-1)
+      .op(Op.ne);
+    w.get(at).constant(4095).op(Op.ltU);
+    w.get(start).get(at).constant(4095).op(Op.sub, Op.gtU, Op.or, Op.and).open(Op.if);
+    w.constant(Exit.locate).op(Op.return);
+    w.close();
+    w.close();
+    w.get(physical).get(linear).constant(0xfff).op(Op.and, Op.or).set(physical);
+    pushKey(w);
+    w.set(key);
+    find(w, physical, key, at);
+    w.constant(0).get(page).memory(Op.store, slot(Slot.CODE_PAGE));
+    w.constant(0).get(start).memory(Op.store, slot(Slot.PAGE_EIP));
+    w.constant(0).get(physical).constant(-4096).op(Op.and).memory(Op.store, slot(Slot.CODE_FRAME));
+    go(w, at);
+    w.close();
+    w.constant(Exit.locate);
+    return { type: Type.one, locals32: 6, locals64: 0, body: w.bytes.slice() };
+  }
+
+  function enter(): WasmFunction {
+    const w = new BodyWriter();
+    w.get(0).op(Op.callIndirect, Type.region, 0);
+    return { type: Type.one, locals32: 0, locals64: 0, body: w.bytes.slice() };
+  }
+
+  return writeModule({
+    types: functionTypes,
+    imports: [],
+    functions: [...flagFunctions(slot(Slot.EFLAGS)), chain(), locate(), enter()],
+    memoryPages: pages,
+    exports: ["carry", "overflow", "chain", "locate", "enter"].map((name, i) => [name, i] as const),
+    elements: null,
+  });
+}
+
+/** Bodies of `carry` (kind, result, left, right, carry) and `overflow` (kind, result, left, right) for flags of unknown kind. */
+function flagFunctions(eflagsAddress: number): WasmFunction[] {
+  const [k, result, left, right, carryBefore] = [0, 1, 2, 3, 4];
+  function choose(cases: readonly (readonly [readonly number[], (w: BodyWriter) => void])[]): Uint8Array {
+    const w = new BodyWriter();
+    for (const [kinds, value] of cases) {
+      kinds.forEach((number, i) => {
+        w.get(k).constant(number).op(Op.eq);
+        if (i > 0) w.op(Op.or);
+      });
+      w.open(Op.if);
+      value(w);
+      w.op(Op.return).close();
+    }
+    w.constant(0);
+    return w.bytes;
+  }
+  const carry = choose([
+    [[FlagKind.ADD], (w) => w.get(result).get(left).op(Op.ltU)],
+    [[FlagKind.SUB], (w) => w.get(left).get(right).op(Op.ltU)],
+    [[FlagKind.INC, FlagKind.DEC], (w) => w.get(carryBefore)],
+    [[FlagKind.GIVEN], (w) => w.get(left)],
+    [[FlagKind.ADC], (w) => w.get(result).get(left).op(Op.leU)],
+    [[FlagKind.SBB], (w) => w.get(left).get(right).op(Op.leU)],
+    [[FlagKind.STORED], (w) => w.word(eflagsAddress).constant(1).op(Op.and)],
+  ]);
+  const signs = (w: BodyWriter, other: number): BodyWriter => w.get(left).get(other).op(Op.xor);
+  const overflow = choose([
+    [
+      [FlagKind.ADD, FlagKind.ADC, FlagKind.INC],
+      (w) => signs(w, result).get(right).get(result).op(Op.xor, Op.and).constant(31).op(Op.shrU),
+    ],
+    [
+      [FlagKind.SUB, FlagKind.SBB, FlagKind.DEC],
+      (w) => signs(w, right).get(left).get(result).op(Op.xor, Op.and).constant(31).op(Op.shrU),
+    ],
+    [[FlagKind.GIVEN], (w) => w.get(right)],
+    [[FlagKind.STORED], (w) => w.word(eflagsAddress).constant(11).op(Op.shrU).constant(1).op(Op.and)],
+  ]);
+  return [
+    { type: Type.carry, locals32: 0, locals64: 0, body: carry },
+    { type: Type.overflow, locals32: 0, locals64: 0, body: overflow },
+  ];
+}
+
+/** `lookup`: `lookupWords` zeroed words at `addresses.lookup` of `memory`. */
+export function createRuntime(
+  host: WebAssemblyHost,
+  memory: LinearMemory,
+  lookup: Int32Array,
+  addresses: RuntimeAddresses,
+  places: number,
+): Runtime {
+  const hasTailCalls = supportsTailCalls(host);
+  const table = new host.Table({ element: "anyfunc", initial: places });
+  const bytes = writeRuntime(addresses, memory.buffer.byteLength / 0x1_0000, hasTailCalls);
+  const { exports } = new host.Instance(new host.Module(bytes), { m: { memory, table } });
+  const { carry, overflow, chain, locate } = exports;
+  const enter = exports.enter as (place: number) => number;
+  /** Entries of the hash table by page. */
+  const entriesOf = new Map<number, number[]>();
+  lookup.fill(-1);
+
+  return {
+    table,
+    hasTailCalls,
+    exports: { carry, overflow, chain, locate },
+    enter: hasTailCalls
+      ? enter
+      : (place) => {
+          let code = enter(place);
+          while ((code & 15) === Exit.chain) code = enter(code >> 4);
+          return code;
+        },
+    remember(physical, key, place) {
+      const at = hash(physical, key) >> 2;
+      if (lookup[at] === physical && lookup[at + 1] === key && lookup[at + 2] === place) return;
+      lookup[at] = physical;
+      lookup[at + 1] = key;
+      lookup[at + 2] = place;
+      const frame = physical >>> 12;
+      const known = entriesOf.get(frame);
+      if (known === undefined) entriesOf.set(frame, [at]);
+      else if (!known.includes(at)) known.push(at);
+    },
+    forgetPage(frame) {
+      const known = entriesOf.get(frame);
+      if (known === undefined) return;
+      for (const at of known) if (lookup[at]! >>> 12 === frame) lookup[at] = -1;
+      entriesOf.delete(frame);
+    },
+    forgetAll() {
+      lookup.fill(-1);
+      entriesOf.clear();
+    },
+  };
+}
