@@ -124,7 +124,7 @@ describe.skipIf(!GDB)(withGdb, () => {
       "bt",
       "info threads",
       "p $cs & 3",
-      "next",
+      "advance 10",
       "break systemCall",
       "continue",
       "bt",
@@ -145,7 +145,7 @@ describe.skipIf(!GDB)(withGdb, () => {
       /\* \d+ +Thread \d+ "hello" \(running, process \d+, priority \d+, ring 3\) main \(\)/,
     );
     expect(inProcess).toMatch(/Thread \d+ "shell" \(waiting, process \d+, priority \d+\)/);
-    expect(inProcess).toMatch(/\$1 = 3\n10\t/);
+    expect(inProcess).toMatch(/\$1 = 3\nmain \(\) at .*\n10\t/);
     expect(inProcess).toMatch(
       /#0 +systemCall \(\) at .*\n#1 +<signal handler called>\n#2 .* in proxyMethod\d+ \(\)\n#3 .* at os\/lib\/rt\/.*\n#4 .* in main \(\) at os\//,
     );
@@ -160,7 +160,7 @@ describe.skipIf(!GDB)(withGdb, () => {
     expect(code).toBe(0);
   });
 
-  it("goes back: steps, lines, breakpoints, watchpoints, in process, kernel, handlers and before paging", async () => {
+  it("goes back: steps, breakpoints, watchpoints, in process, kernel, handlers and before paging", async () => {
     const { port, finished } = await debug(["run hello"]);
     const text = await gdb(port, [
       "break os/apps/hello/main.ts:main",
@@ -168,8 +168,8 @@ describe.skipIf(!GDB)(withGdb, () => {
       "stepi 3",
       "reverse-stepi 3",
       'printf "back at %x\\n", $eip',
-      "next",
-      "reverse-next",
+      "advance 10",
+      "reverse-continue",
       'printf "again at %x\\n", $eip',
       "break systemCall",
       "reverse-continue",

@@ -78,7 +78,7 @@ describe("records of the kernel", () => {
     expect([...layout.processStates.values()]).toEqual(["running", "ending", "ended"]);
     expect(layout.kernelBase).toBe(2 ** 30);
     expect(layout.vectors.systemCall).toBe(0x30);
-    expect(layout.privateTraps.get(0x10a)).toBe("hand off");
+    expect(layout.privateTraps.get(0x1b)).toBe("await answer");
     expect(layout.method("flags")).toBe(12);
     const { page, threadExit, serverReturn } = layout.proxies;
     // As i386/proxies.asm.ts draws the page.

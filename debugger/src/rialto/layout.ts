@@ -17,6 +17,7 @@ export const KERNEL_SOURCES = {
   handles: "os/kernel/calls/handles.ts",
   threadObjects: "os/kernel/objects/threads.ts",
   callRecords: "os/kernel/calls/records.ts",
+  doors: "os/kernel/calls/doors.ts",
   descriptors: "os/kernel/calls/descriptors.ts",
   privateTraps: "os/kernel/threads/traps.ts",
 } as const;
@@ -35,6 +36,7 @@ export interface KernelLayout {
   readonly directory: FieldOffset;
   readonly threadObject: FieldOffset;
   readonly callRecord: FieldOffset;
+  readonly door: FieldOffset;
   readonly handle: FieldOffset;
   /** Table of a process's handles: chunks of entries, whose addresses start at an offset. */
   readonly handles: {
@@ -131,6 +133,7 @@ export function readKernelLayout(sources: KernelSources): KernelLayout {
     directory: offsetFinder(sources.directory, "Directory"),
     threadObject: offsetFinder(sources.threadObjects, "ThreadObject"),
     callRecord: offsetFinder(sources.callRecords, "CallRecord"),
+    door: offsetFinder(sources.doors, "Door"),
     handle: offsetFinder(sources.handles, "Handle"),
     handles: {
       chunks: constant(sources.handles, "CHUNKS"),

@@ -18,6 +18,9 @@ const ESP = 4;
 /** Of the frame that the processor pushes: eip cs eflags esp ss. */
 const FRAME_ESP = 12;
 const IRQS = 16;
+/** First method that is not IUnknown's, and bytes of a method's stub (os/kernel/i386/remote-stubs.asm.ts). */
+const OWN_METHOD = 3;
+const STUB_SIZE = 16;
 const MOST_INTERFACES = 1000;
 const NO_THREAD: TracedThread = { id: 0, process: 0, name: "kernel" };
 
@@ -36,6 +39,7 @@ export class RialtoView implements GuestView {
   /** Of the word that holds the address of IUnknown's entry, and of the first stub of a RemoteProxy. */
   readonly #unknownInterface: number;
   readonly #remoteStubs: number;
+  readonly #doorStubs: number;
   #interfaces: readonly InterfaceNames[] = [];
 
   private constructor(
@@ -50,6 +54,7 @@ export class RialtoView implements GuestView {
     this.#layout = kernel.layout;
     this.#unknownInterface = symbols.get("os/kernel/calls/descriptors/unknown") ?? 0;
     this.#remoteStubs = symbols.get("remoteStubs") ?? 0;
+    this.#doorStubs = symbols.get("doorStubs") ?? 0;
   }
 
   /** Undefined when the symbols are not those of Rialto's kernel. */
@@ -123,7 +128,11 @@ export class RialtoView implements GuestView {
     }
     if (entry === 0) return { path: "system", interface: "?", method: `method ${index}` };
     const object = word(entry + handle("object"));
-    const isRemote = this.#remoteStubs !== 0 && word(word(object)) === this.#remoteStubs;
+    // The object itself, what stands for it, or a door in front of either: known by their stub of a method of their own.
+    const hasStubs = (pointer: number, stubs: number) =>
+      stubs !== 0 && word(word(pointer) + OWN_METHOD * 4) === stubs + OWN_METHOD * STUB_SIZE;
+    const behind = hasStubs(object, this.#doorStubs) ? word(object + this.#layout.door("target")) : object;
+    const isRemote = hasStubs(behind, this.#remoteStubs);
     const methods = word(word(entry + handle("descriptor")) + descriptor("methods"));
     return {
       path: isRemote ? "remote" : "system",
