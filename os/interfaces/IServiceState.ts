@@ -1,4 +1,4 @@
-import type { IUnknown } from "./IUnknown";
+import type { IInternal } from "./IInternal";
 import type { HRESULT, InBytes, Out, OutBytes, OutInterface, u32 } from "./types";
 
 /**
@@ -18,8 +18,10 @@ import type { HRESULT, InBytes, Out, OutBytes, OutInterface, u32 } from "./types
  * If anything fails on the way, the new instance is ended and the old one gets `resume` instead. While a service moves, no call of a client
  * comes in, but those that a call under way makes back into the service. So nothing but its own threads can change its state
  * between `suspend` and `resume`, and those have stopped.
+ *
+ * Only the kernel gets it, and only by `registerService`: no client does, wherever it asks.
  */
-export interface IServiceState extends IUnknown {
+export interface IServiceState extends IInternal {
   /** Stops the service's own threads, and has calls that wait for the outside return `E_MOVED`: they are made again afterwards. */
   suspend(): HRESULT;
   /** Starts, or goes on: threads run, calls may wait. In a new instance, what `restore` made belongs to its clients from now on. */

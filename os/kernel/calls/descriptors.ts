@@ -13,6 +13,7 @@ export class Interface {
   name: usize = 0;
   methodCount: u32 = 0;
   methods: usize = 0;
+  flags: u32 = 0;
 }
 
 @unmanaged
@@ -37,7 +38,9 @@ export class Argument {
   detail: u32 = 0;
 }
 
-const INTERFACE_SIZE: usize = 16;
+const INTERFACE_SIZE: usize = 20;
+/** Flag of an interface: offered to callers in the object's own space only (interfaces/IInternal.ts). */
+const INTERFACE_INTERNAL: u32 = 1;
 const METHOD_SIZE: usize = 16;
 export const ARGUMENT_SIZE: usize = 8;
 
@@ -85,6 +88,21 @@ export function interfaceWithId(iid: u32): usize {
     else high = middle;
   }
   return 0;
+}
+
+/** Is it an interface that is not offered across the border of a space? */
+export function isInternal(descriptor: usize): bool {
+  return descriptor !== 0 && (changetype<Interface>(descriptor).flags & INTERFACE_INTERNAL) !== 0;
+}
+
+/** Does a call ask for an internal interface by its id? */
+export function asksForInternal(method: Method, words: usize): bool {
+  for (let i: u32 = 0; i < method.argumentCount; i++) {
+    const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
+    if (argument.kind !== ARGUMENT_INTERFACE_OUT_BY_ID) continue;
+    if (isInternal(interfaceWithId(load<u32>(words + ((<usize>argument.other) << 2))))) return true;
+  }
+  return false;
 }
 
 /** The entry of method `index`; the caller has checked it against `methodCount`. */

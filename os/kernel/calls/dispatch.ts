@@ -37,6 +37,7 @@ import {
   type Argument,
   type Interface,
   interfaceWithId,
+  isInternal,
   METHOD_ADD_REF,
   METHOD_RELEASE,
   METHOD_WORDS,
@@ -233,10 +234,11 @@ function callWithInterfaces(
   return result;
 }
 
-/** Interface of an argument that comes out; 0 for an unknown id. */
+/** Interface of an argument that comes out; 0 for an unknown id, and for an internal interface, since the caller is elsewhere. */
 function outInterface(argument: Argument, words: usize): usize {
   if (argument.kind === ARGUMENT_INTERFACE_OUT) return argument.detail;
-  return interfaceWithId(load<u32>(words + ((<usize>argument.other) << 2)));
+  const descriptor = interfaceWithId(load<u32>(words + ((<usize>argument.other) << 2)));
+  return isInternal(descriptor) ? 0 : descriptor;
 }
 
 /** Gives the caller the interface pointer that a method stored in a note: null when the call failed. */

@@ -18,6 +18,7 @@
  */
 
 import { IServiceObject } from "../../interfaces/IServiceObject";
+import { IServiceState } from "../../interfaces/IServiceState";
 import { IUnknown } from "../../interfaces/IUnknown";
 import {
   E_CANCELLED,
@@ -43,6 +44,7 @@ import {
   type Argument,
   type Interface,
   interfaceWithId,
+  isInternal,
   METHOD_ADD_REF,
   METHOD_QUERY_INTERFACE,
   METHOD_RELEASE,
@@ -507,13 +509,20 @@ export function doorInvoke(door: Door, index: u32, words: usize): i32 {
       return clearInterfaces(method, words, result);
     }
     const before = object.guardVtable;
-    result = callTarget(object, door.target, method, index, words, visit);
+    result = isApart(descriptor, visit.process, index)
+      ? clearInterfaces(method, words, E_NOINTERFACE)
+      : callTarget(object, door.target, method, index, words, visit);
     object.guardVtable = before;
     if (method.flags !== 0) result = makeDoors(service, visit.process, method, words, result);
     leave(object);
     // Only a service that is on the move may send its callers away.
     if (result !== E_MOVED || service.closings === closings) return result;
   }
+}
+
+/** Is it a call of an internal interface, while the service is elsewhere? The door's target is the object's IUnknown then. */
+function isApart(descriptor: Interface, process: Process, index: u32): bool {
+  return isInternal(changetype<usize>(descriptor)) && process.ownSpace !== 0 && index > METHOD_RELEASE;
 }
 
 /** A call through an inner door. */
@@ -563,7 +572,7 @@ function openDoors(service: Service, method: Method, words: usize): void {
   }
 }
 
-/** Puts doors in front of the service's objects that came out of a call. */
+/** Puts doors in front of the service's objects that came out of a call. Its state is for objects/moving.ts alone, which uses inner doors. */
 function makeDoors(service: Service, process: Process, method: Method, words: usize, result: i32): i32 {
   for (let i: u32 = 0; i < method.argumentCount; i++) {
     const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
@@ -579,10 +588,11 @@ function makeDoors(service: Service, process: Process, method: Method, words: us
       argument.kind === ARGUMENT_INTERFACE_OUT
         ? argument.detail
         : interfaceWithId(load<u32>(words + ((<usize>argument.other) << 2)));
-    if (descriptor === 0) changetype<IUnknown>(object).release();
-    const door: Door | null = descriptor === 0 ? null : doorFor(service, object, descriptor);
+    const offered = descriptor !== 0 && changetype<Interface>(descriptor).iid !== IServiceState.IID;
+    if (!offered) changetype<IUnknown>(object).release();
+    const door: Door | null = offered ? doorFor(service, object, descriptor) : null;
     store<usize>(pointer, changetype<usize>(door));
-    if (!door) result = descriptor === 0 ? E_NOINTERFACE : E_OUTOFMEMORY;
+    if (!door) result = offered ? E_OUTOFMEMORY : E_NOINTERFACE;
   }
   return result;
 }

@@ -13,6 +13,7 @@ import {
   E_CANCELLED,
   E_DISCONNECTED,
   E_INVALIDARG,
+  E_NOINTERFACE,
   E_NOTIMPL,
   E_OUTOFMEMORY,
   S_OK,
@@ -23,6 +24,7 @@ import { PROCESS_RUNNING, type Process } from "../objects/process";
 import { currentThreadObject } from "../objects/threads";
 import type { Mutex } from "../threads/mutex";
 import {
+  asksForInternal,
   type Interface,
   METHOD_ADD_REF,
   METHOD_QUERY_INTERFACE,
@@ -254,6 +256,8 @@ export function remoteInvoke(proxy: RemoteProxy, index: u32, words: usize): i32 
   const descriptor = changetype<Interface>(proxy.descriptor);
   if (index >= descriptor.methodCount) return E_NOTIMPL;
   const method = methodAt(descriptor, index);
+  if (method.flags !== 0 && asksForInternal(method, words))
+    return clearInterfaces(method, words, E_NOINTERFACE);
   const size: u32 = method.argumentCount === 0 ? 0 : measureData(method, words);
   if (size > REMOTE_DATA_LIMIT) return clearInterfaces(method, words, sizeError(size));
   const object = currentThreadObject();

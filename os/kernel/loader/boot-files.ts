@@ -1,13 +1,14 @@
 /** The modules that the boot loader brought, as files: `boot.archive` and `boot.script`. */
 
 import type { IFile } from "../../interfaces/IFile";
+import type { IFileContents } from "../../interfaces/IFileContents";
 import { S_OK } from "../../interfaces/results";
 import type { HRESULT, Out, OutBytes, u32 } from "../../interfaces/types";
 import { kernelProcess } from "../objects/process";
 import { registerName } from "../objects/registry";
 
 @unmanaged
-class BootFile extends ComObject implements IFile {
+class BootFile extends ComObject implements IFile, IFileContents {
   start: usize = 0;
   size: u32 = 0;
 
@@ -21,6 +22,12 @@ class BootFile extends ComObject implements IFile {
     const length = size < rest ? size : rest;
     memory.copy(buffer, this.start + offset, length);
     store<u32>(count, length);
+    return S_OK;
+  }
+
+  contents(address: Out<u32>, length: Out<u32>): HRESULT {
+    store<u32>(address, <u32>this.start);
+    store<u32>(length, this.size);
     return S_OK;
   }
 }

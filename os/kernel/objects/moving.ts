@@ -16,7 +16,7 @@
 
 import { IServiceState } from "../../interfaces/IServiceState";
 import { PLACE_KERNEL, PLACE_PROCESS } from "../../interfaces/ISystem";
-import type { IUnknown } from "../../interfaces/IUnknown";
+import { IUnknown } from "../../interfaces/IUnknown";
 import {
   E_BUFFER,
   E_BUSY,
@@ -30,8 +30,7 @@ import {
   S_OK,
 } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
-import type { Interface } from "../calls/descriptors";
-import { unknownInterface } from "../calls/descriptors";
+import { type Interface, isInternal, unknownInterface } from "../calls/descriptors";
 import {
   addServiceReference,
   createService,
@@ -281,7 +280,7 @@ function exchange(service: Service, successor: Process): HRESULT {
   if (result >= 0 && waitForVisitors(old, DRAIN_TIMEOUT) !== 0) result = E_TIMEOUT;
   if (result >= 0) sweepDoors(service);
   if (result >= 0) result = copyState(oldState, newState);
-  if (result >= 0) result = prepareDoors(service, newState, true);
+  if (result >= 0) result = prepareDoors(service, successor, newState, true);
   if (result >= 0) result = newState.resume();
   if (result >= 0) result = commit(service, successor);
   if (result >= 0) return S_OK;
@@ -311,13 +310,13 @@ function copyState(from: IServiceState, to: IServiceState): HRESULT {
  * Finds the counterpart of every door's object in a new instance. Of a running one (`alive`) every object must have one; behind what a
  * faulted one has left, doors without one will answer E_DISCONNECTED.
  */
-function prepareDoors(service: Service, state: IServiceState, alive: bool): HRESULT {
+function prepareDoors(service: Service, successor: Process, state: IServiceState, alive: bool): HRESULT {
   const word = stackAlloc(4);
   for (let index: u32 = 0; index < DOOR_BUCKETS; index++) {
     for (let door = doorInBucket(service, index); door; door = door!.next) {
       let result: HRESULT = door.key !== NO_KEY ? S_OK : alive ? learnKey(door) : E_NOINTERFACE;
       store<usize>(word, 0);
-      if (result >= 0) result = state.object(door.key, changetype<Interface>(door.descriptor).iid, word);
+      if (result >= 0) result = state.object(door.key, wantedInterface(door, successor), word);
       if (result >= 0 && load<usize>(word) === 0) result = E_NOINTERFACE;
       if (result >= 0) door.prepared = load<usize>(word);
       else if (alive) return result;
@@ -325,6 +324,12 @@ function prepareDoors(service: Service, state: IServiceState, alive: bool): HRES
     }
   }
   return S_OK;
+}
+
+/** Of an internal interface that is not offered from there, IUnknown keeps the object alive. */
+function wantedInterface(door: Door, successor: Process): u32 {
+  if (successor.ownSpace && isInternal(door.descriptor)) return IUnknown.IID;
+  return changetype<Interface>(door.descriptor).iid;
 }
 
 function dropPrepared(service: Service, successor: Process): void {
@@ -436,7 +441,7 @@ function restart(argument: usize): u32 {
   const successor = load<Process | null>(word);
   if (successor && result >= 0) {
     const state = stateOf(service, successor, stackAlloc(INNER_DOOR));
-    result = prepareDoors(service, state, false);
+    result = prepareDoors(service, successor, state, false);
     if (result >= 0) result = state.resume();
     if (result >= 0) result = commit(service, successor);
     if (result < 0) dropPrepared(service, successor);

@@ -1,9 +1,10 @@
 /**
- * Directory and files of a boot archive, read through an `IFile` so that it does not matter where the archive lies. Layout:
+ * Directory and files of a boot archive, read through an `IFile`, or where it lies if that is in the same space. Layout:
  * toolchain/src/link/archive.ts. The kernel has checked the archive's head before it started anything.
  */
 
 import type { IFile } from "../../interfaces/IFile";
+import { IFileContents } from "../../interfaces/IFileContents";
 import type { IFileSystem } from "../../interfaces/IFileSystem";
 import type { IServiceObject } from "../../interfaces/IServiceObject";
 import type { IServiceState } from "../../interfaces/IServiceState";
@@ -12,6 +13,7 @@ import {
   E_BUFFER,
   E_INVALIDARG,
   E_NOTFOUND,
+  E_NOTIMPL,
   E_OUTOFMEMORY,
   S_FALSE,
   S_OK,
@@ -29,8 +31,10 @@ const MOST_FILES: u32 = 4096;
 
 /** One file: a range of the archive. Its key is its place in the directory, from 1. */
 @unmanaged
-class ArchiveFile extends ComObject implements IFile, IServiceObject {
+class ArchiveFile extends ComObject implements IFile, IFileContents, IServiceObject {
   archive: IFile = changetype<IFile>(0);
+  /** The file's bytes, where the archive lies in this space; else 0. */
+  start: usize = 0;
   number: u32 = 0;
   offset: u32 = 0;
   size: u32 = 0;
@@ -43,7 +47,17 @@ class ArchiveFile extends ComObject implements IFile, IServiceObject {
   read(offset: u32, buffer: OutBytes, size: u32, count: Out<u32>): HRESULT {
     store<u32>(count, 0);
     if (offset >= this.size) return S_OK;
-    return this.archive.read(this.offset + offset, buffer, min<u32>(size, this.size - offset), count);
+    const length = min<u32>(size, this.size - offset);
+    if (this.start === 0) return this.archive.read(this.offset + offset, buffer, length, count);
+    memory.copy(buffer, this.start + offset, length);
+    store<u32>(count, length);
+    return S_OK;
+  }
+
+  contents(address: Out<u32>, length: Out<u32>): HRESULT {
+    store<u32>(address, <u32>this.start);
+    store<u32>(length, this.size);
+    return this.start !== 0 ? S_OK : E_NOTIMPL;
   }
 
   key(key: Out<u32>): HRESULT {
@@ -60,9 +74,21 @@ class ArchiveFile extends ComObject implements IFile, IServiceObject {
 @unmanaged
 export class ArchiveFileSystem extends ComObject implements IFileSystem, IServiceObject, IServiceState {
   archive: IFile = changetype<IFile>(0);
+  /** The archive's bytes, where it lies in this space; else 0. */
+  start: usize = 0;
   files: u32 = 0;
   /** Copy of the archive's entries. */
   entries: usize = 0;
+
+  /** Asks for the archive's internal interface, which is there in the kernel. */
+  findContents(): void {
+    const word = stackAlloc(4);
+    const length = stackAlloc(4);
+    if (this.archive.queryInterface(IFileContents.IID, word) !== S_OK) return;
+    const contents = changetype<IFileContents>(load<usize>(word));
+    if (contents.contents(word, length) === S_OK) this.start = load<u32>(word);
+    contents.release();
+  }
 
   readDirectory(): HRESULT {
     const header = stackAlloc(HEADER);
@@ -99,6 +125,7 @@ export class ArchiveFileSystem extends ComObject implements IFileSystem, IServic
     file.archive = this.archive;
     file.number = index + 1;
     file.offset = load<u32>(entry, OFFSET_AT);
+    if (this.start !== 0) file.start = this.start + file.offset;
     file.size = load<u32>(entry, SIZE_AT);
     return file;
   }

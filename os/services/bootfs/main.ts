@@ -14,6 +14,7 @@ export function main(_argc: i32, _argv: usize): i32 {
   const files = newObject<ArchiveFileSystem>();
   if (!files) return 1;
   files.archive = changetype<IFile>(load<usize>(word));
+  files.findContents();
   if (files.readDirectory() !== S_OK) return 1;
   const root = interfaceOf<IFileSystem>(files);
   const result = systemObject().registerService(text("files"), root, interfaceOf<IServiceState>(files));

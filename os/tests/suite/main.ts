@@ -13,6 +13,7 @@ import { driverCases } from "./drivers";
 import { faultCases } from "./faults";
 import { fuzzCases } from "./fuzz";
 import { hostileCases, startBystander, stopBystander } from "./hostile";
+import { internalCases } from "./internal";
 import { libraryCases } from "./libraries";
 import { memoryCases } from "./memory";
 import { scratchCases } from "./memory-scratch";
@@ -58,7 +59,10 @@ export function main(argc: i32, argv: usize): i32 {
   }
   if (wanted(group, text("connections"))) connectionCases();
   if (wanted(group, text("pools"))) poolCases();
-  if (wanted(group, text("services"))) serviceCases();
+  if (wanted(group, text("services"))) {
+    serviceCases();
+    internalCases();
+  }
   if (wanted(group, text("faults"))) faultCases();
   if (wanted(group, text("abuse"))) {
     startBystander();

@@ -4,6 +4,7 @@
  *
  *   table            +0 u32 count   +4 u32 address of the first interface entry
  *   interface entry  +0 u32 iid     +4 u32 address of the name   +8 u32 method count   +12 u32 address of the method entries
+ *                    +16 u32 flags: 1 internal
  *                    (sorted by iid, unsigned; the count includes the methods of all bases, IUnknown's three first)
  *   method entry     +0 u32 address of the name   +4 u16 stack words with `this`   +6 u16 argument count
  *                    +8 u32 address of the argument entries, 0 if there are none   +12 u32 flags (0)
@@ -19,6 +20,7 @@ import {
   allMethods,
   type InterfaceModel,
   type InterfaceSet,
+  isInternal,
   type MethodModel,
 } from "./interfaces.ts";
 
@@ -82,6 +84,7 @@ export function descriptorSource(
     name(model.name),
     String(allMethods(model).length),
     `$methods_${model.name}`,
+    isInternal(model) ? "1" : "0",
   ]);
   out.push(`const $entries: usize = memory.data<usize>([${entries.join(", ")}]);`);
   out.push(`export const $interfaceTable: usize = memory.data<usize>([${models.length}, $entries]);`);

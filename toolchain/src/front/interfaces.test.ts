@@ -8,6 +8,7 @@ import {
   type InterfaceModel,
   type InterfaceSet,
   interfaceChain,
+  isInternal,
   readInterfaces,
 } from "./interfaces.ts";
 import { compileKernel, readRepositoryFile, repository, runGuest } from "./testing.ts";
@@ -80,6 +81,11 @@ describe("the system's interfaces", () => {
     });
     expect(set.structs.get("EchoPoint")!.fields.map((f) => f.offset)).toEqual([0, 4, 8]);
     expect(allMethods(set.interfaces.get("IEcho")!)[6]!.documentation).toBe("Mirrors a point at the origin.");
+  });
+
+  it("know which are internal", () => {
+    const internal = [...set.interfaces.values()].filter(isInternal).map((model) => model.name);
+    expect(internal.sort()).toEqual(["IFileContents", "IInternal", "IServiceState"]);
   });
 
   it("have ids that follow their signatures", () => {
@@ -172,6 +178,16 @@ describe("what is no interface", () => {
       "export interface IBad extends IUnknown { f(a?: u32): HRESULT; }",
       /must be plain/,
     ],
+    [
+      "an internal interface that goes out",
+      "export interface IInternal extends IUnknown {}\nexport interface IBad extends IUnknown { f(out: Out<IInternal>): HRESULT; }",
+      /IBad\.ts:4:42: IBad\.f must not carry IInternal, which is internal/,
+    ],
+    [
+      "an internal interface that goes in",
+      "export interface IInternal extends IUnknown {}\nexport interface IBad extends IUnknown { f(a: IInternal): HRESULT; }",
+      /IBad\.f must not carry IInternal/,
+    ],
     ["a managed structure", "export class P { x: u32 = 0; }", /structure P must be @unmanaged/],
     ["code", "export function f(): void {}", /IBad\.ts:3:1: an interface file holds/],
   ];
@@ -197,11 +213,12 @@ describe("the kernel's table of interfaces", () => {
     expect(u32(table)).toBe(set.interfaces.size);
     let previous = -1;
     for (let i = 0; i < u32(table); i++) {
-      const entry = entries + 16 * i;
+      const entry = entries + 20 * i;
       const model = set.interfaces.get(guest.textAt(u32(entry + 4))) as InterfaceModel;
       expect(u32(entry)).toBe(model.iid);
       expect(u32(entry)).toBeGreaterThan(previous);
       previous = u32(entry);
+      expect(u32(entry + 16)).toBe(isInternal(model) ? 1 : 0);
       const methods = allMethods(model);
       expect(u32(entry + 8)).toBe(methods.length);
       methods.forEach((method, n) => {

@@ -129,6 +129,11 @@ export function interfaceChain(model: InterfaceModel): InterfaceModel[] {
   return model.base ? [model, ...interfaceChain(model.base)] : [model];
 }
 
+/** Is it offered in its own space only: has it the base IInternal? */
+export function isInternal(model: InterfaceModel): boolean {
+  return interfaceChain(model).some((base) => base.name === "IInternal");
+}
+
 export function fnv1a32(text: string): number {
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193);
@@ -186,8 +191,24 @@ class InterfaceReader {
         );
       }
       ids.set(model.iid, model);
+      if (!isInternal(model)) this.checkCarried(model);
     }
     return { interfaces: this.models, structs: this.structs };
+  }
+
+  /** What an external interface carries goes anywhere. Only ISystem takes internal interfaces: they stay in the kernel, which calls them. */
+  private checkCarried(model: InterfaceModel): void {
+    for (const method of model.methods) {
+      for (const { kind, interfaceName } of method.arguments) {
+        const carried = interfaceName === undefined ? undefined : this.models.get(interfaceName);
+        if (!carried || !isInternal(carried) || (kind === "interfaceIn" && model.name === "ISystem"))
+          continue;
+        throw new BuildError(
+          `${model.name}.${method.name} must not carry ${carried.name}, which is internal: let callers ask for it by queryInterface`,
+          { position: method.position },
+        );
+      }
+    }
   }
 
   private readStatement(statement: ts.Statement, source: ts.SourceFile): void {
