@@ -2,85 +2,21 @@
  * GDB itself against the booted system: breakpoints by name before paging, in the kernel, in a first-level handler, in one binary both in
  * a process and in the kernel; source lines, watchpoints, threads; and that a debugged run counts what any other counts.
  */
-import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { BUILD_TIME, DebuggedCommands, gdb, gdbInstalled, RIALTO, withGdb } from "./gdb-testing.ts";
 
-const RIALTO = fileURLToPath(new URL("../bin/rialto.mjs", import.meta.url));
-const SCRIPT = fileURLToPath(new URL("../../.rialto/build/debug.gdb", import.meta.url));
-const GDB = spawnSync("gdb", ["--version"]).error === undefined;
-const withGdb = GDB ? "with GDB" : "with GDB (skipped: gdb is not installed)";
-const BUILD_TIME = 600_000;
+const commands = new DebuggedCommands();
 
-let folder = "";
-const children: ChildProcess[] = [];
+beforeAll(() => commands.prepare(), BUILD_TIME);
+afterAll(() => commands.close());
 
-interface Served {
-  readonly port: number;
-  /** Console output and exit status, at the end. */
-  readonly finished: Promise<{ readonly out: string; readonly err: string; readonly code: number | null }>;
-}
-
-/** Starts a command that serves GDB, and waits until it listens. */
-function serve(args: readonly string[]): Promise<Served> {
-  const child = spawn(process.execPath, [RIALTO, ...args], {
-    cwd: folder,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  children.push(child);
-  let [out, err] = ["", ""];
-  child.stdout!.setEncoding("utf8").on("data", (text: string) => {
-    out += text;
-  });
-  return new Promise((resolve, reject) => {
-    const finished = new Promise<{ out: string; err: string; code: number | null }>((done) => {
-      child.on("close", (code) => {
-        done({ out: out.replaceAll("\r\n", "\n"), err, code });
-        reject(new Error(`ended before GDB could come:\n${err}`));
-      });
-    });
-    child.stderr!.setEncoding("utf8").on("data", (text: string) => {
-      err += text;
-      const port = /target remote 127\.0\.0\.1:(\d+)/.exec(err);
-      if (port) resolve({ port: Number(port[1]), finished });
-    });
-  });
-}
-
-const debug = (lines: readonly string[], more: readonly string[] = []) =>
-  serve(["debug", "--no-gdb", ...more, ...lines.flatMap((line) => ["--exec", line])]);
-
-/** What GDB prints for these commands. */
-function gdb(port: number, commands: readonly string[]): Promise<string> {
-  const all = ["set remotetimeout 60", `target remote 127.0.0.1:${port}`, ...commands].flatMap((command) => [
-    "-ex",
-    command,
-  ]);
-  return new Promise((resolve) => {
-    execFile("gdb", ["-q", "-nx", "-batch", "-x", SCRIPT, ...all], { timeout: 60_000 }, (_error, out, err) =>
-      resolve(`${out}${err}`),
-    );
-  });
-}
-
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "rialto-gdb-"));
-  const build = spawnSync(process.execPath, [RIALTO, "build"], { cwd: folder, encoding: "utf8" });
-  if (build.status !== 0) throw new Error(`the system does not build:\n${build.stderr}`);
-}, BUILD_TIME);
-
-afterAll(() => {
-  for (const child of children) if (child.exitCode === null) child.kill();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-describe.skipIf(!GDB)(withGdb, () => {
+describe.skipIf(!gdbInstalled)(withGdb, () => {
   it("stops in the kernel before and after paging, at a variable's change and in a trap handler", async () => {
-    const { port } = await debug(["run hello"]);
+    const { port } = await commands.debug(["run hello"]);
     const text = await gdb(port, [
       "info registers eip cr0",
       "stepi",
@@ -117,14 +53,14 @@ describe.skipIf(!GDB)(withGdb, () => {
   });
 
   it("stops one binary in a process and in the kernel, with threads and backtraces across system calls", async () => {
-    const { port, finished } = await debug(["run hello", "run -k hello"]);
+    const { port, finished } = await commands.debug(["run hello", "run -k hello"]);
     const text = await gdb(port, [
       "break os/apps/hello/main.ts:main",
       "continue",
       "bt",
       "info threads",
       "p $cs & 3",
-      "advance 10",
+      "next",
       "break systemCall",
       "continue",
       "bt",
@@ -145,7 +81,7 @@ describe.skipIf(!GDB)(withGdb, () => {
       /\* \d+ +Thread \d+ "hello" \(running, process \d+, priority \d+, ring 3\) main \(\)/,
     );
     expect(inProcess).toMatch(/Thread \d+ "shell" \(waiting, process \d+, priority \d+\)/);
-    expect(inProcess).toMatch(/\$1 = 3\nmain \(\) at .*\n10\t/);
+    expect(inProcess).toMatch(/\$1 = 3\n10\t/);
     expect(inProcess).toMatch(
       /#0 +systemCall \(\) at .*\n#1 +<signal handler called>\n#2 .* in proxyMethod\d+ \(\)\n#3 .* at os\/lib\/rt\/.*\n#4 .* in main \(\) at os\//,
     );
@@ -161,15 +97,15 @@ describe.skipIf(!GDB)(withGdb, () => {
   });
 
   it("goes back: steps, breakpoints, watchpoints, in process, kernel, handlers and before paging", async () => {
-    const { port, finished } = await debug(["run hello"]);
+    const { port, finished } = await commands.debug(["run hello"]);
     const text = await gdb(port, [
       "break os/apps/hello/main.ts:main",
       "continue",
       "stepi 3",
       "reverse-stepi 3",
       'printf "back at %x\\n", $eip',
-      "advance 10",
-      "reverse-continue",
+      "next",
+      "reverse-next",
       'printf "again at %x\\n", $eip',
       "break systemCall",
       "reverse-continue",
@@ -208,7 +144,7 @@ describe.skipIf(!GDB)(withGdb, () => {
   });
 
   it("attaches, leaves, and comes again; the guest's status is GDB's and ours", async () => {
-    const { port, finished } = await debug(["run nothing"]);
+    const { port, finished } = await commands.debug(["run nothing"]);
     expect(await gdb(port, ["break bootMain", "continue", "detach"])).toMatch(/Breakpoint 1, bootMain/);
     const { code, out } = await finished;
     expect(out).toContain("run nothing");
@@ -217,13 +153,13 @@ describe.skipIf(!GDB)(withGdb, () => {
 
   it("does not change what the guest counts", async () => {
     const lines = ["--exec", "run hello"];
-    const plain = join(folder, "plain.json");
-    const debugged = join(folder, "debugged.json");
+    const plain = join(commands.folder, "plain.json");
+    const debugged = join(commands.folder, "debugged.json");
     const boot = spawnSync(process.execPath, [RIALTO, "boot", "--stats", plain, ...lines], {
       encoding: "utf8",
     });
     expect(boot).toMatchObject({ status: 0, stderr: expect.any(String) });
-    const { port, finished } = await serve(["boot", "--gdb", "0", "--stats", debugged, ...lines]);
+    const { port, finished } = await commands.serve(["boot", "--gdb", "0", "--stats", debugged, ...lines]);
     const text = await gdb(port, [
       "break os/apps/hello/main.ts:main",
       "watch lastId",
@@ -253,7 +189,7 @@ describe("without GDB", () => {
     const wrong = spawnSync(process.execPath, [RIALTO, "debug", "--port", "99999"], { encoding: "utf8" });
     expect(wrong.status).toBe(2);
     expect(wrong.stderr).toMatch(/--port 99999: it takes a TCP port/);
-    const { port } = await debug(["run hello"]);
+    const { port } = await commands.debug(["run hello"]);
     const taken = spawnSync(process.execPath, [RIALTO, "debug", "--no-gdb", "--port", String(port)], {
       encoding: "utf8",
     });

@@ -7,6 +7,7 @@
  *   1. Inside the limit of the thread's data segment: base + address modulo 2^32, through the thread's page directory.
  *   2. Otherwise, or when nothing is mapped there, the same with each base of `bases`: so kernel addresses can be read while a
  *      process runs (they lie beyond its limit), and the kernel's variables before its own segments are loaded.
+ *   3. Otherwise, the same through the page directory of the running thread.
  *
  * Only RAM is read or written; the TLBs, accessed bits and everything else that the guest could notice stay as they are.
  */
@@ -16,6 +17,8 @@ const PRESENT = 0x1;
 const LARGE = 0x80;
 const PAGE_SIZE_EXTENSIONS = 0x10;
 const GRANULAR = 0x80_0000;
+const DESCRIPTOR_PRESENT = 0x8000;
+const NO_SYSTEM_SEGMENT = 0x1000;
 
 export interface AddressSpace {
   /** Of the data segment. */
@@ -23,6 +26,8 @@ export interface AddressSpace {
   readonly limit: number;
   /** CR3, or undefined when paging is off. */
   readonly directory: number | undefined;
+  /** Page directory of the running thread, when the processor may be in a task of the kernel that has another one. */
+  readonly threadDirectory?: number | undefined;
   readonly cr4: number;
 }
 
@@ -88,7 +93,9 @@ export class Addresses {
       const other = this.physical(space, virtual + base);
       if (other !== undefined && base !== space.base) return other;
     }
-    return undefined;
+    const { threadDirectory, ...rest } = space;
+    if (threadDirectory === undefined || threadDirectory === space.directory) return undefined;
+    return this.resolve({ ...rest, directory: threadDirectory }, virtual);
   }
 
   /** As many bytes as are mapped from `virtual` on. */
@@ -128,25 +135,44 @@ export class Addresses {
     return true;
   }
 
-  /** Code and data segments of a descriptor table at a linear address. */
-  descriptor(
-    space: AddressSpace,
-    table: { base: number; limit: number },
-    selector: number,
-  ): SegmentShape | undefined {
+  /** The two words of a present descriptor in a table at a linear address. */
+  #descriptorWords(space: AddressSpace, table: { base: number; limit: number }, selector: number) {
     const offset = selector & 0xfff8;
     if (offset === 0 || (selector & 4) !== 0 || offset + 7 > table.limit) return undefined;
     const at = this.physical(space, table.base + offset);
     const low = at === undefined ? undefined : this.physicalWord(at);
     const high = at === undefined ? undefined : this.physicalWord(at + 4);
-    // Present, and no system segment.
-    if (low === undefined || high === undefined || (high & 0x9000) !== 0x9000) return undefined;
+    if (low === undefined || high === undefined || (high & DESCRIPTOR_PRESENT) === 0) return undefined;
+    return { low, high, base: ((low >>> 16) | ((high & 0xff) << 16) | (high & 0xff00_0000)) >>> 0 };
+  }
+
+  /** Code and data segments. */
+  descriptor(
+    space: AddressSpace,
+    table: { base: number; limit: number },
+    selector: number,
+  ): SegmentShape | undefined {
+    const words = this.#descriptorWords(space, table, selector);
+    if (!words || (words.high & NO_SYSTEM_SEGMENT) === 0) return undefined;
+    const { low, high, base } = words;
     const limit = (high & 0xf_0000) | (low & 0xffff);
     return {
-      base: ((low >>> 16) | ((high & 0xff) << 16) | (high & 0xff00_0000)) >>> 0,
+      base,
       limit: (high & GRANULAR) !== 0 ? ((limit << 12) | 0xfff) >>> 0 : limit,
       code: (high & 0x800) !== 0,
     };
+  }
+
+  /** A word of the task state that a selector names. */
+  taskWord(
+    space: AddressSpace,
+    table: { base: number; limit: number },
+    selector: number,
+    offset: number,
+  ): number | undefined {
+    const words = this.#descriptorWords(space, table, selector);
+    const physical = words && this.physical(space, words.base + offset);
+    return physical === undefined ? undefined : this.physicalWord(physical);
   }
 
   /** Bases of all code segments of a descriptor table. */

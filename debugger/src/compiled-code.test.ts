@@ -60,7 +60,7 @@ function stops(jit: "on" | "off"): string[] {
     target.insert(kind, address, bytes);
     runFor(A_WHILE);
     runFor(A_WHILE);
-    for (let steps = 0; steps < 9; steps++) note(target.step().reason);
+    for (let steps = 0; steps < 9; steps++) note(target.step()?.reason ?? "goes on");
     for (let steps = 0; steps < 3; steps++) note(target.stepBack().reason);
     target.resumeBack();
     while (target.run(pc.cycle + A_WHILE).reason === "cycle");

@@ -54,7 +54,7 @@ function statistics({ pc }: PentiumTarget): string {
 
 const NO_KERNEL = "these are known only of Rialto's kernel, with its symbols\n";
 
-function processes({ kernel }: PentiumTarget): string {
+function processes({ guest: { kernel } }: PentiumTarget): string {
   if (!kernel) return NO_KERNEL;
   return table([
     ["id", "place", "threads", "state", "name"],
@@ -70,7 +70,7 @@ function processes({ kernel }: PentiumTarget): string {
   ]);
 }
 
-function threads({ kernel }: PentiumTarget): string {
+function threads({ guest: { kernel } }: PentiumTarget): string {
   if (!kernel) return NO_KERNEL;
   const saved = (record: number, name: string) => word(kernel.savedRegister(record, name));
   return table([
@@ -90,7 +90,7 @@ function threads({ kernel }: PentiumTarget): string {
   ]);
 }
 
-function modules({ kernel }: PentiumTarget): string {
+function modules({ guest: { kernel } }: PentiumTarget): string {
   if (!kernel) return NO_KERNEL;
   return table([
     ["image", "space", "start", "size", "shift"],
@@ -106,7 +106,7 @@ function modules({ kernel }: PentiumTarget): string {
   ]);
 }
 
-function epitaph({ kernel }: PentiumTarget): string {
+function epitaph({ guest: { kernel } }: PentiumTarget): string {
   if (!kernel) return NO_KERNEL;
   const left = kernel.epitaph();
   if (!left) return "the kernel has not panicked\n";
@@ -137,7 +137,7 @@ function physical(target: PentiumTarget, [start, second, data]: readonly string[
     if (!target.writePhysical(address, bytes)) return "that is not RAM\n";
     return `${bytes.length} bytes written at ${word(address)}\n`;
   }
-  const bytes = target.addresses.physicalBytes(address, Math.min(number(second) ?? 64, LONGEST_DUMP));
+  const bytes = target.guest.addresses.physicalBytes(address, Math.min(number(second) ?? 64, LONGEST_DUMP));
   if (bytes.length === 0) return "that is not RAM\n";
   let text = "";
   for (let offset = 0; offset < bytes.length; offset += 16) {
@@ -153,9 +153,15 @@ function translate(target: PentiumTarget, [text]: readonly string[]): string {
   const address = number(text);
   if (address === undefined) return "usage: monitor translate ADDRESS\n";
   const space = target.space();
-  const found = target.addresses.resolve(space, address);
+  const found = target.guest.addresses.resolve(space, address);
   const linear = word(address + space.base);
   return `virtual ${word(address)}, linear ${linear} by the data segment, physical ${found === undefined ? "none" : word(found)}\n`;
+}
+
+function deliveries(target: PentiumTarget, [mode]: readonly string[]): string {
+  if (mode === "over" || mode === "into") target.deliveries = mode;
+  else if (mode !== undefined) return "usage: monitor deliveries [over|into]\n";
+  return `steps go ${target.deliveries} interrupts and faults that are delivered on the way\n`;
 }
 
 const COMMANDS: readonly MonitorCommand[] = [
@@ -166,6 +172,11 @@ const COMMANDS: readonly MonitorCommand[] = [
   { name: "threads", usage: "Rialto's threads with their records", run: threads },
   { name: "modules", usage: "loaded images and where they lie", run: modules },
   { name: "epitaph", usage: "what Rialto's kernel left behind when it panicked", run: epitaph },
+  {
+    name: "deliveries",
+    usage: "[over|into]: where steps go that meet interrupts and faults",
+    run: deliveries,
+  },
   { name: "phys", usage: "ADDRESS [LENGTH]: physical memory; ADDRESS = HEX: write it", run: physical },
   { name: "translate", usage: "ADDRESS: virtual to linear and physical", run: translate },
 ];

@@ -3,6 +3,7 @@ import { PentiumPc } from "@rialto/machine/boards/pentium-pc.ts";
 import { Assembler } from "@rialto/machine/i386/assembler.ts";
 import { al, dword, eax, ecx, esp, symbol } from "@rialto/machine/i386/assembly.ts";
 import { describe, expect, it } from "vitest";
+import { PROCESSOR_THREAD } from "./guest-threads.ts";
 import {
   bytesOfHex,
   bytesOfText,
@@ -12,7 +13,7 @@ import {
   PacketReader,
   textOfBytes,
 } from "./packets.ts";
-import { PentiumTarget, PROCESSOR_THREAD } from "./pentium-target.ts";
+import { PentiumTarget } from "./pentium-target.ts";
 import { registerSizes } from "./registers.ts";
 import { GdbSession } from "./session.ts";
 

@@ -301,9 +301,12 @@ export class GdbSession {
     return undefined;
   }
 
-  #step(): string {
+  #step(): string | undefined {
     this.#selected = 0;
-    this.#stop = this.#target.step();
+    const stop = this.#target.step();
+    this.#running = stop === undefined;
+    if (!stop) return undefined;
+    this.#stop = stop;
     return this.#stopReply();
   }
 

@@ -31,7 +31,7 @@ export type TargetStop =
   | { readonly reason: "crash" };
 
 export interface TargetListener {
-  /** Not called for steps: `step` returns its stop. */
+  /** Not called for a stop that `step` returns. */
   stopped(stop: TargetStop): void;
 }
 
@@ -56,8 +56,8 @@ export interface DebugTarget {
   insert(kind: BreakpointKind, address: number, bytes: number): void;
   remove(kind: BreakpointKind, address: number, bytes: number): void;
 
-  /** One instruction of the processor, or the delivery of one interrupt. */
-  step(): TargetStop;
+  /** One instruction of the current thread. Undefined when that takes a run, whose stop the listener is told. */
+  step(): TargetStop | undefined;
   /** Runs until something stops it; with `until`, also where that thread is about to go on. */
   resume(until?: number): void;
   /** Whether the target can go back. */

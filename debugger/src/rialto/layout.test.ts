@@ -38,6 +38,7 @@ const CLASSES = [
   ["images", "LoadedImage"],
   ["imageFile", "ImageFile"],
   ["directory", "Directory"],
+  ["processor", "TaskState"],
   ["threadObjects", "ThreadObject"],
   ["callRecords", "CallRecord"],
   ["handles", "Handle"],

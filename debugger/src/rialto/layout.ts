@@ -12,6 +12,7 @@ export const KERNEL_SOURCES = {
   imageFile: "os/kernel/loader/elf.ts",
   directory: "os/kernel/i386/paging.ts",
   layout: "os/kernel/i386/layout.ts",
+  processor: "os/kernel/i386/processor.ts",
   proxies: "os/kernel/calls/proxies.ts",
   proxyStubs: "os/kernel/i386/proxies.asm.ts",
   handles: "os/kernel/calls/handles.ts",
@@ -34,6 +35,7 @@ export interface KernelLayout {
   readonly loadedImage: FieldOffset;
   readonly imageFile: FieldOffset;
   readonly directory: FieldOffset;
+  readonly task: FieldOffset;
   readonly threadObject: FieldOffset;
   readonly callRecord: FieldOffset;
   readonly door: FieldOffset;
@@ -49,6 +51,8 @@ export interface KernelLayout {
   readonly method: FieldOffset;
   readonly interfaceSize: number;
   readonly methodSize: number;
+  /** Selector of the first task state, and bytes of each. */
+  readonly taskState: { readonly selector: number; readonly size: number };
   /** Base of the kernel's segments. */
   readonly kernelBase: number;
   /** Base of every segment while the kernel builds its first page directory: makes its addresses physical ones. */
@@ -131,6 +135,7 @@ export function readKernelLayout(sources: KernelSources): KernelLayout {
     loadedImage: offsetFinder(sources.images, "LoadedImage"),
     imageFile: offsetFinder(sources.imageFile, "ImageFile"),
     directory: offsetFinder(sources.directory, "Directory"),
+    task: offsetFinder(sources.processor, "TaskState"),
     threadObject: offsetFinder(sources.threadObjects, "ThreadObject"),
     callRecord: offsetFinder(sources.callRecords, "CallRecord"),
     door: offsetFinder(sources.doors, "Door"),
@@ -145,6 +150,10 @@ export function readKernelLayout(sources: KernelSources): KernelLayout {
     method: offsetFinder(sources.descriptors, "Method"),
     interfaceSize: constant(sources.descriptors, "INTERFACE_SIZE"),
     methodSize: constant(sources.descriptors, "METHOD_SIZE"),
+    taskState: {
+      selector: constant(sources.layout, "TASK_STATE"),
+      size: constant(sources.processor, "TASK_STATE_SIZE"),
+    },
     kernelBase: constant(sources.layout, "KERNEL_BASE"),
     unpagedBase: -constant(sources.layout, "WINDOW_START") >>> 0,
     running: constant(sources.thread, "THREAD_RUNNING"),

@@ -277,8 +277,8 @@ export class History {
   }
 
   /**
-   * Runs from the last snapshot before `end` to it and tells of every stop on the way (breakpoints, watchpoints) in order, the first of them the
-   * snapshot itself. Returns that snapshot's place; undefined when nothing is before `end`.
+   * Runs from the last snapshot before `end` to it and tells of every stop on the way (breakpoints, watchpoints, the processor's `stop`) in
+   * order, the first of them the snapshot itself. Returns that snapshot's place; undefined when nothing is before `end`.
    */
   repeatUpTo(end: Place, stopped: (place: Place, isStart: boolean) => void): Place | undefined {
     const from = this.#kept.filter((kept) => isBefore(kept, end)).at(-1);
@@ -287,7 +287,7 @@ export class History {
     stopped(this.place, true);
     while (this.#machine.cycle < end.cycle && !this.#machine.end) {
       const stop = this.#advance(end.cycle);
-      if (stop.reason === "breakpoint") stopped(this.place, false);
+      if (stop.reason === "breakpoint" || stop.reason === "stopped") stopped(this.place, false);
     }
     return from;
   }

@@ -71,7 +71,8 @@ export const TASK_STATE_SIZE: usize = 104;
 
 const descriptorTable: usize = memory.data(208, 16);
 const interruptTable: usize = memory.data(512, 16);
-const taskState: usize = memory.data(104, 16);
+/** Task states in the order of their selectors, from TASK_STATE on. */
+const taskStates: usize = memory.data(1976, 16);
 const tablePointers: usize = memory.data(16, 16);
 const stackArea: usize = memory.data(16384, 16);
 
@@ -100,7 +101,7 @@ export function buildDescriptorTable(): void {
   // User segments end at 2 GB.
   writeSegment(5, 0, 0x7ffff, 0xfa);
   writeSegment(6, 0, 0x7ffff, 0xf2);
-  writeTaskDescriptor(TASK_STATE, taskState);
+  writeTaskDescriptor(TASK_STATE, taskStates);
   store<u16>(tablePointers, <u16>(DESCRIPTORS * 8 - 1));
   store<u32>(tablePointers, <u32>(descriptorTable + KERNEL_BASE), 2);
 }
@@ -170,7 +171,11 @@ export function loadTables(): void {
 
 /** The task that threads and the handlers of other than task gates run in. */
 export function mainTask(): TaskState {
-  return changetype<TaskState>(taskState);
+  return changetype<TaskState>(taskStates);
+}
+
+export function taskAt(selector: u32): TaskState {
+  return changetype<TaskState>(taskStates + ((selector - TASK_STATE) >> 3) * TASK_STATE_SIZE);
 }
 
 /** A thread becomes current: traps to ring 0 push their frame at the end of its saved context. */

@@ -24,7 +24,6 @@ import {
   PAGE_FAULT_TASK,
   RING0_CODE,
   RING0_DATA,
-  TASK_STATE,
   VECTOR_DOUBLE_FAULT,
   VECTOR_INTERRUPT,
   VECTOR_OVERFLOW,
@@ -38,6 +37,7 @@ import {
   TASK_STACK,
   TASK_STATE_SIZE,
   type TaskState,
+  taskAt,
   writeFirstLevelGate,
   writeTaskDescriptor,
   writeTaskGate,
@@ -47,21 +47,15 @@ import { describeNestedFault, firstLevelTrap, isRefill, leaveFirstLevel, pageFau
 declare function interruptTask(): usize;
 declare function faultTask(): usize;
 
-/** Task states in the order of their selectors, from DOUBLE_FAULT_TASK on. */
-const states: usize = memory.data(1872, 16);
-
-function taskAt(selector: u32): TaskState {
-  if (selector === TASK_STATE) return mainTask();
-  return changetype<TaskState>(states + ((selector - DOUBLE_FAULT_TASK) >> 3) * TASK_STATE_SIZE);
-}
-
-/** A task that waits at `entry` for its gate; EBX tells it its vector. */
+/** A task that waits at `entry` for its gate. EBX tells it its vector, ESI and EDI tell debuggers where all task states and its own are. */
 function makeTask(selector: u32, vector: u32, entry: usize, stack: usize): void {
   const task = taskAt(selector);
   task.cr3 = kernelDirectoryAddress();
   task.eip = <u32>entry;
   task.eflags = 2;
   task.ebx = vector;
+  task.esi = <u32>changetype<usize>(mainTask());
+  task.edi = <u32>changetype<usize>(task);
   task.esp = <u32>stack;
   task.cs = RING0_CODE;
   task.ss = RING0_DATA;

@@ -366,6 +366,13 @@ function advance(writer: ByteWriter, distance: number): void {
   }
 }
 
+/** `push` of the registers that a function saves right behind that, in this order, those that it uses: opcode, DWARF number. */
+const SAVED_REGISTERS = [
+  [0x53, 3],
+  [0x56, 6],
+  [0x57, 7],
+] as const;
+
 /** The bytes `push ebp; mov ebp, esp` in either encoding of the move. */
 function startsWithFrame(text: Uint8Array, offset: number): boolean {
   const [push, first, second] = text.subarray(offset, offset + 3);
@@ -377,9 +384,15 @@ function writeFrameProgram(writer: ByteWriter, text: Uint8Array, info: FunctionI
   writer.bytes([DW_CFA_advance_loc | 1, DW_CFA_def_cfa, DWARF_ESP, 8, DW_CFA_offset | DWARF_EBP, 2]);
   writer.bytes([DW_CFA_advance_loc | 2, DW_CFA_def_cfa, DWARF_EBP, 8]);
   let place = 3;
+  for (const [push, register] of SAVED_REGISTERS) {
+    if (text[info.offset + place] !== push) continue;
+    place++;
+    // In words below the frame: return address, EBP, then these.
+    writer.bytes([DW_CFA_advance_loc | 1, DW_CFA_offset | register, place - 1]);
+  }
   // `leave; ret` and `pop ebp; ret` leave one instruction, the return, with the frame gone. The same bytes inside
   // an immediate do no harm: the description holds for the one byte of the return, where no instruction starts then.
-  for (let offset = 3; offset + 1 < info.size; offset++) {
+  for (let offset = place; offset + 1 < info.size; offset++) {
     const [pop, next] = text.subarray(info.offset + offset, info.offset + offset + 2);
     if ((pop !== 0xc9 && pop !== 0x5d) || (next !== 0xc3 && next !== 0xc2)) continue;
     advance(writer, offset + 1 - place);
