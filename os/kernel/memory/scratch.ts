@@ -2,8 +2,8 @@
  * The scratch page (§5.1.1): what a kernel service reads and writes instead of a bad user address. One per processor.
  *
  * Assumptions: a service runs at ring 1 on the thread that made the call, so every mapping made for it goes away when that
- * thread leaves the processor; the page is then zeroed. The mappings are for the kernel only (no PTE_USER), so no user code can see the page
- * through them. A buffer of many pages maps it as often as needed; when the list of mappings is full the oldest ones go,
+ * thread leaves the processor, or its call ends; the page is then zeroed. The mappings are for the kernel only (no PTE_USER), so no user code can
+ * see the page through them, nor, while they last, the page of its own that a service was not to write. A buffer of many pages maps it as often as needed; when the list of mappings is full the oldest ones go,
  * and fault again if they are still wanted.
  */
 
@@ -50,6 +50,13 @@ function removeMappings(): void {
   for (let index: u32 = 0; index < count; index++)
     removeTranslations(currentDirectory(), load<usize>(mappings + index * 4), PAGE);
   count = 0;
+}
+
+/** At the end of a call. */
+export function leaveScratch(): void {
+  const flags = enterCritical();
+  if (count !== 0) clearScratch();
+  leaveCritical(flags);
 }
 
 /** At a context switch, ring 0: removes the mappings and zeroes the page. */

@@ -12,6 +12,7 @@ import { panic } from "../epitaph";
 import { VECTOR_EXHAUSTED, VECTOR_OVERFLOW, VECTOR_PAGE_FAULT, VECTOR_SCRATCH } from "../i386/layout";
 import { revokeHandles } from "../loader/departure";
 import { imageAt, type LoadedImage, ownerOfImage } from "../loader/images";
+import { leaveScratch } from "../memory/scratch";
 import { kernelSpace } from "../memory/space";
 import { currentThread, exitThread, PENDING_IN_PROCESS, type Thread } from "../threads/thread";
 import { callerOf, deliverFault, postponedFault, postponeFault } from "./fault-handlers";
@@ -30,6 +31,7 @@ const FIRST_MEMORY_VECTOR: u32 = 10;
  * returns to, 0 if there is none. Returns if the program handles its faults: the thread makes the fault on its way back.
  */
 export function raisePendingFault(thread: Thread, caller: usize): void {
+  leaveScratch();
   const object = changetype<ThreadObject>(thread.call);
   const pending = thread.pendingFault;
   const address = object.process.ownSpace ? pending & ~PENDING_IN_PROCESS : pending;

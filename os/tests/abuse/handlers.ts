@@ -101,11 +101,27 @@ function passesBadPointer(): i32 {
   return handled === 1 && seenAddress === guard ? 0 : 3;
 }
 
+/** A page of its own that the kernel was not to write is as it was, and as readable, once the call is over. */
+function passesReadOnly(): i32 {
+  if (!makeGuard() || handleFaults(functionAddress(getAway)) !== S_OK) return 1;
+  memoryObject().protect(guard, PAGE, PROTECT_READ | PROTECT_WRITE);
+  store<u32>(guard, ESCAPED, 8);
+  memoryObject().protect(guard, PAGE, PROTECT_READ);
+  if (attempt(context, functionAddress(passGuard), 0) !== ESCAPED) return 2;
+  if (attempt(context, functionAddress(readGuard), 0) !== ESCAPED || handled !== 1) return 3;
+  return memoryObject().unmap(guard) === S_OK ? 0 : 4;
+}
+
+function readGuard(_argument: usize): u32 {
+  return volatileLoad32(guard + 8);
+}
+
 /** NOT_MINE for another name. */
 export function handlerAbuse(name: usize): i32 {
   if (stringEquals(name, text("handle-repair"))) return repairs();
   if (stringEquals(name, text("handle-unwind"))) return unwinds();
   if (stringEquals(name, text("handle-pointer"))) return passesBadPointer();
+  if (stringEquals(name, text("handle-read-only"))) return passesReadOnly();
   const declines = stringEquals(name, text("handle-decline"));
   if (declines || stringEquals(name, text("handle-stumble"))) {
     if (!makeGuard()) return 1;

@@ -43,10 +43,15 @@ function badPointer(): void {
   expectExit(text("handle-pointer"), PLACE_PROCESS, 0);
 }
 
+function readOnlyPage(): void {
+  expectExit(text("handle-read-only"), PLACE_PROCESS, 0);
+}
+
 export function faultCases(): void {
   runCase(text("fault-repaired-by-its-handler"), functionAddress(repaired));
   runCase(text("fault-unwound-by-its-handler"), functionAddress(unwound));
   runCase(text("fault-declined-by-its-handler"), functionAddress(declined));
   runCase(text("fault-in-the-handler"), functionAddress(stumbled));
   runCase(text("fault-of-a-bad-pointer-handled"), functionAddress(badPointer));
+  runCase(text("fault-of-a-read-only-page-handled"), functionAddress(readOnlyPage));
 }
