@@ -16,7 +16,7 @@ export interface IThreads extends IUnknown {
   alarm(out: Out<IAlarm>): HRESULT;
   /**
    * Bounds the threads that run methods of this program's objects for callers elsewhere to `limit` (1 to 256; at first 32). A call that
-   * finds all of them busy waits for its turn (`POOL_QUEUES`) or answers `E_BUSY` (`POOL_REFUSES`). In the kernel callers run
+   * finds all of them busy waits for its turn, the most urgent caller's first (`POOL_QUEUES`), or answers `E_BUSY` (`POOL_REFUSES`). In the kernel callers run
    * methods on their own threads, so nothing is bounded there.
    */
   serverPool(limit: u32, policy: u32): HRESULT;

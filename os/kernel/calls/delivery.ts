@@ -11,14 +11,21 @@
  */
 
 import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
-import { E_OUTOFMEMORY } from "../../interfaces/results";
+import { E_CANCELLED, E_OUTOFMEMORY } from "../../interfaces/results";
 import { KERNEL_BASE, USER_END, VECTOR_PAGE_FAULT } from "../i386/layout";
 import { REGION_ANONYMOUS } from "../memory/regions";
 import { mapRegion, unmapRegion } from "../memory/space";
 import { raiseFault, raisePendingFault } from "../objects/faults";
 import type { Process } from "../objects/process";
 import type { ThreadObject } from "../objects/threads";
-import { currentThread, enterUser, type Thread, USER_STACK_SIZE } from "../threads/thread";
+import {
+  currentThread,
+  enterUser,
+  exitThread,
+  stopHere,
+  type Thread,
+  USER_STACK_SIZE,
+} from "../threads/thread";
 import {
   ARGUMENT_INTERFACE_IN,
   ARGUMENT_INTERFACE_OUT,
@@ -70,8 +77,13 @@ export function beginService(object: ThreadObject, record: CallRecord): i32 {
   if (thread.pendingFault !== 0) raisePendingFault(thread, 0);
   if (entry >= USER_END)
     raiseFault(thread, VECTOR_PAGE_FAULT, READ_FAULT, entry, entry, changetype<Thread>(0));
-  enterUser(entry, stack);
-  return 0;
+  // With interrupts off until the thread is in its program, nothing can be asked of it in between.
+  disableInterrupts();
+  stopHere();
+  if (thread.cancelled === 0) enterUser(entry, stack);
+  enableInterrupts();
+  exitThread(<u32>E_CANCELLED);
+  return E_CANCELLED;
 }
 
 /** A region for argument data that is too large for the stack; 0 when memory is exhausted. */

@@ -49,6 +49,10 @@ export class CallRecord {
   dataSize: u32 = 0;
   /** The region in the server's space that holds the data while it is too large for the stack; 0 for none. */
   region: u32 = 0;
+  // Its place among the calls that wait (call-queue.ts).
+  priority: u32 = 0;
+  groupNext: CallRecord | null = null;
+  groupLast: CallRecord = changetype<CallRecord>(0);
 }
 
 const WORDS: usize = 64;

@@ -3,7 +3,7 @@
  * call by call.
  *
  * A call goes to an idle thread, which gets the processor at once (AWAIT_ANSWER); or to a new thread, while there are fewer than
- * the process's `serverLimit`; or, by the process's policy, it queues, first come first served, or is refused (E_BUSY). A call that
+ * the process's `serverLimit`; or, by the process's policy, it queues (call-queue.ts: most urgent first), or is refused (E_BUSY). A call that
  * nobody waits for always queues. A server thread comes back from its method by int 0x32, answers, and takes the next call of
  * the queue or parks without a kernel stack; the caller takes over the processor (ANSWER). Its first instruction is that same
  * int 0x32, with no call to answer. A server thread has its caller's priority.
@@ -36,6 +36,7 @@ import {
   unparkThread,
 } from "../threads/thread";
 import { WAIT_CANCELLED, WAIT_WOKEN } from "../threads/wait";
+import { enqueueCall, takeCall } from "./call-queue";
 import { beginService, endService, takeBackLent } from "./delivery";
 import { METHOD_RELEASE } from "./descriptors";
 import { SERVER_RETURN_STUB } from "./proxies";
@@ -108,9 +109,7 @@ function deliverToBusy(process: Process, record: CallRecord): void {
     completeOutside(record, E_BUSY);
     return;
   }
-  if (process.lastCall !== 0) changetype<CallRecord>(process.lastCall).next = record;
-  else process.firstCall = changetype<usize>(record);
-  process.lastCall = changetype<usize>(record);
+  enqueueCall(process, record);
   if (!grow) return;
   process.serverCount++;
   enableInterrupts();
@@ -123,25 +122,9 @@ function addServer(process: Process): void {
   const priority = currentThread().priority;
   if (startProcessThread(process, SERVER_RETURN_STUB, 0, priority, true, 0) >= 0) return;
   disableInterrupts();
-  const first = --process.serverCount === 0 ? takeQueue(process) : null;
+  const alone = --process.serverCount === 0;
   enableInterrupts();
-  completeAll(first, process.state === PROCESS_RUNNING ? E_OUTOFMEMORY : E_DISCONNECTED);
-}
-
-function takeQueue(process: Process): CallRecord | null {
-  const first = changetype<CallRecord | null>(process.firstCall);
-  process.firstCall = 0;
-  process.lastCall = 0;
-  return first;
-}
-
-/** The next call of the queue; interrupts are off. */
-function takeCall(process: Process): CallRecord | null {
-  const record = changetype<CallRecord | null>(process.firstCall);
-  if (!record) return null;
-  process.firstCall = changetype<usize>(record.next);
-  if (!record.next) process.lastCall = 0;
-  return record;
+  if (alone) completeQueue(process, process.state === PROCESS_RUNNING ? E_OUTOFMEMORY : E_DISCONNECTED);
 }
 
 /** Answers a call that did not come to its end. */
@@ -162,12 +145,14 @@ function completeOutside(record: CallRecord, result: i32): void {
   disableInterrupts();
 }
 
-function completeAll(first: CallRecord | null, result: i32): void {
-  let record = first;
-  while (record) {
-    const next = record.next;
+/** Answers all calls that wait. */
+function completeQueue(process: Process, result: i32): void {
+  for (;;) {
+    const flags = enterCritical();
+    const record = takeCall(process);
+    leaveCritical(flags);
+    if (!record) return;
     complete(record, result);
-    record = next;
   }
 }
 
@@ -184,10 +169,9 @@ export function boundPool(process: Process, limit: u32, policy: u32): HRESULT {
 /** The process has begun to end: nobody comes for its queued calls, and its idle threads go. */
 export function disconnectPort(process: Process): void {
   const flags = enterCritical();
-  const first = takeQueue(process);
   retireIdle(process, process.idleCount);
   leaveCritical(flags);
-  completeAll(first, E_DISCONNECTED);
+  completeQueue(process, E_DISCONNECTED);
 }
 
 /** Ends idle threads; interrupts are off, so that none can come to its end before it is unparked. */

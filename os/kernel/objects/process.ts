@@ -64,7 +64,6 @@ export class Process extends ComObject implements IProcess {
 
   // Its pool of server threads (calls/server-threads.ts).
   firstCall: usize = 0;
-  lastCall: usize = 0;
   idleServers: ThreadObject | null = null;
   idleCount: u32 = 0;
   idleLow: u32 = 0;

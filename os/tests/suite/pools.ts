@@ -22,6 +22,8 @@ const IDLE: u32 = 3000;
 const nearArea: usize = memory.data(8, 16);
 const farArea: usize = memory.data(8, 16);
 const callers: usize = memory.data(32, 16);
+/** Whose turn it is in `urgentFirst`, by caller: the last two are the most urgent. */
+const TURNS: usize = memory.data<u32>([0, 5, 3, 4, 1, 2]);
 
 function near(): Server {
   return changetype<Server>(nearArea);
@@ -269,9 +271,40 @@ function urgentHelper(echo: usize): u32 {
   return result;
 }
 
+/** One that waits for the only thread, and is answered with its place in the order. */
+function countingCaller(echo: usize): u32 {
+  const word = stackAlloc(4);
+  return changetype<IEcho>(echo).count(word) === S_OK ? load<u32>(word) : 0;
+}
+
+/** The last to queue is the most urgent, and comes first; of two equals the first. */
+function urgentFirst(): void {
+  if (!startServer(near(), PLACE_PROCESS)) return;
+  const word = stackAlloc(4);
+  expectEqual(near().echo.pool(1, POOL_QUEUES), S_OK, text("result of pool"));
+  startCallers(1, functionAddress(slowCaller), near().echo);
+  sleep(SLOW / 4);
+  for (let index: u32 = 1; index < CALLERS; index++) {
+    const priority = PRIORITY_DEFAULT - 2 + (index >> 1) * 2;
+    const thread = startThread(functionAddress(countingCaller), changetype<usize>(near().echo), priority);
+    store<usize>(callers + index * 4, changetype<usize>(thread));
+    sleep(2);
+  }
+  joinCallers(1, S_OK);
+  for (let index: u32 = 1; index < CALLERS; index++) {
+    const thread = load<IThread | null>(callers + index * 4);
+    if (!thread) continue;
+    expectEqual(thread.join(word), S_OK, text("result of join"));
+    expectEqual(load<u32>(word), load<u32>(TURNS + index * 4), text("turn of a caller"));
+    thread.release();
+  }
+  near().stop();
+}
+
 export function poolCases(): void {
   runCase(text("calls-in-cycles"), functionAddress(cycles));
   runCase(text("full-pool-queues"), functionAddress(fullPoolQueues));
+  runCase(text("full-pool-serves-the-urgent-first"), functionAddress(urgentFirst));
   runCase(text("full-pool-refuses"), functionAddress(fullPoolRefuses));
   runCase(text("idle-server-threads-end"), functionAddress(idleThreadsEnd));
   runCase(text("server-thread-lost"), functionAddress(serverThreadLost));
