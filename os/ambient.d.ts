@@ -54,7 +54,7 @@ declare function text(literal: string): usize;
 /** Code address of a function. */
 declare function functionAddress<F extends (...args: never[]) => unknown>(f: F): usize;
 
-/** Kernel only: address of the table of all interfaces (drawn in toolchain/src/front/descriptors.ts). */
+/** Address of the table of all interfaces (drawn in toolchain/src/front/descriptors.ts). */
 declare function interfaceTable(): usize;
 
 /** Base of every class that implements interfaces: vtable, reference count. */

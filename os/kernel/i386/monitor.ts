@@ -25,7 +25,6 @@ import {
   restartPeak,
   totalFrames,
 } from "../memory/frames";
-import { heapBlocks } from "../memory/heap";
 import { scratchHits } from "../memory/scratch";
 import { trimmedUserPages } from "../memory/trim";
 import { LIVE_KINDS, liveCount, liveCountName } from "../objects/live";
@@ -92,7 +91,6 @@ function publishCounters(): void {
   publish(text("vtlb.evictions"), vtlbEvictions());
   publish(text("vtlb.refills"), vtlbRefills());
   publish(text("pages.copied"), pagesCopied());
-  publish(text("heap.blocks"), heapBlocks());
   for (let kind: u32 = 0; kind < LIVE_KINDS; kind++) publish(liveCountName(kind), liveCount(kind));
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { privateTraps } from "../i386/traps";
+import { heapBlocks } from "../memory/heap";
 import { textEquals } from "./texts";
 
 export const LIVE_PROCESSES: u32 = 0;
@@ -20,7 +21,9 @@ export const COUNT_REMOTE_CALLS: u32 = 9;
 export const LIVE_DOORS: u32 = 10;
 export const LIVE_SERVICES: u32 = 11;
 export const COUNT_PRIVATE_TRAPS: u32 = 12;
-export const LIVE_KINDS: u32 = 13;
+/** Blocks of the kernel's heap in use. */
+export const LIVE_HEAP_BLOCKS: u32 = 13;
+export const LIVE_KINDS: u32 = 14;
 
 const counts: usize = memory.data(48, 16);
 
@@ -29,10 +32,11 @@ export function countLive(kind: u32, change: i32): void {
 }
 
 export function liveCount(kind: u32): u32 {
+  if (kind === LIVE_HEAP_BLOCKS) return heapBlocks();
   return kind === COUNT_PRIVATE_TRAPS ? privateTraps() : load<u32>(counts + kind * 4);
 }
 
-/** "live.handles" and the like. */
+/** "live.handles" and the like, by which they are asked for. */
 export function liveCountName(kind: u32): usize {
   switch (kind) {
     case LIVE_PROCESSES:
@@ -59,8 +63,10 @@ export function liveCountName(kind: u32): usize {
       return text("live.doors");
     case LIVE_SERVICES:
       return text("live.services");
-    default:
+    case COUNT_PRIVATE_TRAPS:
       return text("count.privateTraps");
+    default:
+      return text("heap.blocks");
   }
 }
 

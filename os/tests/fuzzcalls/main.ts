@@ -1,124 +1,110 @@
 /**
- * Random calls on every object that a process can have, with random arguments: `fuzzcalls SEED CALLS`. Equal arguments make equal
- * runs. Whatever happens, it must happen to this process alone; it ends with 0 when it survives its own calls.
- *
- * Left out are calls that are right to have an effect beyond the process (power off, kill, names that others use) or that
- * wait for long.
+ * Random calls on objects of every interface, with random arguments: `fuzzcalls SEED CALLS`. Equal arguments make equal calls. Whatever
+ * happens, it must happen to this process alone. It survives the faults of its calls, and tells `fuzz.control` (IEchoCallback) how many calls it
+ * has made. Exit code 0 when all have been made, 3 without objects, and 0 at once when another is under way: then it was started
+ * by a random call.
  */
 
-import { IEcho } from "../../interfaces/IEcho";
-import { IFileSystem } from "../../interfaces/IFileSystem";
-import { IMemory, PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
-import { IThreads } from "../../interfaces/IThreads";
+import { IEchoCallback } from "../../interfaces/IEchoCallback";
+import { FAULT_RESUME, type FaultFrame, IFaults } from "../../interfaces/IFaults";
+import type { IUnknown } from "../../interfaces/IUnknown";
 import { S_OK } from "../../interfaces/results";
+import { attempt, handleFaults, unwindTo } from "../../lib/rt/faults";
 import { print } from "../../lib/rt/print";
 import { systemObject } from "../../lib/rt/program";
 import { parseNumber } from "../../lib/rt/strings";
+import { currentThread, exitThread } from "../../lib/rt/wait";
+import { despair, fillArguments, makeArguments, random, renewLosable, seed } from "./arguments";
+import { gatherObjects, isBrief, isLeftOut, objectCount, objectInterface, objectPointer } from "./objects";
+import { iidOf, methodCountOf, methodOf } from "./table";
 
-const OBJECTS: u32 = 6;
-const METHODS: u32 = 24;
-/** Where arguments point. The region reaches far enough behind it for an address to be a size. */
-const ARENA_START: usize = 0x00400000;
-const ARENA: u32 = 0x10000;
-const ARENA_REGION: u32 = 0x01000000;
-const PROXIES: usize = 0x3f001000;
-/** Bit n: method n of ISystem may be called. Not register, unregister, run, kill, sleep, markPhase, powerOff. */
-const SYSTEM_METHODS: u32 =
-  0x00ffffff & ~((1 << 4) | (1 << 5) | (1 << 6) | (1 << 12) | (1 << 16) | (1 << 17) | (1 << 18));
-/** Not callBack and relay with anything (they may call what is no object, in this process), slow, quit, pool, leave. */
-const ECHO_METHODS: u32 =
-  0x00ffffff & ~((1 << 11) | (1 << 14) | (1 << 15) | (1 << 20) | (1 << 21) | (1 << 22));
-/** Not create: a thread at a random address ends the process, as it should. */
-const THREADS_METHODS: u32 = 0x00ffffff & ~(1 << 3);
-/** Not unmap and protect: they may take away the ground this program stands on. */
-const MEMORY_METHODS: u32 = 0x00ffffff & ~((1 << 4) | (1 << 5));
-/** Only addRef and release are left out, so that the object lasts. */
-const KEPT: u32 = ~((1 << 1) | (1 << 2));
+/** Calls between two reports. */
+const REPORT: u32 = 64;
+/** Calls at the end with which the program may bring itself to its end. */
+const DESPERATE: u32 = 16;
 
-let state: u32 = 1;
-const objects: usize = memory.data(24, 16);
-const masks: usize = memory.data(24, 16);
+const context: usize = memory.data(24, 16);
+const words: usize = memory.data(32, 16);
+let mainThread: u32 = 0;
+let made: u32 = 0;
 
-/** Marsaglia's xorshift with 13, 17, 5. */
-function random(): u32 {
-  state ^= state << 13;
-  state ^= state >> 17;
-  state ^= state << 5;
-  return state;
+/** A fault of the main thread is one of the call's; other threads run what calls made them run, and end. */
+function onFault(address: usize): u32 {
+  const frame = changetype<FaultFrame>(address);
+  if (currentThread() === mainThread) unwindTo(frame, context, 0);
+  else frame.eip = <u32>functionAddress(endThread);
+  return FAULT_RESUME;
 }
 
-function addObject(index: u32, pointer: usize, mask: u32): void {
-  store<usize>(objects + index * 4, pointer);
-  store<u32>(masks + index * 4, mask & KEPT);
+function endThread(): void {
+  exitThread(0);
 }
 
-function gatherObjects(): bool {
-  const word = stackAlloc(4);
-  const system = systemObject();
-  addObject(0, changetype<usize>(system), SYSTEM_METHODS);
-  if (system.queryInterface(IMemory.IID, word) !== S_OK) return false;
-  addObject(1, load<usize>(word), MEMORY_METHODS);
-  if (system.queryInterface(IThreads.IID, word) !== S_OK) return false;
-  addObject(2, load<usize>(word), THREADS_METHODS);
-  if (system.bind(text("files"), IFileSystem.IID, word) !== S_OK) return false;
-  addObject(3, load<usize>(word), 0x00ffffff);
-  if (system.bind(text("fuzz.echo"), IEcho.IID, word) !== S_OK) return false;
-  addObject(4, load<usize>(word), ECHO_METHODS);
-  // No object at all: every method of a handle that is free.
-  addObject(5, PROXIES + 5000 * 8, 0x00ffffff);
+/** Makes the call whose words are ready, of method `index`. */
+function makeCall(index: usize): u32 {
+  const object = load<usize>(words);
+  const code = load<u32>(load<usize>(object) + index * 4);
+  return call_indirect<u32>(
+    code,
+    object,
+    load<u32>(words, 4),
+    load<u32>(words, 8),
+    load<u32>(words, 12),
+    load<u32>(words, 16),
+    load<u32>(words, 20),
+    load<u32>(words, 24),
+    load<u32>(words, 28),
+  );
+}
+
+/** One call; false if the choice fell on a method that is left out. */
+function callOnce(): bool {
+  const object = (random() >> 3) % objectCount();
+  const entry = objectInterface(object);
+  // One past the last, sometimes: there is no such method.
+  const index = (random() >> 3) % (methodCountOf(entry) + (random() % 16 === 0 ? 1 : 0));
+  if (isLeftOut(object, index)) return false;
+  store<usize>(words, objectPointer(object));
+  const described = index < methodCountOf(entry) ? methodOf(entry, index) : methodOf(entry, 0);
+  fillArguments(words, described, isBrief(object, index));
+  made++;
+  attempt(context, functionAddress(makeCall), index);
+  if (iidOf(entry) === IFaults.IID) handleFaults(functionAddress(onFault));
   return true;
 }
 
-/**
- * One argument word. What is in range but not mapped, or mapped read-only, would end this program as soon as it meets a
- * parameter that is an address, so such words come with the last calls only. Addresses in the arena serve as sizes too.
- */
-function argument(last: bool): u32 {
-  const choice = random() % 16;
-  if (choice < 9) return <u32>ARENA_START + (random() % ARENA);
-  if (choice < 11) return 0;
-  if (choice < 13) return 0x80000000 | random();
-  if (choice < 14) return 0xfffffff0 | random();
-  if (!last) return <u32>ARENA_START + (random() & 63);
-  return choice < 15 ? load<u32>(objects + (random() % OBJECTS) * 4) : random() & 0x7fffffff;
-}
-
-function callOnce(last: bool): void {
-  const index = random() % OBJECTS;
-  const method = random() % METHODS;
-  if (((load<u32>(masks + index * 4) >> method) & 1) === 0) return;
-  const object = load<usize>(objects + index * 4);
-  const a = argument(last);
-  const b = argument(last);
-  const c = argument(last);
-  const d = argument(last);
-  const e = argument(last);
-  const f = argument(last);
-  call_indirect<i32>(load<u32>(load<usize>(object) + method * 4), object, a, b, c, d, e, f);
-}
-
-function mapArena(): bool {
+function report(control: IEchoCallback, calls: u32): void {
   const word = stackAlloc(4);
-  store<u32>(word, <u32>ARENA_START);
-  const result = changetype<IMemory>(load<usize>(objects + 4)).map(
-    word,
-    ARENA_REGION,
-    PROTECT_READ | PROTECT_WRITE,
-  );
-  for (let offset: u32 = 0; offset < ARENA; offset += 4) store<u32>(ARENA_START + offset, random());
-  return result === S_OK;
+  control.called(calls, word);
+}
+
+/** Claims the name that says that one is under way. */
+function isFirst(control: IEchoCallback): bool {
+  return systemObject().register(text("fuzz.running"), changetype<IUnknown>(control)) === S_OK;
 }
 
 export function main(argc: i32, argv: usize): i32 {
-  const seed = stackAlloc(4);
+  const start = stackAlloc(4);
   const calls = stackAlloc(4);
-  if (argc !== 3 || !parseNumber(load<usize>(argv, 4), seed) || !parseNumber(load<usize>(argv, 8), calls)) {
+  if (argc !== 3 || !parseNumber(load<usize>(argv, 4), start) || !parseNumber(load<usize>(argv, 8), calls)) {
     print(text("usage: fuzzcalls SEED CALLS\n"));
     return 2;
   }
-  state = load<u32>(seed) * 2654435761 + 1;
-  if (!gatherObjects() || !mapArena()) return 3;
-  const count = load<u32>(calls);
-  for (let call: u32 = 0; call < count; call++) callOnce(call + 16 > count);
+  const word = stackAlloc(4);
+  if (load<u32>(calls) === 0) return 0;
+  if (systemObject().bind(text("fuzz.control"), IEchoCallback.IID, word) !== S_OK) return 3;
+  const control = changetype<IEchoCallback>(load<usize>(word));
+  if (!isFirst(control)) return 0;
+  seed(load<u32>(start));
+  mainThread = currentThread();
+  if (!gatherObjects() || !makeArguments()) return 3;
+  if (handleFaults(functionAddress(onFault)) !== S_OK) return 3;
+  while (made < load<u32>(calls)) {
+    if (made + DESPERATE >= load<u32>(calls)) despair();
+    if (!callOnce() || made % REPORT !== 0) continue;
+    report(control, REPORT);
+    renewLosable();
+  }
+  report(control, made % REPORT);
   return 0;
 }

@@ -108,7 +108,7 @@ function driverCalls(): void {
 }
 
 /** Loads the timer driver; null (and a report) if it does not come up. */
-function loadTimer(out: usize): IProcess {
+export function loadTimer(out: usize): IProcess {
   const word = stackAlloc(4);
   store<u32>(word, 0);
   if (!expectEqual(systemObject().run(TIMER, text(""), PLACE_KERNEL, word), S_OK, text("result of run")))
@@ -118,7 +118,7 @@ function loadTimer(out: usize): IProcess {
   return driver;
 }
 
-function unloadTimer(driver: IProcess): void {
+export function unloadTimer(driver: IProcess): void {
   const word = stackAlloc(4);
   expectEqual(driver.kill(), S_OK, text("result of kill"));
   expectEqual(driver.wait(word), S_OK, text("result of waiting for the driver"));

@@ -1,11 +1,11 @@
 /**
  * The guest test suite: one program for both environments. `suite [GROUP]` runs all cases, or one group of them, and ends with
- * "N passed, N failed".
+ * "N passed, N failed". `suite fuzz CALLS SEED` makes twice that many random calls at least.
  */
 
 import { PLACE_KERNEL, PLACE_PROCESS } from "../../interfaces/ISystem";
 import { makePrinter, PRINTER_SIZE, print } from "../../lib/rt/print";
-import { stringEquals } from "../../lib/rt/strings";
+import { parseNumber, stringEquals } from "../../lib/rt/strings";
 import { callCases, connectionCases } from "./calls";
 import { cancellingCases } from "./cancelling";
 import { failedCases, passedCases } from "./check";
@@ -26,16 +26,25 @@ import { synchronisationCases } from "./synchronisation";
 import { threadStateCases } from "./thread-states";
 import { threadCases } from "./threads";
 
+/** Of the random calls: how many each of the case's two runs makes in either place (scripts/fuzz.ts makes more); the first seeds. */
+const FUZZ_CALLS: u32 = 10000;
+const FUZZ_SEED: u32 = 1;
+const FUZZ_SEED_IN_KERNEL: u32 = 1001;
+
 export function main(argc: i32, argv: usize): i32 {
-  if (argc > 2) {
+  const calls = stackAlloc(4);
+  const seed = stackAlloc(4);
+  store<u32>(calls, FUZZ_CALLS);
+  store<u32>(seed, codeSegment() & 2 ? FUZZ_SEED : FUZZ_SEED_IN_KERNEL);
+  if (argc > 4 || argc === 3 || (argc === 4 && !parsedNumbers(argv, calls, seed))) {
     print(
       text(
-        "usage: suite [calls|connections|pools|services|faults|threads|thread-states|drivers|memory|scratch|stacks|programs|libraries|abuse|hostile|fuzz]\n",
+        "usage: suite [calls|connections|pools|services|faults|threads|thread-states|drivers|memory|scratch|stacks|programs|libraries|abuse|hostile|fuzz [CALLS SEED]]\n",
       ),
     );
     return 2;
   }
-  const group: usize = argc === 2 ? load<usize>(argv, 4) : 0;
+  const group: usize = argc >= 2 ? load<usize>(argv, 4) : 0;
   if (wanted(group, text("memory"))) {
     memoryCases();
     sharingCases();
@@ -74,7 +83,7 @@ export function main(argc: i32, argv: usize): i32 {
     hostileCases();
     stopBystander(text("bystander-of-hostile-programs"));
   }
-  if (wanted(group, text("fuzz"))) fuzzCases();
+  if (wanted(group, text("fuzz"))) fuzzCases(load<u32>(calls), load<u32>(seed));
   const out = makePrinter(stackAlloc(PRINTER_SIZE));
   out.number(passedCases());
   out.text(text(" passed, "));
@@ -82,6 +91,10 @@ export function main(argc: i32, argv: usize): i32 {
   out.text(text(" failed"));
   out.end();
   return failedCases() > 0 || passedCases() === 0 ? 1 : 0;
+}
+
+function parsedNumbers(argv: usize, calls: usize, seed: usize): bool {
+  return parseNumber(load<usize>(argv, 8), calls) && parseNumber(load<usize>(argv, 12), seed);
 }
 
 function wanted(group: usize, name: usize): bool {

@@ -44,7 +44,7 @@ export interface ImageSource {
   readonly readFile: (path: string) => string | undefined;
   /** Shared libraries that exist, by name: an import from any other is an error. All are allowed when absent. */
   readonly libraries?: readonly string[];
-  /** All files of os/interfaces, for the kernel's table of interfaces. */
+  /** All files of os/interfaces, for the table of interfaces of who asks for it. */
   readonly interfaceFiles?: readonly string[];
   /** Where static data starts in the module handed on; only a start value, since everything is relocated. */
   readonly memoryBase?: number;
@@ -60,11 +60,7 @@ const memoryDistance = 0x15a5a010;
 const tableDistance = 0x2000;
 
 export async function compileImage(image: ImageSource): Promise<FrontModule> {
-  const program = new Program(
-    image.entries,
-    image.kind === "kernel" ? (image.interfaceFiles ?? []) : [],
-    image.readFile,
-  );
+  const program = new Program(image.entries, image.interfaceFiles ?? [], image.readFile);
   const sources = rewriteImage(image, program);
   const memoryBase = image.memoryBase ?? defaultMemoryBase;
   const bases: Bases = { memoryBase, tableBase };
@@ -114,7 +110,6 @@ function rewriteImage(image: ImageSource, program: Program): RewrittenSources {
     texts,
     library: image.kind === "library" ? image.name : undefined,
     heapModule: image.kind === "kernel" ? "os/kernel/memory/heap" : "os/lib/rt/heap",
-    hasInterfaceTable: image.kind === "kernel",
   };
   addHeap(program, context);
   const edited = new Map<string, EditedText>();
@@ -123,7 +118,7 @@ function rewriteImage(image: ImageSource, program: Program): RewrittenSources {
     [`${ambientModule}.ts`, context.ambient.source],
     [`${objectModule}.ts`, objectSource],
   ]);
-  if (image.kind === "kernel") {
+  if (program.usesInterfaceTable) {
     const source = descriptorSource(program.interfaces, "./text", (text) => texts.identifier(text));
     generated.set(`${interfaceTableModule}.ts`, source);
   }

@@ -1,5 +1,5 @@
 /**
- * The table of all interfaces that the kernel image is given: the AssemblyScript source of a module whose static data it
+ * The table of all interfaces that the kernel, and who else asks, is given: the AssemblyScript source of a module whose static data it
  * is. `interfaceTable()` is the table's address. All words are little-endian; addresses are relocated like any other.
  *
  *   table            +0 u32 count   +4 u32 address of the first interface entry

@@ -39,10 +39,12 @@ export interface ServerClass {
 export class Program {
   readonly units = new Map<string, SourceUnit>();
   readonly interfaces: InterfaceSet;
+  /** Does it call `interfaceTable`? */
+  readonly usesInterfaceTable: boolean;
   private readonly provide: (path: string) => string | undefined;
   private readonly servers = new Map<ts.ClassDeclaration, ServerClass | undefined>();
 
-  /** Reads `entries` and all that they import. `interfaceFiles` are read as IDL even when nothing imports them. */
+  /** Reads `entries` and all that they import. `interfaceFiles` are read as IDL, although nothing imports them, for a table of all interfaces. */
   constructor(
     entries: readonly string[],
     interfaceFiles: readonly string[],
@@ -50,7 +52,10 @@ export class Program {
   ) {
     this.provide = readFile;
     for (const entry of entries) this.load(entry, undefined);
-    const files = new Set(interfaceFiles);
+    this.usesInterfaceTable = [...this.units.values()].some(({ source }) =>
+      source.text.includes("interfaceTable()"),
+    );
+    const files = new Set(this.usesInterfaceTable ? interfaceFiles : []);
     for (const path of this.units.keys()) if (isInterfaceFile(path)) files.add(path);
     this.interfaces = readInterfaces([...files].sort(), readFile);
   }

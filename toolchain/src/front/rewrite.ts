@@ -39,8 +39,6 @@ export interface ImageContext {
   readonly library: string | undefined;
   /** Module (path without extension) that exports `allocate` and `free`. */
   readonly heapModule: string;
-  /** True in the kernel, whose image holds the table of interfaces. */
-  readonly hasInterfaceTable: boolean;
 }
 
 export function rewriteUnit(unit: SourceUnit, context: ImageContext): EditedText {
@@ -395,7 +393,6 @@ class Rewriter {
         return true;
       }
       case "interfaceTable": {
-        if (!this.context.hasInterfaceTable) this.fail(node, "only the kernel has the table of interfaces");
         this.addImport(interfaceTableModule, "$interfaceTable");
         this.text.replace(start, end, "$interfaceTable");
         return true;
