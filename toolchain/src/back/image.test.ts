@@ -81,6 +81,47 @@ describe("relocations", () => {
   });
 });
 
+describe("calls of code in data", () => {
+  // `mov eax, imm32; ret`, a return of seven and then one of eight.
+  const returns = (value: number) => [0xb8, value, 0, 0, 0, 0xc3];
+  const data = new Uint8Array([...returns(7), ...returns(8)]);
+  const callAt = (address: number[]) => [...address, 0x11, 0, 0];
+  const wasm = encodeModule({
+    functions: [
+      {
+        name: "call",
+        result: "i32",
+        exported: true,
+        body: callAt(i32(areaStart + 0x44)),
+      },
+      { name: "callBehind", result: "i32", exported: true, body: callAt(i32(areaStart + 0x44 + 6)) },
+      {
+        name: "callAfterSum",
+        result: "i32",
+        exported: true,
+        body: callAt([...i32(areaStart + 0x40), ...i32(10), 0x6a]),
+      },
+    ],
+    data: { address: areaStart + 0x44, bytes: data },
+  });
+  const codeRelocations = new Map(
+    [callAt(i32(areaStart + 0x44)), callAt(i32(areaStart + 0x4a)), i32(areaStart + 0x40)].map((place) => [
+      find(wasm, place),
+      { kind: "data" as const, sign: 1 as const },
+    ]),
+  );
+
+  it("go to the address with its addend", () => {
+    const code = compileModule(plainFront(wasm, { codeRelocations }));
+    const calls = code.textFixups.filter(({ symbol }) => symbol === "data");
+    expect(calls.map(({ kind, addend }) => [kind, addend])).toEqual([
+      ["relative32", 0x44],
+      ["relative32", 0x4a],
+      ["relative32", 0x4a],
+    ]);
+  });
+});
+
 describe("imports", () => {
   const code = compile({
     imports: [

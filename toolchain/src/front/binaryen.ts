@@ -24,6 +24,7 @@ export interface WrappedModule {
   addGlobalImport(internalName: string, module: string, base: string, type: number, mutable: boolean): void;
   addGlobalExport(internalName: string, externalName: string): unknown;
   addFunctionExport(internalName: string, externalName: string): unknown;
+  addTableExport(internalName: string, externalName: string): unknown;
   addMemoryExport(internalName: string, externalName: string): unknown;
   runPasses(passes: readonly string[]): void;
   validate(): number;

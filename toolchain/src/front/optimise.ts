@@ -62,7 +62,10 @@ export const memoryExport = ".memory";
 /** Prefix of exports that stand for nothing but "called from elsewhere"; the rewriter drops them. */
 export const addressTakenPrefix = ".address-taken.";
 
-/** Any image can call a function whose address it was given: without an export Binaryen empties those never called here. */
+/**
+ * Any image can call a function whose address it was given: without an export Binaryen empties those never called here, and
+ * without one of the table forgets the indices of those whose type no call here has.
+ */
 function exportAddressTaken(module: WrappedModule): void {
   const names = new Set<string>();
   for (let index = 0; index < module.getNumElementSegments(); index++) {
@@ -70,6 +73,7 @@ function exportAddressTaken(module: WrappedModule): void {
       names.add(name);
   }
   for (const name of names) module.addFunctionExport(name, addressTakenPrefix + name);
+  if (names.size > 0) module.addTableExport("0", addressTakenPrefix);
 }
 
 export function optimise(module: WrappedModule, notInlined: readonly string[]): void {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { compileModule } from "../back/compile.ts";
 import type { FrontModule } from "../contract.ts";
 import { compileKernel, failure, runGuest } from "./testing.ts";
 
@@ -122,6 +123,9 @@ describe("optimiser", () => {
     const magic = [0x41, 0xf8, 0xac, 0xd1, 0x91, 0x01]; // i32.const 0x12345678
     const found = module.wasm.some((_, at) => magic.every((byte, i) => module.wasm[at + i] === byte));
     expect(found).toBe(true);
+    // Its address too, though nothing here calls functions of that type.
+    const { textFixups } = compileModule(module);
+    expect(textFixups.map(({ symbol }) => symbol)).toContain("os/kernel/main/handler");
   });
 
   it("keeps device accesses and fixed addresses in order", async () => {

@@ -415,10 +415,6 @@ class Translator {
         reader.unsigned();
         const target = this.pop("i32");
         const operands = this.popMany(type.parameters);
-        if (target.operation === "address") {
-          this.callSymbol("call", target.symbol!, type, operands);
-          return;
-        }
         this.finishCall(b.make("callIndirect", type.results[0] ?? "void", [target, ...operands]));
         return;
       }
