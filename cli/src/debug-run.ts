@@ -15,9 +15,10 @@ import { REPOSITORY } from "@rialto/toolchain/build/system.ts";
 import { bootMachine } from "./boot.ts";
 import { buildSystemReporting } from "./build-system.ts";
 import { type ConsoleSocket, openConsoleSocket } from "./console-socket.ts";
-import { debugWithGdb, listenError } from "./gdb-server.ts";
+import { debugWithGdb } from "./gdb-server.ts";
 import type { Session } from "./session.ts";
 import { StandardOutput } from "./standard-streams.ts";
+import { listenError } from "./tcp-port.ts";
 
 export interface DebugRequest {
   readonly script: string | undefined;

@@ -6,8 +6,8 @@ import { type GdbServer, serveGdb } from "@rialto/debugger/host/server.ts";
 import { PentiumTarget } from "@rialto/debugger/pentium-target.ts";
 import type { PentiumPc } from "@rialto/machine/boards/pentium-pc.ts";
 import { REPOSITORY } from "@rialto/toolchain/build/system.ts";
-import { UsageError, UserError } from "./errors.ts";
 import type { Session, SessionMachine } from "./session.ts";
+import { listenError } from "./tcp-port.ts";
 
 export interface Debugged {
   /** What the session runs instead of the board. */
@@ -29,23 +29,8 @@ export interface GdbOptions {
   readonly onStarted?: (session: Session) => void;
 }
 
-export function parseGdbPort(text: string | undefined, flag = "--gdb"): number | undefined {
-  if (text === undefined) return undefined;
-  const port = Number(text);
-  if (!/^\d+$/.test(text) || port > 65535) {
-    throw new UsageError(`${flag} ${text}: it takes a TCP port, 0 to 65535 (0: any that is free)`);
-  }
-  return port;
-}
-
 function announce(port: number): void {
   process.stderr.write(`rialto: waiting for GDB: target remote 127.0.0.1:${port}\n`);
-}
-
-export function listenError(error: unknown, port: number, flag: string): UserError {
-  const taken = (error as NodeJS.ErrnoException).code === "EADDRINUSE";
-  const reason = taken ? "somebody listens on that port already; take another one, or 0" : String(error);
-  return new UserError(`cannot listen on 127.0.0.1:${port} (${flag}): ${reason}`, { cause: error });
 }
 
 export function debugWithGdb({ port, onListening = announce, onStarted }: GdbOptions): DebugHook {

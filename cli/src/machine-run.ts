@@ -4,8 +4,14 @@ import { MultibootError, type MultibootModule } from "@rialto/machine/boards/mul
 import { PentiumPc } from "@rialto/machine/boards/pentium-pc.ts";
 import { parseCycleModel } from "./cycle-model-flag.ts";
 import { fileErrorReason, UsageError, UserError } from "./errors.ts";
-import { type Debugged, debugWithGdb, parseGdbPort } from "./gdb-server.ts";
+import { type Debugged, debugWithGdb } from "./gdb-server.ts";
 import { parseJit } from "./jit-flag.ts";
+import {
+  type NetworkFlags,
+  type NetworkLink,
+  openNetworkLink,
+  parseNetworkFlags,
+} from "./network/network-link.ts";
 import { openOutputFile } from "./output-file.ts";
 import { openRecordedRun, type RecordedRun } from "./recorded-run.ts";
 import { parseRecordingFlags, type RecordingFlags } from "./recorded-run-flags.ts";
@@ -13,8 +19,9 @@ import { describeEnd, Session, type SessionInput } from "./session.ts";
 import { parseMemorySize } from "./sizes.ts";
 import { NoInput, StandardInput, StandardOutput } from "./standard-streams.ts";
 import { writeStatistics } from "./statistics-file.ts";
+import { parsePort } from "./tcp-port.ts";
 
-export interface MachineRunOptions extends RecordingFlags {
+export interface MachineRunOptions extends RecordingFlags, NetworkFlags {
   /** "FILE arguments" each; the kernel sees the whole string, as with QEMU. */
   readonly module?: readonly string[];
   readonly memory: string;
@@ -41,6 +48,7 @@ export async function runOnStandardStreams(
   create: (serialOutput: (byte: number) => void) => PentiumPc,
   debug?: (pc: PentiumPc) => Promise<Debugged>,
   recorded?: (pc: PentiumPc) => RecordedRun | undefined,
+  link?: NetworkLink,
 ): Promise<{ readonly pc: PentiumPc; readonly status: number }> {
   let session: Session | undefined;
   const output = new StandardOutput(() => session?.quit("", 141));
@@ -55,6 +63,16 @@ export async function runOnStandardStreams(
   session = running;
   recording?.started(running);
   debugged?.started(running);
+  if (link) {
+    const close = running.openSource();
+    link.start(
+      (frame) => running.networkInput(frame),
+      (reason) => {
+        process.stderr.write(`rialto: ${reason}; the machine goes on alone\n`);
+        close();
+      },
+    );
+  }
   const interrupted = () => running.quit("interrupted", 130);
   const terminated = () => running.quit("terminated", 143);
   process.on("SIGINT", interrupted);
@@ -67,6 +85,7 @@ export async function runOnStandardStreams(
     process.off("SIGINT", interrupted);
     process.off("SIGTERM", terminated);
     recording?.close();
+    link?.close();
     await debugged?.close();
   }
 }
@@ -75,13 +94,18 @@ export async function runMachine(kernelPath: string, options: MachineRunOptions)
   const memory = parseMemorySize(options.memory);
   const jit = parseJit(options.jit ?? "off");
   const cycleModel = parseCycleModel(options.cycleModel ?? "fast");
-  const port = parseGdbPort(options.gdb);
+  const port = parsePort(options.gdb, "--gdb");
+  const network = parseNetworkFlags(options);
   const recording = parseRecordingFlags(options);
   if (recording && port !== undefined) {
     throw new UsageError(
       "--gdb with --record or --replay: a debugger changes the moments of input; take one of them",
     );
   }
+  if (network && port !== undefined)
+    throw new UsageError(
+      "--gdb with --net: a machine held by a debugger would lose frames; take one of them",
+    );
   const kernel = readInputFile(kernelPath, "kernel");
   const modules = (options.module ?? []).map((text): MultibootModule => {
     const [path] = text.trim().split(/\s+/);
@@ -96,6 +120,8 @@ export async function runMachine(kernelPath: string, options: MachineRunOptions)
         ? 2
         : openOutputFile(options.debugConsole, "debug console");
 
+  const replays = recording?.replay !== undefined;
+  const link = network && !replays ? await openNetworkLink(network.port) : undefined;
   const hook = port === undefined ? undefined : debugWithGdb({ port });
   const debug = hook === undefined ? undefined : (board: PentiumPc) => hook(board, kernelPath);
   const commandLine = options.append ? `${kernelPath} ${options.append}` : kernelPath;
@@ -108,6 +134,12 @@ export async function runMachine(kernelPath: string, options: MachineRunOptions)
         jit,
         cycleModel,
         serialOutput,
+        ...(network && {
+          network: {
+            output: (frame) => link?.send(frame),
+            ...(network.stationAddress && { stationAddress: network.stationAddress }),
+          },
+        }),
         debugOutput: (byte) => {
           if (debugConsole !== undefined) writeSync(debugConsole, Uint8Array.of(byte));
         },
@@ -123,6 +155,7 @@ export async function runMachine(kernelPath: string, options: MachineRunOptions)
     },
     debug,
     recorded,
+    link,
   );
   if (stats !== undefined) writeStatistics(stats, pc.statistics());
   return status;

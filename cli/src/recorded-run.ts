@@ -90,6 +90,7 @@ function replay(pc: PentiumPc, start: RunStart | SnapshotStart, path: string): R
         return pc.idleCycles;
       },
       serialInput: () => {},
+      networkInput: () => {},
       run(untilCycle) {
         const stop = asUserError(path, () => replayer.run(untilCycle));
         if (!replayer.finished || pc.end) return stop;

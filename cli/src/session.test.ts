@@ -35,6 +35,8 @@ class FakeMachine implements SessionMachine {
   serialInput(bytes: Uint8Array): void {
     this.received += new TextDecoder().decode(bytes);
   }
+
+  networkInput(): void {}
 }
 
 class FakeInput implements SessionInput {

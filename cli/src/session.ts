@@ -33,6 +33,8 @@ export interface SessionMachine {
   readonly idleCycles: number;
   run(untilCycle: number): SliceResult;
   serialInput(bytes: Uint8Array): void;
+  /** A frame that arrives at the machine's network card now. */
+  networkInput(frame: Uint8Array): void;
 }
 
 /** The same machine with another way to run it. */
@@ -46,6 +48,7 @@ export function inFrontOf(machine: SessionMachine, run: (untilCycle: number) => 
       return machine.idleCycles;
     },
     serialInput: (bytes) => machine.serialInput(bytes),
+    networkInput: (frame) => machine.networkInput(frame),
     run,
   };
 }
@@ -78,6 +81,7 @@ export type SessionEnd =
 
 /** 10 ms of a 75 MHz guest: the longest that a key press waits. */
 const SLICES_PER_SECOND = 100;
+const LONGEST_QUEUE = 10_000;
 /** A guest that fell behind the wall by more than this is not made to catch up. */
 const FORGIVEN_SECONDS = 0.1;
 
@@ -86,8 +90,9 @@ export class Session {
   readonly #input: SessionInput;
   readonly #output: SessionOutput;
   #pendingOutput: number[] = [];
-  #pendingInput: Uint8Array[] = [];
-  #inputOpen = true;
+  #pendingInput: Array<(machine: SessionMachine) => void> = [];
+  /** Sources that input may still come from. */
+  #openSources = 0;
   #quit: { readonly reason: "quit"; readonly what: string; readonly status: number } | undefined;
   #wake: (() => void) | undefined;
   /** Moment at which virtual and wall time agreed. */
@@ -116,16 +121,32 @@ export class Session {
     this.#wake?.();
   }
 
+  /** Another source that input may come from, until the function is called that it returns. */
+  openSource(): () => void {
+    this.#openSources++;
+    let open = true;
+    return () => {
+      if (open) this.#openSources--;
+      open = false;
+      this.#wake?.();
+    };
+  }
+
+  #deliver(input: (machine: SessionMachine) => void): void {
+    this.#pendingInput.push(input);
+    this.#wake?.();
+  }
+
+  /** A frame from the network, for the next slice; lost when very many wait, as on any wire. */
+  networkInput(frame: Uint8Array): void {
+    if (this.#pendingInput.length >= LONGEST_QUEUE) return;
+    this.#deliver((machine) => machine.networkInput(frame));
+  }
+
   async run(): Promise<SessionEnd> {
     this.#input.start({
-      bytes: (bytes) => {
-        this.#pendingInput.push(bytes);
-        this.#wake?.();
-      },
-      ended: () => {
-        this.#inputOpen = false;
-        this.#wake?.();
-      },
+      bytes: (bytes) => this.#deliver((machine) => machine.serialInput(bytes)),
+      ended: this.openSource(),
       quit: (what, status) => this.quit(what, status),
     });
     this.#anchor();
@@ -143,7 +164,7 @@ export class Session {
 
   async #slice(): Promise<SessionEnd | undefined> {
     if (this.#quit) return this.#quit;
-    for (const bytes of this.#pendingInput.splice(0)) this.#machine.serialInput(bytes);
+    for (const deliver of this.#pendingInput.splice(0)) deliver(this.#machine);
     const idleBefore = this.#machine.idleCycles;
     const length = Math.ceil(this.#machine.frequency / SLICES_PER_SECOND);
     const result = this.#machine.run(this.#machine.cycle + length);
@@ -153,11 +174,11 @@ export class Session {
       case "stopped":
       case "breakpoint": {
         const idle = this.#machine.idleCycles > idleBefore;
-        await (this.#inputOpen && idle ? this.#holdBack() : this.#turn());
+        await (this.#openSources > 0 && idle ? this.#holdBack() : this.#turn());
         return undefined;
       }
       case "waiting":
-        if (!this.#inputOpen && this.#pendingInput.length === 0) return { reason: "halted" };
+        if (this.#openSources === 0 && this.#pendingInput.length === 0) return { reason: "halted" };
         await this.#sleep(undefined);
         this.#anchor();
         return undefined;

@@ -306,6 +306,11 @@ export class PentiumTarget implements DebugTarget {
     else this.pc.serialInput(bytes);
   }
 
+  networkInput(frame: Uint8Array): void {
+    if (this.#history) this.#history.input(() => this.pc.networkInput(frame));
+    else this.pc.networkInput(frame);
+  }
+
   run(untilCycle: number): DebuggedStop {
     for (;;) {
       if (this.#held) return { reason: "held" };

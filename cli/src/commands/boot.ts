@@ -88,9 +88,10 @@ export function register(program: Command): void {
       const { parseCycleModel } = await import("../cycle-model-flag.ts");
       const { parseJit } = await import("../jit-flag.ts");
       const { parseMemorySize } = await import("../sizes.ts");
-      const { debugWithGdb, parseGdbPort } = await import("../gdb-server.ts");
+      const { debugWithGdb } = await import("../gdb-server.ts");
+      const { parsePort } = await import("../tcp-port.ts");
       const { parseRecordingFlags } = await import("../recorded-run-flags.ts");
-      const port = parseGdbPort(flags.gdb);
+      const port = parsePort(flags.gdb, "--gdb");
       const recording = parseRecordingFlags(flags);
       if (recording && port !== undefined) {
         throw new UsageError(

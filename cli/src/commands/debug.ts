@@ -50,14 +50,14 @@ export function register(program: Command): void {
     .action(async (flags: DebugFlags) => {
       const { debug } = await import("../debug-run.ts");
       const { bootOptions, scriptOf } = await import("../boot-flags.ts");
-      const { parseGdbPort } = await import("../gdb-server.ts");
+      const { parsePort } = await import("../tcp-port.ts");
       const { parseMemorySize } = await import("../sizes.ts");
       process.exitCode = await debug({
         script: scriptOf(flags.exec, flags.script),
         options: bootOptions(flags.place, flags.set),
         memory: parseMemorySize(flags.memory),
-        port: parseGdbPort(flags.port, "--port")!,
-        consolePort: parseGdbPort(flags.console, "--console"),
+        port: parsePort(flags.port, "--port"),
+        consolePort: parsePort(flags.console, "--console"),
         start: flags.gdb,
       });
     });

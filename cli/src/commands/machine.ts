@@ -2,9 +2,10 @@
  * `rialto machine KERNEL`: boots any multiboot kernel on the Pentium machine, as `qemu-system-i386 -kernel` does.
  */
 import type { Command } from "commander";
+import type { NetworkFlags } from "../network/network-link.ts";
 import { RECORDING_HELP, type RecordingFlags } from "../recorded-run-flags.ts";
 
-interface MachineFlags extends RecordingFlags {
+interface MachineFlags extends RecordingFlags, NetworkFlags {
   readonly module?: readonly string[];
   readonly memory: string;
   readonly jit: string;
@@ -41,6 +42,8 @@ export function register(program: Command): void {
       "fast",
     )
     .option("--append <text>", "add to the kernel's command line")
+    .option("--net <port>", "put a network card in, on the switch at this TCP port (see 'rialto network')")
+    .option("--mac <address>", "the card's address (default: 52:54:00:12:34:56)")
     .option("--stats <file>", "write counts of the run as JSON")
     .option("--debug-console <file>", "write what the guest sends to port 0xe9 ('-' is stderr)")
     .option("--record <file>", "write what comes into the machine, to replay the run")

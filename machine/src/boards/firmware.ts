@@ -17,6 +17,8 @@ const WRITES: ReadonlyArray<readonly [port: number, value: number]> = [
   [0xa1, 0x01],
   [0x21, 0xb8],
   [0xa1, 0x8e],
+  // Lines 10 and 11 are the PCI bus's, by level.
+  [0x4d1, 0x0c],
   // 8254: counter 0 mode 2, 65,536 ticks; counter 1 the refresh, 18 ticks.
   [0x43, 0x34],
   [0x40, 0x00],

@@ -6,13 +6,17 @@
  *   0x00000000  RAM, `memory` bytes               0  timer counter 0
  *   0x000a0000    … of it: VGA memory, 128 KB     1  keyboard controller
  *   0x000c0000    … of it: shadow RAM, zero       4  first serial port
- *   above RAM   empty: all ones                   8  real-time clock
+ *   0xfd000000  frame memory, 16 MB               8  real-time clock
+ *   0xfebd0000  registers of the display          10, 11  PCI bus
+ *   else        empty: all ones
+ *
+ *   PCI bus     00.0 host bridge, 01.0 ISA bridge, 01.3 power management, 02.0 display, 03.0 network card, when there is a network
  *
  * The hole below 1 MB is ordinary RAM here, which the memory map reserves: VGA text memory is plain device memory that the host
  * reads, and firmware ROM is shadow RAM that nobody protects.
  *
- * Invariants: A20 is open. Nothing outside `serialInput` and `keyInput` brings host data in, and both take effect in
- * the cycle in which they are called, so equal calls at equal cycles give equal runs.
+ * Invariants: A20 is open. Nothing outside `serialInput`, `keyInput` and `networkInput` brings host data in; the first two take effect
+ * in the cycle in which they are called, the third in the cycle that it names, so equal calls at equal cycles give equal runs.
  */
 
 import { EventClock } from "../clock.ts";
@@ -23,14 +27,9 @@ import { IntervalTimer } from "../devices/i8254.ts";
 import { InterruptControllers } from "../devices/i8259.ts";
 import { KeyboardController } from "../devices/keyboard-controller.ts";
 import { MONITOR_PORT, MONITOR_PORTS, MonitorPort } from "../devices/monitor.ts";
-import { hostBridge, isaBridge, PciConfiguration, powerManagement } from "../devices/pci.ts";
-import {
-  type AccessSize,
-  allOnes,
-  type DeviceState,
-  PortMap,
-  type StatefulDevice,
-} from "../devices/ports.ts";
+import { Ne2000 } from "../devices/ne2000.ts";
+import { hostBridge, isaBridge, PciConfiguration, PciInterrupts, powerManagement } from "../devices/pci.ts";
+import { type DeviceState, PortMap, type StatefulDevice } from "../devices/ports.ts";
 import { RealTimeClock } from "../devices/real-time-clock.ts";
 import { StateError, StateReader } from "../devices/state-reader.ts";
 import { POWER_PORT, PowerManagement, SystemPorts } from "../devices/system-ports.ts";
@@ -53,6 +52,9 @@ const DEFAULT_MEMORY = 16 * 2 ** 20;
 const FREQUENCY = 75_000_000;
 /** isa-debug-exit as the kernels of QEMU's users expect it. */
 const DEBUG_EXIT_PORT = 0xf4;
+const NETWORK_SLOT = 3;
+const NETWORK_PORTS = 0xc000;
+export const STATION_ADDRESS: readonly number[] = [0x52, 0x54, 0x00, 0x12, 0x34, 0x56];
 
 export interface PentiumPcOptions {
   /** Bytes of RAM, a multiple of 4096, at least 2 MB. Default 16 MB. */
@@ -71,6 +73,15 @@ export interface PentiumPcOptions {
   readonly serialOutput?: (byte: number) => void;
   /** Gets each byte that the guest writes to port 0xe9. */
   readonly debugOutput?: (byte: number) => void;
+  /** A network that the machine's card is on. Without one there is no card. */
+  readonly network?: NetworkOptions;
+}
+
+export interface NetworkOptions {
+  /** The card's address, six bytes. Default 52:54:00:12:34:56. */
+  readonly stationAddress?: readonly number[];
+  /** Gets each frame that the guest sends, without its check sequence, at the cycle in which its last bit has left. */
+  readonly output: (frame: Uint8Array) => void;
 }
 
 /** Why the machine will not go on. */
@@ -153,6 +164,7 @@ export class PentiumPc {
   readonly #interrupts: InterruptControllers;
   readonly #serial: Uart16550;
   readonly #keyboard: KeyboardController;
+  readonly #network: Ne2000 | undefined;
   /** Everything that has state, in a fixed order. */
   readonly #devices: ReadonlyArray<readonly [name: string, device: StatefulDevice]>;
 
@@ -172,12 +184,18 @@ export class PentiumPc {
       this.processor.interruptLine = high;
     });
     this.#interrupts = interrupts;
-    const ports = new PortMap();
+    const finish = (end: PcEnd) => this.#finish(end);
+    const reset = () => finish({ reason: "reset" });
+    const pci = new PciConfiguration(reset);
+    const ports = new PortMap({
+      readPort: (port, size) => pci.readRegion("ports", port, size),
+      writePort: (port, size, value) => pci.writeRegion("ports", port, size, value),
+    });
     const bus: Bus = {
       memory: this.memory,
       ramBytes: memory,
-      readPhysical: (_address: number, size: AccessSize) => allOnes(size),
-      writePhysical: () => {},
+      readPhysical: (address, size) => pci.readRegion("memory", address, size),
+      writePhysical: (address, size, value) => pci.writeRegion("memory", address, size, value),
       readPort: (port, size) => ports.read(port, size),
       writePort: (port, size, value) => ports.write(port, size, value),
       acknowledgeInterrupt: () => interrupts.acknowledge(),
@@ -188,13 +206,12 @@ export class PentiumPc {
     });
     this.phases = new PhaseRecord(() => this.processor.statistics());
 
-    const finish = (end: PcEnd) => this.#finish(end);
-    const reset = () => finish({ reason: "reset" });
     const timer = new IntervalTimer(clock, interrupts.line(0));
     const system = new SystemPorts(timer, reset);
-    const pci = new PciConfiguration(reset);
+    const bridge = isaBridge();
+    const pciInterrupts = new PciInterrupts(bridge, (line) => interrupts.line(line));
     pci.attach(0, 0, hostBridge());
-    pci.attach(1, 0, isaBridge());
+    pci.attach(1, 0, bridge);
     pci.attach(1, 3, powerManagement());
     const power = new PowerManagement(() => finish({ reason: "power-off" }));
     const clockChip = new RealTimeClock(clock, interrupts.line(8), memory);
@@ -212,6 +229,12 @@ export class PentiumPc {
       { pace: options.serialPace ?? "fast" },
     );
     this.vga = new VgaText(clock, this.memory);
+    if (options.network) {
+      const { output, stationAddress = STATION_ADDRESS } = options.network;
+      const pin = pciInterrupts.pin(NETWORK_SLOT);
+      this.#network = new Ne2000(clock, pin, { frame: output }, { stationAddress });
+      pci.attach(NETWORK_SLOT, 0, this.#network.configuration(NETWORK_SLOT, NETWORK_PORTS));
+    }
 
     ports.connectBytes(0x20, 2, interrupts);
     ports.connectBytes(0xa0, 2, interrupts);
@@ -244,8 +267,10 @@ export class PentiumPc {
       ["system", system],
       ["power", power],
       ["pci", pci],
+      ["pciInterrupts", pciInterrupts],
       ["vga", this.vga],
       ["monitor", monitor],
+      ...(this.#network ? ([["network", this.#network]] as const) : []),
     ];
   }
 
@@ -321,6 +346,14 @@ export class PentiumPc {
     this.#keyboard.input(scanCodes);
   }
 
+  /**
+   * A frame, without check sequence, that arrives at the network card at `cycle`, now by default. Lost where there is no card. Throws
+   * `RangeError` when it is no Ethernet frame's length.
+   */
+  networkInput(frame: Uint8Array, cycle = this.cycle): void {
+    this.#network?.input(frame, cycle);
+  }
+
   statistics(): PcStatistics {
     return {
       model: this.processor.cycleModel.name,
@@ -360,6 +393,13 @@ export class PentiumPc {
       };
       compare("the board", state.text("board"), BOARD);
       compare("a frequency of", state.number("frequency"), this.frequency);
+      const cards = (present: boolean) => (present ? 1 : 0);
+      const devices = state.value("devices") as object | null;
+      compare(
+        "network cards:",
+        cards(!!devices && Object.hasOwn(devices, "network")),
+        cards(!!this.#network),
+      );
       compare("the cycle model", state.text("cycleModel"), this.processor.cycleModel.name);
       const end = readEnd(state.value("end"));
       const restorePhases = this.phases.prepareState(state.value("phases"));

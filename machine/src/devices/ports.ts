@@ -1,5 +1,6 @@
 /**
- * The input/output space of the board: 65,536 byte ports, each answered by at most one device.
+ * The input/output space of the board: 65,536 byte ports, each answered by at most one device. Ports that belong to nobody fixed
+ * go to `others`: devices that the guest can move.
  *
  * Invariants:
  * - A port nobody answers reads as all ones and ignores writes, like an ISA bus with nothing driving it.
@@ -47,6 +48,8 @@ export function allOnes(size: AccessSize): number {
   return size === 4 ? 0xffffffff : size === 2 ? 0xffff : 0xff;
 }
 
+const EMPTY_BUS: PortDevice = { readPort: (_port, size) => allOnes(size), writePort: () => {} };
+
 class SplitAccess implements PortDevice {
   readonly #ports: PortMap;
   readonly #device: BytePortDevice;
@@ -70,6 +73,11 @@ class SplitAccess implements PortDevice {
 
 export class PortMap {
   readonly #devices = new Array<PortDevice | undefined>(0x10000).fill(undefined);
+  readonly #others: PortDevice;
+
+  constructor(others: PortDevice = EMPTY_BUS) {
+    this.#others = others;
+  }
 
   connect(first: number, count: number, device: PortDevice): void {
     for (let port = first; port < first + count; port++) {
@@ -84,11 +92,10 @@ export class PortMap {
   }
 
   read(port: number, size: AccessSize): number {
-    const device = this.#devices[port];
-    return device ? device.readPort(port, size) : allOnes(size);
+    return (this.#devices[port] ?? this.#others).readPort(port, size);
   }
 
   write(port: number, size: AccessSize, value: number): void {
-    this.#devices[port]?.writePort(port, size, value);
+    (this.#devices[port] ?? this.#others).writePort(port, size, value);
   }
 }

@@ -6,6 +6,7 @@
  *    "parts":[{"what":"kernel","bytes":91234,"fingerprint":"…"},{"what":"command line",…}],"hashEvery":75000000}
  *   {"cycle":5230011,"instructions":1988120,"serial":"68656c6c6f0d"}      bytes that arrived at the serial port, hexadecimal
  *   {"cycle":6230011,"instructions":2988120,"keys":"1e9e"}                scan codes
+ *   {"cycle":7230011,"instructions":…,"frame":"ffff…","arrival":7231000}   a frame for the network card, and the cycle of its arrival
  *   {"cycle":75000003,"instructions":…,"hash":"0123456789abcdef"}         state of the machine
  *   {"cycle":75000003,"instructions":…}                                   so far the run went, nothing happened
  *   {"cycle":99000000,"instructions":…,"hash":"…","end":"power-off"}      last line: how the run ended, or "left" by the host
@@ -13,6 +14,8 @@
  * Every line after the first says where the machine stood, in cycles and instructions: a run that departs is found at the next line.
  * Lines stand in the order in which things happened.
  */
+
+import { isFrameLength } from "../devices/ne2000.ts";
 
 export const RECORDING_VERSION = 1;
 
@@ -49,6 +52,9 @@ export interface RecordedEntry {
   readonly instructions: number;
   readonly serial?: Uint8Array | undefined;
   readonly keys?: Uint8Array | undefined;
+  readonly frame?: Uint8Array | undefined;
+  /** Cycle at which the frame arrives; not before `cycle`. */
+  readonly arrival?: number | undefined;
   readonly hash?: string | undefined;
   readonly end?: string | undefined;
 }
@@ -75,10 +81,11 @@ export function headerLine(header: RecordingHeader): string {
   return `${JSON.stringify({ rialto: "recording", version: RECORDING_VERSION, ...header })}\n`;
 }
 
-export function entryLine({ serial, keys, ...rest }: RecordedEntry): string {
+export function entryLine({ serial, keys, frame, ...rest }: RecordedEntry): string {
   const input = {
     ...(serial && { serial: toHex(serial) }),
     ...(keys && { keys: toHex(keys) }),
+    ...(frame && { frame: toHex(frame) }),
   };
   const { cycle, instructions, ...more } = rest;
   return `${JSON.stringify({ cycle, instructions, ...input, ...more })}\n`;
@@ -129,14 +136,18 @@ function parseHeader(value: unknown): RecordingHeader {
 /** Undefined when the line is none. */
 function parseEntry(value: unknown): RecordedEntry | undefined {
   if (!isObject(value)) return undefined;
-  const { cycle, instructions, hash, end } = value;
+  const { cycle, instructions, arrival, hash, end } = value;
   if (!isCount(cycle) || !isCount(instructions)) return undefined;
+  if ((value.frame === undefined) !== (arrival === undefined)) return undefined;
+  if (arrival !== undefined && (!isCount(arrival) || arrival < cycle)) return undefined;
   if (hash !== undefined && typeof hash !== "string") return undefined;
   if (end !== undefined && typeof end !== "string") return undefined;
   const serial = value.serial === undefined ? undefined : fromHex(value.serial);
   const keys = value.keys === undefined ? undefined : fromHex(value.keys);
+  const frame = value.frame === undefined ? undefined : fromHex(value.frame);
   if ((value.serial !== undefined && !serial) || (value.keys !== undefined && !keys)) return undefined;
-  return { cycle, instructions, serial, keys, hash, end };
+  if (value.frame !== undefined && !(frame && isFrameLength(frame.length))) return undefined;
+  return { cycle, instructions, serial, keys, frame, arrival, hash, end };
 }
 
 function parseJson(line: string): unknown {

@@ -5,7 +5,7 @@
  * Invariant: input enters between two calls of `run`, so the cycle and the count of instructions at that moment name one place in the
  * run, however the run was cut (see Pentium).
  */
-import { entryLine, headerLine, type RecordingHeader } from "./format.ts";
+import { entryLine, headerLine, type RecordedEntry, type RecordingHeader } from "./format.ts";
 
 /** What recording needs of a board. */
 export interface RecordableMachine<Stop> {
@@ -18,6 +18,7 @@ export interface RecordableMachine<Stop> {
   run(untilCycle: number): Stop;
   serialInput(bytes: Iterable<number>): void;
   keyInput(scanCodes: Iterable<number>): void;
+  networkInput(frame: Uint8Array, cycle?: number): void;
   stateHash(): string;
 }
 
@@ -57,7 +58,7 @@ export class Recorder<Stop extends { readonly reason: string }> {
     this.#due = (Math.floor(this.#machine.cycle / step) + 1) * step;
   }
 
-  #entry(more: { serial?: Uint8Array; keys?: Uint8Array; hash?: string; end?: string }): void {
+  #entry(more: Omit<RecordedEntry, "cycle" | "instructions">): void {
     const { cycle, instructions } = this.#machine;
     this.#write(entryLine({ cycle, instructions, ...more }));
   }
@@ -87,6 +88,11 @@ export class Recorder<Stop extends { readonly reason: string }> {
     const keys = Uint8Array.from(scanCodes);
     this.#entry({ keys });
     this.#machine.keyInput(keys);
+  }
+
+  networkInput(frame: Uint8Array, cycle = this.#machine.cycle): void {
+    this.#machine.networkInput(frame, cycle);
+    this.#entry({ frame, arrival: Math.max(cycle, this.#machine.cycle) });
   }
 
   /** Writes the last line: the machine's end, or "left" when the host leaves a machine that runs. Later calls do nothing. */

@@ -72,6 +72,8 @@ export class Replayer<Stop extends { readonly reason: string }> {
 
   keyInput(_scanCodes: Iterable<number>): void {}
 
+  networkInput(_frame: Uint8Array): void {}
+
   /**
    * Runs on as recorded, to `untilCycle` or an earlier reason; returns at once when the recording is finished. Throws `Divergence` at
    * the first difference.
@@ -117,6 +119,7 @@ export class Replayer<Stop extends { readonly reason: string }> {
     }
     if (entry.serial) this.#machine.serialInput(entry.serial);
     if (entry.keys) this.#machine.keyInput(entry.keys);
+    if (entry.frame) this.#machine.networkInput(entry.frame, entry.arrival);
     if (entry.end === undefined || entry.end === "left") return;
     // HLT with interrupts off ends the machine without taking time: it shows when the machine is asked to go on.
     if (!this.#machine.end) this.#machine.run(entry.cycle + 1);

@@ -14,7 +14,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { layOutMultiboot, MULTIBOOT_MAGIC, type MultibootImage } from "../boards/multiboot.ts";
-import type { KernelRun, KernelRunOptions } from "./run-kernel.ts";
+import type { CompleteOptions, KernelRun } from "./run-kernel.ts";
 
 /** The last 64 KB of the ROM: the code, which also appears below 1 MB. */
 const BLOCK = 0x10000;
@@ -114,7 +114,7 @@ function debugOutput(standardOutput: string): string {
 export function writeBochsFolder(
   folder: string,
   elf: Uint8Array,
-  { memory, commandLine, modules }: Pick<Required<KernelRunOptions>, "memory" | "commandLine" | "modules">,
+  { memory, commandLine, modules }: Pick<CompleteOptions, "memory" | "commandLine" | "modules">,
 ): void {
   const rom = buildRom(layOutMultiboot(elf, { memory, commandLine, modules }));
   writeFileSync(join(folder, "rom.bin"), rom);
@@ -124,10 +124,7 @@ export function writeBochsFolder(
   writeFileSync(join(folder, "commands"), "c\nq\n");
 }
 
-export async function runKernelOnBochs(
-  elf: Uint8Array,
-  options: Required<KernelRunOptions>,
-): Promise<KernelRun> {
+export async function runKernelOnBochs(elf: Uint8Array, options: CompleteOptions): Promise<KernelRun> {
   const folder = mkdtempSync(join(tmpdir(), "rialto-bochs-"));
   try {
     writeBochsFolder(folder, elf, options);

@@ -19,6 +19,15 @@ export interface KernelRunOptions {
   readonly timeout?: number;
   readonly commandLine?: string;
   readonly modules?: readonly MultibootModule[];
+  /** QEMU only: gives it an NE2000 in slot 3 whose frames travel as datagrams between two ports of the loopback. */
+  readonly network?: DatagramNetwork | undefined;
+}
+
+export interface DatagramNetwork {
+  readonly localPort: number;
+  readonly remotePort: number;
+  /** As "52:54:00:…". */
+  readonly stationAddress: string;
 }
 
 export interface KernelRun {
@@ -50,7 +59,10 @@ export function skipReason(machine: MachineName): string {
 
 const SLICE_CYCLES = 2_000_000;
 
-async function runOnOurs(elf: Uint8Array, options: Required<KernelRunOptions>): Promise<KernelRun> {
+/** Options with their defaults in. */
+export type CompleteOptions = Required<Omit<KernelRunOptions, "network">> & Pick<KernelRunOptions, "network">;
+
+async function runOnOurs(elf: Uint8Array, options: CompleteOptions): Promise<KernelRun> {
   const { PentiumPc } = await import("../boards/pentium-pc.ts");
   const serial: number[] = [];
   const debug: number[] = [];
@@ -72,7 +84,16 @@ async function runOnOurs(elf: Uint8Array, options: Required<KernelRunOptions>): 
   };
 }
 
-async function runOnQemu(elf: Uint8Array, options: Required<KernelRunOptions>): Promise<KernelRun> {
+function networkFlags(network: DatagramNetwork | undefined): string[] {
+  if (!network) return ["-net", "none"];
+  const { localPort, remotePort, stationAddress } = network;
+  return [
+    ...["-netdev", `socket,id=net,udp=127.0.0.1:${remotePort},localaddr=127.0.0.1:${localPort}`],
+    ...["-device", `ne2k_pci,netdev=net,addr=3,mac=${stationAddress}`],
+  ];
+}
+
+async function runOnQemu(elf: Uint8Array, options: CompleteOptions): Promise<KernelRun> {
   const folder = mkdtempSync(join(tmpdir(), "rialto-qemu-"));
   try {
     writeFileSync(join(folder, "kernel"), elf);
@@ -82,7 +103,7 @@ async function runOnQemu(elf: Uint8Array, options: Required<KernelRunOptions>): 
     });
     const flags = [
       ...["-kernel", "kernel", "-m", `${options.memory / 2 ** 20}`, "-display", "none", "-no-reboot"],
-      ...["-serial", "stdio", "-debugcon", "file:debug.txt", "-net", "none"],
+      ...["-serial", "stdio", "-debugcon", "file:debug.txt", ...networkFlags(options.network)],
       ...["-device", "isa-debug-exit,iobase=0xf4,iosize=4"],
       ...(options.commandLine ? ["-append", options.commandLine] : []),
       ...(modules.length > 0 ? ["-initrd", modules.join(",")] : []),
