@@ -15,8 +15,8 @@ Examples:
   rialto machine kernel.elf --net 4040 --mac 52:54:00:00:00:01
   qemu-system-i386 -kernel kernel.elf -netdev socket,id=n,connect=127.0.0.1:4040 -device ne2k_pci,netdev=n
 
-With --host-services a station 10.0.2.2 is on the network: it answers ARP and ping, and a TCP connection to one of its ports
-becomes a connection to that port of this computer's loopback. Nothing else of this computer or its networks can be reached.`;
+With --host-services a station 10.0.2.2 is on the network: it answers ARP and ping, and TCP connections and UDP
+datagrams to its ports go to the same ports of this computer's loopback. Nothing else of this computer or its networks can be reached.`;
 
 export function register(program: Command): void {
   program

@@ -1,9 +1,11 @@
 /** Runs the switch of `rialto network` until a signal ends it. */
 import { parsePort } from "../tcp-port.ts";
+import { HostStation } from "./host-station.ts";
 import { startSwitch } from "./network-switch.ts";
 
 export interface NetworkRunOptions {
   readonly port: string;
+  readonly hostServices?: boolean;
   readonly verbose?: boolean;
 }
 
@@ -32,10 +34,12 @@ export async function runNetwork(options: NetworkRunOptions): Promise<number> {
     },
   });
   say(`a switch on 127.0.0.1:${running.port}; Ctrl-C ends it`);
+  const host = options.hostServices ? new HostStation(running.fabric) : undefined;
   const status = await new Promise<number>((resolve) => {
     process.once("SIGINT", () => resolve(130));
     process.once("SIGTERM", () => resolve(143));
   });
+  host?.close();
   await running.close();
   say(`${frames} frames have passed`);
   return status;
