@@ -23,6 +23,7 @@ import { EventClock } from "../clock.ts";
 import type { Bus, StopReason } from "../contract.ts";
 import { DEBUG_CONSOLE_PORT, DebugConsole } from "../devices/debug-console.ts";
 import { DebugExit } from "../devices/debug-exit.ts";
+import { DISPLAY_INDEX_PORT, Display } from "../devices/display.ts";
 import { IntervalTimer } from "../devices/i8254.ts";
 import { InterruptControllers } from "../devices/i8259.ts";
 import { KeyboardController } from "../devices/keyboard-controller.ts";
@@ -52,6 +53,9 @@ const DEFAULT_MEMORY = 16 * 2 ** 20;
 const FREQUENCY = 75_000_000;
 /** isa-debug-exit as the kernels of QEMU's users expect it. */
 const DEBUG_EXIT_PORT = 0xf4;
+const DISPLAY_SLOT = 2;
+const FRAME_MEMORY = 0xfd00_0000;
+const DISPLAY_REGISTERS = 0xfebd_0000;
 const NETWORK_SLOT = 3;
 const NETWORK_PORTS = 0xc000;
 export const STATION_ADDRESS: readonly number[] = [0x52, 0x54, 0x00, 0x12, 0x34, 0x56];
@@ -155,6 +159,7 @@ export class PentiumPc {
   readonly memoryBytes: number;
   readonly processor: Pentium;
   readonly vga: VgaText;
+  readonly display: Display;
   /** What the guest has told through the monitor port. */
   readonly phases: PhaseRecord;
   /** Set when the run is over. */
@@ -229,6 +234,8 @@ export class PentiumPc {
       { pace: options.serialPace ?? "fast" },
     );
     this.vga = new VgaText(clock, this.memory);
+    this.display = new Display(this.vga);
+    pci.attach(DISPLAY_SLOT, 0, this.display.configuration(FRAME_MEMORY, DISPLAY_REGISTERS));
     if (options.network) {
       const { output, stationAddress = STATION_ADDRESS } = options.network;
       const pin = pciInterrupts.pin(NETWORK_SLOT);
@@ -247,6 +254,7 @@ export class PentiumPc {
     ports.connectBytes(0x64, 1, this.#keyboard);
     ports.connectBytes(0x70, 2, clockChip);
     ports.connectBytes(0x3c0, 0x20, this.vga);
+    ports.connect(DISPLAY_INDEX_PORT, 3, this.display);
     ports.connectBytes(0x3f8, 8, this.#serial);
     ports.connectBytes(DEBUG_CONSOLE_PORT, 1, new DebugConsole(options.debugOutput ?? (() => {})));
     ports.connect(
@@ -269,6 +277,7 @@ export class PentiumPc {
       ["pci", pci],
       ["pciInterrupts", pciInterrupts],
       ["vga", this.vga],
+      ["display", this.display],
       ["monitor", monitor],
       ...(this.#network ? ([["network", this.#network]] as const) : []),
     ];

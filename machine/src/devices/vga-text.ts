@@ -1,8 +1,10 @@
 /**
  * A VGA adapter in its text mode: 80 × 25 cells of (character, attribute) at physical 0xb8000, which are plain memory that
- * the host reads, and enough registers for a kernel to move the cursor and to see a colour adapter.
+ * the host reads, and enough registers for a kernel to move the cursor and to see a colour adapter. The palette serves the
+ * display's modes of 256 colours (display.ts).
  *
- *   0x3c0-0x3cf  attribute, sequencer, palette, graphics: stored, no effect     0x3cc  miscellaneous output (read)
+ *   0x3c0-0x3cf  attribute, sequencer, graphics: stored, no effect              0x3cc  miscellaneous output (read)
+ *   0x3c6 pixel mask (stored)   0x3c7 index to read from; read: 3 reading, 0 writing   0x3c8 index to write to   0x3c9 red, green, blue
  *   0x3d4/0x3d5  CRT controller index and data (0x0c/0d start, 0x0e/0f cursor)   0x3da  status; resets the attribute flip-flop
  */
 import type { Clock } from "../contract.ts";
@@ -21,6 +23,11 @@ export class VgaText implements BytePortDevice, StatefulDevice {
   readonly #cells: Uint8Array;
   readonly #ports = new Uint8Array(32);
   readonly #crt = new Uint8Array(32);
+  /** Red, green and blue of 256 colours, as written. */
+  readonly palette = new Uint8Array(768);
+  /** Next byte of the palette to be written, and read. */
+  #paletteWrite = 0;
+  #paletteRead = 0;
 
   constructor(clock: Clock, memory: ArrayBuffer) {
     this.#clock = clock;
@@ -29,6 +36,12 @@ export class VgaText implements BytePortDevice, StatefulDevice {
 
   readByte(port: number): number {
     switch (port) {
+      case 0x3c7:
+        return this.#ports[0x07]!;
+      case 0x3c8:
+        return Math.floor(this.#paletteWrite / 3);
+      case 0x3c9:
+        return this.#readPalette();
       case 0x3cc:
         return 0x67;
       case 0x3d5:
@@ -43,8 +56,31 @@ export class VgaText implements BytePortDevice, StatefulDevice {
   }
 
   writeByte(port: number, value: number): void {
-    if (port === 0x3d5) this.#crt[this.#ports[0x14]! & 31] = value;
-    else this.#ports[port - 0x3c0] = value;
+    switch (port) {
+      case 0x3c7:
+        this.#paletteRead = value * 3;
+        this.#ports[0x07] = 3;
+        return;
+      case 0x3c8:
+        this.#paletteWrite = value * 3;
+        this.#ports[0x07] = 0;
+        return;
+      case 0x3c9:
+        this.palette[this.#paletteWrite] = value;
+        this.#paletteWrite = (this.#paletteWrite + 1) % 768;
+        return;
+      case 0x3d5:
+        this.#crt[this.#ports[0x14]! & 31] = value;
+        return;
+      default:
+        this.#ports[port - 0x3c0] = value;
+    }
+  }
+
+  #readPalette(): number {
+    const byte = this.palette[this.#paletteRead]!;
+    this.#paletteRead = (this.#paletteRead + 1) % 768;
+    return byte;
   }
 
   /** Cursor position in cells from the first. */
@@ -66,14 +102,26 @@ export class VgaText implements BytePortDevice, StatefulDevice {
   }
 
   state(): DeviceState {
-    return { ports: [...this.#ports], crt: [...this.#crt] };
+    return {
+      ports: [...this.#ports],
+      crt: [...this.#crt],
+      palette: [...this.palette],
+      paletteWrite: this.#paletteWrite,
+      paletteRead: this.#paletteRead,
+    };
   }
 
   restoreState(state: unknown): void {
     const reader = new StateReader(state, "vga");
     const ports = reader.bytes("ports", 32, "exactly");
     const crt = reader.bytes("crt", 32, "exactly");
+    const palette = reader.bytes("palette", 768, "exactly");
+    const paletteWrite = reader.number("paletteWrite", 767);
+    const paletteRead = reader.number("paletteRead", 767);
     this.#ports.set(ports);
+    this.palette.set(palette);
+    this.#paletteWrite = paletteWrite;
+    this.#paletteRead = paletteRead;
     this.#crt.set(crt);
   }
 }

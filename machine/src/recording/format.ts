@@ -16,6 +16,7 @@
  */
 
 import { isFrameLength } from "../devices/ne2000.ts";
+import { fromHex, toHex } from "../hex.ts";
 
 export const RECORDING_VERSION = 1;
 
@@ -64,17 +65,6 @@ export interface Recording {
   readonly entries: readonly RecordedEntry[];
   /** The last line was not whole: the recording program was killed. */
   readonly cutOff: boolean;
-}
-
-function toHex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-function fromHex(text: unknown): Uint8Array | undefined {
-  if (typeof text !== "string" || text.length % 2 !== 0 || !/^[0-9a-f]*$/.test(text)) return undefined;
-  return Uint8Array.from({ length: text.length / 2 }, (_, i) =>
-    Number.parseInt(text.slice(2 * i, 2 * i + 2), 16),
-  );
 }
 
 export function headerLine(header: RecordingHeader): string {
