@@ -15,6 +15,7 @@ import {
 import { openOutputFile } from "./output-file.ts";
 import { openRecordedRun, type RecordedRun } from "./recorded-run.ts";
 import { parseRecordingFlags, type RecordingFlags } from "./recorded-run-flags.ts";
+import { writeScreen } from "./screen-file.ts";
 import { describeEnd, Session, type SessionInput } from "./session.ts";
 import { parseMemorySize } from "./sizes.ts";
 import { NoInput, StandardInput, StandardOutput } from "./standard-streams.ts";
@@ -29,6 +30,8 @@ export interface MachineRunOptions extends RecordingFlags, NetworkFlags {
   readonly cycleModel?: string;
   readonly append?: string;
   readonly stats?: string;
+  /** File for the screen at the end. */
+  readonly screen?: string;
   readonly debugConsole?: string;
   /** TCP port for GDB, as it was typed. */
   readonly gdb?: string;
@@ -113,6 +116,7 @@ export async function runMachine(kernelPath: string, options: MachineRunOptions)
     return { commandLine: text.trim(), bytes: readInputFile(path, "module") };
   });
   const stats = options.stats === undefined ? undefined : openOutputFile(options.stats, "statistics");
+  const screen = options.screen === undefined ? undefined : openOutputFile(options.screen, "screen");
   const debugConsole =
     options.debugConsole === undefined
       ? undefined
@@ -158,5 +162,6 @@ export async function runMachine(kernelPath: string, options: MachineRunOptions)
     link,
   );
   if (stats !== undefined) writeStatistics(stats, pc.statistics());
+  if (screen !== undefined) writeScreen(screen, pc);
   return status;
 }

@@ -12,6 +12,7 @@ interface MachineFlags extends RecordingFlags, NetworkFlags {
   readonly cycleModel: string;
   readonly append?: string;
   readonly stats?: string;
+  readonly screen?: string;
   readonly debugConsole?: string;
   readonly gdb?: string;
 }
@@ -24,6 +25,7 @@ The first serial port is the terminal (Ctrl-A x ends the run, Ctrl-C goes to the
 Examples:
   rialto machine kernel.elf --memory 32M --append "quiet root=archive"
   rialto machine kernel.elf --gdb 1234      then: gdb kernel.elf -ex "target remote :1234"
+  rialto machine kernel.elf --net 4040      on the switch that 'rialto network' opened
   rialto machine kernel.elf --module "disk.img archive" --module "lines.txt script"
 ${RECORDING_HELP}`;
 
@@ -45,6 +47,7 @@ export function register(program: Command): void {
     .option("--net <port>", "put a network card in, on the switch at this TCP port (see 'rialto network')")
     .option("--mac <address>", "the card's address (default: 52:54:00:12:34:56)")
     .option("--stats <file>", "write counts of the run as JSON")
+    .option("--screen <file>", "write the screen at the end: a pixmap (PPM), or text in text mode")
     .option("--debug-console <file>", "write what the guest sends to port 0xe9 ('-' is stderr)")
     .option("--record <file>", "write what comes into the machine, to replay the run")
     .option("--replay <file>", "run as recorded, and compare")
