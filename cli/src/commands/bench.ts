@@ -13,11 +13,12 @@ interface BenchFlags {
   readonly runs: string;
 }
 
-const SUBJECTS = ["machine", "kernel", "toolchain"] as const;
+const SUBJECTS = ["machine", "kernel", "traps", "toolchain"] as const;
 
 const EXAMPLES = `
 machine    speed of our machine, compiled and interpreted, beside v86, QEMU and Bochs where they are installed
 kernel     instructions and cycles of calls, switches, faults, programs made and ended (os/tests/kernelbench), in a process and in the kernel
+traps      cycles of task gates and of traps from each ring, beside the paper's Table 7-3
 toolchain  size and instruction counts of small programs, against gcc -m32 -O2 -march=pentium where it is installed
 `;
 
@@ -114,6 +115,12 @@ async function benchKernel(
   print(`\nCycle model '${user.model}', idle cycles left out; rings counts ring transitions.\n`);
 }
 
+async function benchTraps(json: boolean): Promise<void> {
+  const { formatTrapReport, trapReport } = await import("../bench/trap-report.ts");
+  const report = trapReport();
+  print(json ? `${JSON.stringify(report, null, 2)}\n` : formatTrapReport(report));
+}
+
 async function benchToolchain(json: boolean): Promise<void> {
   const { GCC, gccAvailable, measureGcc, measureOurs } = await import("../bench/generated-code.ts");
   const { BENCH_PROGRAMS } = await import("../bench/programs.ts");
@@ -170,8 +177,8 @@ async function benchToolchain(json: boolean): Promise<void> {
 export function register(program: Command): void {
   program
     .command("bench <subject>")
-    .usage("[options] machine|kernel|toolchain")
-    .description("measure the machine, the kernel, or the toolchain")
+    .usage("[options] machine|kernel|traps|toolchain")
+    .description("measure the machine, the kernel, traps, or the toolchain")
     .option("-m, --memory <size>", "size of RAM (kernel)", "16M")
     .option("--only <text>", "rows whose name has this in it (machine)")
     .option("--runs <count>", "runs of each row on each engine (machine)", "5")
@@ -205,6 +212,8 @@ export function register(program: Command): void {
             parseCycleModel(flags.cycleModel),
             bootOptions([], flags.set),
           );
+        case "traps":
+          return benchTraps(json);
         case "toolchain":
           return benchToolchain(json);
       }

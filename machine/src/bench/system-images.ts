@@ -58,7 +58,7 @@ const STACK1 = 0x2a_0000;
 const STACK3 = 0x2b_0000;
 const ZEROED_END = 0x3f_0000;
 
-const Selector = {
+export const Selector = {
   ...{ code0: 0x08, data0: 0x10, code1: 0x19, data1: 0x21, code3: 0x2b, data3: 0x33 },
   ...{ tss: 0x38, otherTss: 0x40 },
 } as const;
@@ -66,7 +66,8 @@ const Selector = {
 const Gate = { interrupt: 0x8e00, task: 0x8500 } as const;
 const FLAGS = 0x3002;
 
-class Image {
+/** A kernel in the making: tables, paging, then what `main` is followed by. */
+export class Image {
   readonly a = new Assembler();
 
   constructor() {
@@ -151,6 +152,26 @@ class Image {
     a.emit("and", edx, 0xffff0000 | 0);
     a.emit("or", edx, type | (dpl << 13));
     a.emit("mov", dword({ displacement: IDT + 8 * vector + 4 }), edx);
+  }
+
+  /** Has a vector switch to the other task, which starts at a symbol, at ring 0 and in the same address space. */
+  taskGate(vector: number, entry: string): void {
+    for (const [offset, value] of [
+      ...([
+        [28, DIRECTORY],
+        [36, 2],
+        [56, STACK1],
+      ] as const),
+      ...[72, 80, 84, 88, 92].map((each) => [each, Selector.data0] as const),
+      [76, Selector.code0] as const,
+    ]) {
+      this.store(OTHER_TSS + offset, value);
+    }
+    // Back to the first task's directory.
+    this.store(TSS + 28, DIRECTORY);
+    this.a.emit("mov", dword({ displacement: OTHER_TSS + 32 }), symbol(entry));
+    this.store(IDT + 8 * vector, (Selector.otherTss << 16) | 0);
+    this.store(IDT + 8 * vector + 4, Gate.task);
   }
 
   /** Goes on in ring 1 or 3, interrupts off, I/O allowed. */
@@ -286,22 +307,7 @@ function pageFault(name: string, operations: number): SystemImage {
 function taskGate(name: string, operations: number): SystemImage {
   const image = new Image();
   const { a } = image;
-  for (const [offset, value] of [
-    ...([
-      [28, DIRECTORY],
-      [36, 2],
-      [56, STACK1],
-    ] as const),
-    ...[72, 80, 84, 88, 92].map((each) => [each, Selector.data0] as const),
-    [76, Selector.code0] as const,
-  ]) {
-    image.store(OTHER_TSS + offset, value);
-  }
-  // Back to the first task's directory.
-  image.store(TSS + 28, DIRECTORY);
-  a.emit("mov", dword({ displacement: OTHER_TSS + 32 }), symbol("task"));
-  image.store(IDT + 8 * 0x31, (Selector.otherTss << 16) | 0);
-  image.store(IDT + 8 * 0x31 + 4, Gate.task);
+  image.taskGate(0x31, "task");
   image.repeat(operations, () => a.emit("int", 0x31));
   a.label("task");
   a.emit("iretd");
