@@ -64,11 +64,18 @@ export class MemoryInfo {
   reserved: u32 = 0;
 }
 
+/** What becomes of stacks, by the boot option `stacks`; those of the kernel do not grow from STACKS_FIXED on. */
+export const STACKS_TRIMMED: u32 = 0;
+export const STACKS_UNTRIMMED: u32 = 1;
+export const STACKS_FIXED: u32 = 2;
+export const STACKS_DEDICATED: u32 = 3;
+
 /** What `stacks` shows. Means are over the time since boot, in thousandths. */
 @unmanaged
 export class StackInfo {
-  /** Boot option `stacks`: 0 trimmed, 1 untrimmed, 2 fixed, 3 dedicated. */
   policy: u32 = 0;
+  /** Pages that a kernel stack has from the start. */
+  kernelFirst: u32 = 0;
   /** Bytes that a stack of the caller's may come to have. */
   limit: u32 = 0;
   kernelPages: u32 = 0;

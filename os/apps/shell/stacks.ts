@@ -1,17 +1,17 @@
 /** `stacks`: how many pages stacks take, under the policy chosen at boot. */
 
-import type { StackInfo } from "../../interfaces/ISystem";
+import { STACKS_FIXED, STACKS_TRIMMED, STACKS_UNTRIMMED, type StackInfo } from "../../interfaces/ISystem";
 import { S_OK } from "../../interfaces/results";
 import { makePrinter, PRINTER_SIZE, type Printer } from "../../lib/rt/print";
 import { systemObject } from "../../lib/rt/program";
 
 function policyName(policy: u32): usize {
   switch (policy) {
-    case 0:
+    case STACKS_TRIMMED:
       return text("trimmed: stacks grow, and give back every ten seconds what they do not use");
-    case 1:
+    case STACKS_UNTRIMMED:
       return text("untrimmed: stacks grow, and give nothing back");
-    case 2:
+    case STACKS_FIXED:
       return text("fixed: kernel stacks have all their pages from the start");
     default:
       return text("dedicated: fixed, and every thread has a kernel stack of its own");

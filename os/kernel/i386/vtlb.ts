@@ -63,8 +63,6 @@ let held: u32 = 0;
 let hand: u32 = 0;
 let evictions: u32 = 0;
 let refills: u32 = 0;
-/** Tables of kernel stacks that must stay, beyond the bound. */
-let wired: u32 = 0;
 
 function tableAt(slot: u32): CachedTable {
   return changetype<CachedTable>(tables + slot * CACHED_TABLE);
@@ -199,7 +197,7 @@ export function dropTables(directory: u32): void {
   leaveCritical(flags);
 }
 
-/** Where a trap pushes on the kernel stack in use, a missing table of it would be a fault that finds no stack. */
+/** Where a trap pushes on the kernel stack in use, a missing table of it would be a fault that finds no stack: such tables are none of the cache. */
 function mustStay(index: u32): bool {
   const linear = (<usize>index) << 22;
   return (
@@ -209,24 +207,29 @@ function mustStay(index: u32): bool {
 
 /** At first level: puts an empty table into the directory, a new one, or somebody else's when the bound is reached or no frame is left. */
 export function makeTable(directory: u32, index: u32): void {
-  const stays = mustStay(index);
-  if (used === held && (stays || held < bound + wired)) {
-    const physical = allocateFrame(stays ? OWNER_STACK_TABLES : OWNER_PAGE_TABLES);
+  const physical = mustStay(index) ? tableForGood() : cachedTable(directory, index);
+  memory.fill(WINDOW_START + physical, 0, PAGE);
+  const kernel = directory === kernelDirectoryAddress();
+  setEntry(directory, index, physical | PTE_ACCESSED | PTE_WRITE | PTE_PRESENT | (kernel ? 0 : PTE_USER));
+}
+
+/** A table outside of the cache. */
+function tableForGood(): u32 {
+  const physical = allocateFrame(OWNER_STACK_TABLES);
+  if (physical === 0) panic(text("no memory for the page table of a kernel stack"));
+  return physical;
+}
+
+/** A table that the cache maps something with from now on. */
+function cachedTable(directory: u32, index: u32): u32 {
+  if (used === held && held < bound) {
+    const physical = allocateFrame(OWNER_PAGE_TABLES);
     if (physical !== 0) tableAt(held++).physical = physical;
-    else if (stays) panic(text("no memory for the page table of a kernel stack"));
   }
-  if (stays) wired++;
-  const slot = used < held ? used++ : evict();
-  const table = tableAt(slot);
+  const table = tableAt(used < held ? used++ : evict());
   table.directory = directory;
   table.index = index;
-  memory.fill(WINDOW_START + table.physical, 0, PAGE);
-  const kernel = directory === kernelDirectoryAddress();
-  setEntry(
-    directory,
-    index,
-    table.physical | PTE_ACCESSED | PTE_WRITE | PTE_PRESENT | (kernel ? 0 : PTE_USER),
-  );
+  return table.physical;
 }
 
 function setEntry(directory: u32, index: u32, entry: u32): void {
@@ -236,7 +239,7 @@ function setEntry(directory: u32, index: u32, entry: u32): void {
 
 /** Takes a table that was not used lately out of its directory; returns its slot. */
 function evict(): u32 {
-  while (mustStay(tableAt(hand).index) || wasUsed(tableAt(hand))) hand = hand + 1 < used ? hand + 1 : 0;
+  while (wasUsed(tableAt(hand))) hand = hand + 1 < used ? hand + 1 : 0;
   const slot = hand;
   hand = hand + 1 < used ? hand + 1 : 0;
   const table = tableAt(slot);

@@ -8,7 +8,7 @@ import { PAGE } from "../i386/layout";
 import { frameCount, meanFrames, OWNER_KERNEL_STACKS, OWNER_USER_STACKS, peakFrames } from "../memory/frames";
 import { trimmedUserPages } from "../memory/trim";
 import { kernelStackFaults, trimmedPages } from "../threads/helper";
-import { stackPolicy } from "../threads/stack-policy";
+import { firstPages, stackPolicy } from "../threads/stack-policy";
 import { deepestStack, kernelStackLimit, threadsOverTime } from "../threads/stacks";
 import { USER_STACK_SIZE } from "../threads/thread";
 import type { Process } from "./process";
@@ -16,6 +16,7 @@ import type { Process } from "./process";
 export function describeStacks(caller: Process, address: usize): HRESULT {
   const info = changetype<StackInfo>(address);
   info.policy = stackPolicy();
+  info.kernelFirst = firstPages();
   info.limit = caller.ownSpace ? USER_STACK_SIZE - <u32>PAGE : kernelStackLimit();
   info.kernelPages = frameCount(OWNER_KERNEL_STACKS);
   info.kernelPeak = peakFrames(OWNER_KERNEL_STACKS);

@@ -6,6 +6,7 @@
  * which is entered with the probe. So it never faults on its stack and always gets on.
  */
 
+import { STACKS_UNTRIMMED } from "../../interfaces/ISystem";
 import { ticks } from "../i386/clock";
 import { enterCritical, leaveCritical, PROBE_MARGIN } from "../i386/critical";
 import { atKernelLevel, continueAtKernelLevel } from "../i386/design";
@@ -13,7 +14,7 @@ import { VECTOR_EXHAUSTED, VECTOR_OVERFLOW } from "../i386/layout";
 import { framesToSpare } from "../memory/frames";
 import { kernelSpace } from "../memory/space";
 import { trimUserStack } from "../memory/trim";
-import { STACKS_UNTRIMMED, stackPolicy, stacksGrow } from "./stack-policy";
+import { stackPolicy, stacksGrow } from "./stack-policy";
 import { commitStackPage, inGuardPage, slotOf, stackTop, trimPool, trimStack } from "./stacks";
 import {
   allThreads,

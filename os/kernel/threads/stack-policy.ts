@@ -7,15 +7,11 @@
  *   dedicated  as fixed, and every thread has a kernel stack of its own, also while it runs in its program
  */
 
+import { STACKS_DEDICATED, STACKS_FIXED, STACKS_TRIMMED, STACKS_UNTRIMMED } from "../../interfaces/ISystem";
 import { print, printNumber } from "../console";
 import { panic } from "../epitaph";
 import { TRAPS_RING0, trapDesign } from "../i386/design";
 import { option, optionIs, optionNumber } from "../i386/options";
-
-export const STACKS_TRIMMED: u32 = 0;
-export const STACKS_UNTRIMMED: u32 = 1;
-export const STACKS_FIXED: u32 = 2;
-export const STACKS_DEDICATED: u32 = 3;
 
 /** Pages of a fixed stack unless `stackpages=` says otherwise. */
 const FIXED_PAGES: u32 = 8;

@@ -1,7 +1,7 @@
 /** Memory, stacks and shared libraries. */
 
 import { IMemory, PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
-import type { ModuleInfo, ProcessInfo, StackInfo } from "../../interfaces/ISystem";
+import { type ModuleInfo, type ProcessInfo, STACKS_FIXED, type StackInfo } from "../../interfaces/ISystem";
 import { E_EXISTS, E_INVALIDARG, E_NOTFOUND, E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
 import { allocate, free } from "../../lib/rt/heap";
 import { systemObject } from "../../lib/rt/program";
@@ -14,8 +14,6 @@ const BLOCKS: u32 = 64;
 /** Bytes of a level of `recurse`, at most, and what else may be on the stack. 500 levels are 1 MB. */
 const LEVEL: u32 = 2128;
 const STACK_IN_USE: u32 = 12288;
-/** The first policy of StackInfo with stacks that do not grow. */
-const STACKS_FIXED: u32 = 2;
 
 function memoryObject(): IMemory {
   const word = stackAlloc(4);
