@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { REPOSITORY } from "@rialto/toolchain/build/system.ts";
 import type { BootHost } from "./boot.ts";
 import { UsageError } from "./errors.ts";
-import { type GuestOutcome, type Place, reportEnd, runGuest } from "./guest-run.ts";
+import { type GuestOutcome, type Place, reportEnd, runGuest, runLine } from "./guest-run.ts";
 import { nearest } from "./nearest.ts";
 import type { ObservationRequest } from "./observation-flags.ts";
 
@@ -19,8 +19,13 @@ function suiteGroups(): string[] {
 /** Milliseconds between trims of stacks: the usual ten seconds would be long for a case to wait. */
 const TRIM_INTERVAL = "500";
 
+/** Stands for all groups. */
+const ALL = "all";
+
 export interface SuiteRequest {
   readonly group: string | undefined;
+  /** Names of cases of the group: only those run. All if there are none. */
+  readonly cases?: readonly string[];
   readonly places: readonly Place[];
   readonly on: BootHost;
   readonly memory: number;
@@ -39,7 +44,7 @@ export interface SuiteReport {
 }
 
 export function checkGroup(group: string): string {
-  const groups = suiteGroups();
+  const groups = [ALL, ...suiteGroups()];
   if (groups.includes(group)) return group;
   const suggestion = nearest(group, groups);
   throw new UsageError(
@@ -58,21 +63,24 @@ export function readReport(text: string): SuiteReport {
   return { passed, failed, complete };
 }
 
+const noCase = (name: string, group: string) =>
+  new UsageError(
+    `no case '${name}' in ${group === ALL ? "the suite" : `the group '${group}'`}: its cases are the lines "ok NAME" of a run without names`,
+  );
+
 export async function runSuite(
   request: SuiteRequest,
   place: Place,
   show: "stdout" | "nothing",
 ): Promise<{ readonly outcome: GuestOutcome; readonly report: SuiteReport }> {
-  const line = [
-    "run",
-    ...(place === "kernel" ? ["-k"] : []),
-    "suite",
-    ...(request.group ? [request.group] : []),
-  ];
-  const { on, memory, limit, observation } = request;
+  const { on, memory, limit, observation, group = ALL, cases = [] } = request;
   const options = new Map([["trim", TRIM_INTERVAL], ...request.options]);
-  const outcome = await runGuest({ on, memory, options, limit, show, observation, lines: [line.join(" ")] });
-  return { outcome, report: readReport(outcome.text) };
+  const lines = [runLine("suite", place, [group, ...cases])];
+  const outcome = await runGuest({ on, memory, options, limit, show, observation, lines });
+  const report = readReport(outcome.text);
+  const lacking = cases.find((name) => !report.passed.includes(name) && !report.failed.includes(name));
+  if (report.complete && lacking !== undefined) throw noCase(lacking, group);
+  return { outcome, report };
 }
 
 /** Runs the suite at every place, streaming its output, and sums up. Exit status. */

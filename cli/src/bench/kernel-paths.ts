@@ -57,6 +57,8 @@ const transitions = ({ ringTransitions }: Counts) =>
 export interface KernelBench {
   readonly model: string;
   readonly paths: readonly PathLength[];
+  /** What could not be measured, and why. */
+  readonly without: readonly string[];
   /** What the program timed itself (os/tests/kernelbench/interrupts.ts). */
   readonly timed: readonly { readonly operation: string; readonly cycles: number }[];
 }
@@ -77,6 +79,7 @@ export async function measurePaths(
   }
   return {
     model: statistics!.model,
+    without: [...text.matchAll(/^bench without (.+)$/gm)].map(([, what]) => what!),
     timed: [...text.matchAll(/^bench cycles (\d+) (.+)$/gm)].map(([, cycles, operation]) => ({
       operation: operation!,
       cycles: Number(cycles),

@@ -112,6 +112,7 @@ async function benchKernel(
       ...timedCells,
     ]),
   );
+  for (const what of new Set([...user.without, ...kernel.without])) print(`\nNot measured: ${what}.`);
   print(`\nCycle model '${user.model}', idle cycles left out; rings counts ring transitions.\n`);
 }
 

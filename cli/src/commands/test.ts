@@ -23,11 +23,12 @@ const EXAMPLES = `
 The suite is one program (os/tests/suite); it runs in a process, then in the kernel, on a fresh machine each time. The exit
 status is 1 when a case failed, or a run did not reach its end.
 
-All groups run when none is named; a name that is none gets the list of them.
+All groups run when none is named; a name that is none gets the list of them. Names of cases after the group ("all" is one) have only those run.
 
 Examples:
   rialto test
   rialto test --in kernel threads
+  rialto test all idle-stacks deep-recursion
   rialto test --on qemu
   rialto test --set vtlb=10
   rialto test --set traps=taskgate
@@ -39,7 +40,7 @@ prints a table by folder and file. Only lines of which the compiler made code co
 `;
 
 export function register(program: Command): void {
-  addObservationOptions(program.command("test [group]"))
+  addObservationOptions(program.command("test [group] [cases...]"))
     .description("run the guest's test suite")
     .option("--in <place>", "process, kernel or both", "both")
     .option("--on <machine>", "rialto (ours) or qemu", "rialto")
@@ -54,7 +55,7 @@ export function register(program: Command): void {
     .option("--timeout <seconds>", "end a run that takes longer", "600")
     .option("--coverage <file>", "write which source lines ran, as lcov")
     .addHelpText("after", EXAMPLES)
-    .action(async (group: string | undefined, flags: TestFlags) => {
+    .action(async (group: string | undefined, cases: string[], flags: TestFlags) => {
       const { bootOptions, checkBoard, parseHost, parsePlaces, parseSeconds } = await import(
         "../boot-flags.ts"
       );
@@ -73,6 +74,7 @@ export function register(program: Command): void {
       const covered = flags.coverage === undefined ? undefined : openCoverageFile(flags.coverage);
       process.exitCode = await runSuites({
         group: group === undefined ? undefined : checkGroup(group),
+        cases,
         places,
         on: parseHost(flags.on),
         memory: parseMemorySize(flags.memory),

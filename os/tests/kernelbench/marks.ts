@@ -3,12 +3,13 @@
  *
  *   bench PHASE ROUNDS NAME              marks PHASE and PHASE + 1 enclose ROUNDS times the operation
  *   bench PHASE ROUNDS less OTHER NAME   the same; what lies between OTHER and OTHER + 1 is taken off first
+ *   bench without WHAT                   rows that there cannot be under the boot options
  *
  * `rialto bench kernel` joins these lines with the machine's counts between the marks. Of rows with the same name the one with the
  * fewest instructions counts: a clock tick may fall into any of them.
  */
 
-import { makePrinter, PRINTER_SIZE } from "../../lib/rt/print";
+import { makePrinter, PRINTER_SIZE, print } from "../../lib/rt/print";
 import { systemObject } from "../../lib/rt/program";
 
 /** How often what is shorter than a clock tick is measured. */
@@ -46,6 +47,12 @@ export function endLess(rounds: u32, other: u32, name: usize): void {
 export function endUnnamed(): void {
   systemObject().markPhase(phase + 1);
   phase += 2;
+}
+
+export function leaveOut(what: usize): void {
+  print(text("bench without "));
+  print(what);
+  print(text("\n"));
 }
 
 function printRow(rounds: u32, other: u32, name: usize, where: usize): void {

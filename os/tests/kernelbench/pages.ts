@@ -7,7 +7,7 @@ import { PLACE_KERNEL, PLACE_PROCESS, type StackInfo } from "../../interfaces/IS
 import { S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
 import { bindWaiting, memoryObject, systemObject } from "../../lib/rt/program";
-import { begin, end, endLess, endUnnamed, nextPhase } from "./marks";
+import { begin, end, endLess, endUnnamed, leaveOut, nextPhase } from "./marks";
 
 const PAGES: u32 = 64;
 const PAGE: u32 = 4096;
@@ -82,7 +82,10 @@ function copiedPages(): void {
 function stackPages(): void {
   const address = stackAlloc(offsetof<StackInfo>());
   systemObject().stackInfo(address);
-  if (changetype<StackInfo>(address).limit < (STACK_PAGES + 4) * PAGE) return; // of a fixed size
+  if (changetype<StackInfo>(address).limit < (STACK_PAGES + 4) * PAGE) {
+    leaveOut(text("page fault, growth of the stack, which has all its pages from the start"));
+    return;
+  }
   begin();
   deeper(STACK_PAGES);
   end(STACK_PAGES, text("page fault, growth of the stack"));

@@ -3,10 +3,16 @@
  * the system must hold what it held before: free frames, handles of this space, blocks of its heap.
  */
 
-import type { MemoryInfo, ProcessInfo } from "../../interfaces/ISystem";
+import {
+  type MemoryInfo,
+  type ProcessInfo,
+  STACKS_UNTRIMMED,
+  type StackInfo,
+} from "../../interfaces/ISystem";
 import { heapBlocks } from "../../lib/rt/heap";
 import { makePrinter, PRINTER_SIZE } from "../../lib/rt/print";
 import { systemObject } from "../../lib/rt/program";
+import { stringEquals } from "../../lib/rt/strings";
 import { sleep } from "../../lib/rt/wait";
 
 /** What ends may come late (a thread's last pages, a process's tables): how long to wait for them, in ms. */
@@ -18,6 +24,21 @@ let caseFailed = false;
 let passed: u32 = 0;
 let failed: u32 = 0;
 let caseName: usize = 0;
+/** Array of the names of the cases to run, all if there are none. */
+let selected: usize = 0;
+let selectedCount: u32 = 0;
+
+/** Has only cases of these names run; `names` is an array of `count` strings. */
+export function selectCases(names: usize, count: u32): void {
+  selected = names;
+  selectedCount = count;
+}
+
+function isSelected(name: usize): bool {
+  for (let index: u32 = 0; index < selectedCount; index++)
+    if (stringEquals(load<usize>(selected + index * 4), name)) return true;
+  return selectedCount === 0;
+}
 
 export function passedCases(): u32 {
   return passed;
@@ -60,9 +81,17 @@ export function expectEqual(value: u32, wanted: u32, what: usize): bool {
   return false;
 }
 
-function freeFrames(): u32 {
+/** Free frames; and those of kernel stacks where they give nothing back, as every stack of the pool may still come to be as deep as another. */
+function spareFrames(info: MemoryInfo): u32 {
+  const stacks = changetype<StackInfo>(stackAlloc(offsetof<StackInfo>()));
+  const kept =
+    systemObject().stackInfo(changetype<usize>(stacks)) === 0 && stacks.policy === STACKS_UNTRIMMED;
+  return info.free + (kept ? info.kernelStacks : 0);
+}
+
+function spareFramesNow(): u32 {
   const info = stackAlloc(offsetof<MemoryInfo>());
-  return systemObject().memoryInfo(info) === 0 ? changetype<MemoryInfo>(info).free : 0;
+  return systemObject().memoryInfo(info) === 0 ? spareFrames(changetype<MemoryInfo>(info)) : 0;
 }
 
 /** What must be after a case as it was before it. */
@@ -81,7 +110,7 @@ function takeStock(holdings: Holdings): void {
 
 function hasGrown(holdings: Holdings): bool {
   return (
-    freeFrames() < changetype<MemoryInfo>(holdings.memory).free ||
+    spareFramesNow() < spareFrames(changetype<MemoryInfo>(holdings.memory)) ||
     handles() !== holdings.handles ||
     heapBlocks() !== holdings.blocks
   );
@@ -95,7 +124,7 @@ function complainOfGrowth(holdings: Holdings): void {
   if (systemObject().memoryInfo(info) !== 0) return;
   const before = changetype<MemoryInfo>(holdings.memory);
   const after = changetype<MemoryInfo>(info);
-  if (after.free >= before.free) return;
+  if (spareFrames(after) >= spareFrames(before)) return;
   expectEqual(after.free, before.free, text("number of free frames"));
   expectEqual(after.kernelHeap, before.kernelHeap, text("kernel heap"));
   expectEqual(after.pageTables, before.pageTables, text("page tables"));
@@ -120,6 +149,7 @@ function body(run: usize): void {
  * may still fill in a repetition, a leak grows in every one.
  */
 export function runCase(name: usize, run: usize): void {
+  if (!isSelected(name)) return;
   caseName = name;
   caseFailed = false;
   body(run);
@@ -130,7 +160,7 @@ export function runCase(name: usize, run: usize): void {
     settle(0);
     takeStock(holdings);
     body(run);
-    settle(changetype<MemoryInfo>(holdings.memory).free);
+    settle(spareFrames(changetype<MemoryInfo>(holdings.memory)));
     clean = !hasGrown(holdings);
   }
   if (!clean && !caseFailed) complainOfGrowth(holdings);
@@ -142,13 +172,13 @@ export function runCase(name: usize, run: usize): void {
   else passed++;
 }
 
-/** Waits until at least `frames` are free and the number has stopped growing, or the time is over. */
+/** Waits until at least `frames` are spare and the number has stopped growing, or the time is over. */
 function settle(frames: u32): void {
   let before: u32 = 0;
   for (let waited: u32 = 0; waited < SETTLE; waited += 5) {
-    const free = freeFrames();
-    if (free === before && (frames === 0 || free >= frames)) return;
-    before = free;
+    const spare = spareFramesNow();
+    if (spare === before && (frames === 0 || spare >= frames)) return;
+    before = spare;
     sleep(5);
   }
 }

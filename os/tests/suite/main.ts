@@ -1,6 +1,6 @@
 /**
- * The guest test suite: one program for both environments. `suite [GROUP]` runs all cases, or one group of them, and ends with
- * "N passed, N failed". `suite fuzz CALLS SEED` makes twice that many random calls at least.
+ * The guest test suite: one program for both environments. `suite [GROUP [CASE…]]` runs all cases, those of one group, or those named (of
+ * any group, if that is "all"), and ends with "N passed, N failed". `suite fuzz CALLS SEED` makes twice that many random calls at least.
  */
 
 import { PLACE_KERNEL, PLACE_PROCESS } from "../../interfaces/ISystem";
@@ -8,7 +8,7 @@ import { makePrinter, PRINTER_SIZE, print } from "../../lib/rt/print";
 import { parseNumber, stringEquals } from "../../lib/rt/strings";
 import { callCases, connectionCases } from "./calls";
 import { cancellingCases } from "./cancelling";
-import { failedCases, passedCases } from "./check";
+import { failedCases, passedCases, selectCases } from "./check";
 import { driverCases } from "./drivers";
 import { faultCases } from "./faults";
 import { fuzzCases } from "./fuzz";
@@ -36,15 +36,9 @@ export function main(argc: i32, argv: usize): i32 {
   const seed = stackAlloc(4);
   store<u32>(calls, FUZZ_CALLS);
   store<u32>(seed, codeSegment() & 2 ? FUZZ_SEED : FUZZ_SEED_IN_KERNEL);
-  if (argc > 4 || argc === 3 || (argc === 4 && !parsedNumbers(argv, calls, seed))) {
-    print(
-      text(
-        "usage: suite [calls|connections|pools|services|faults|threads|thread-states|drivers|memory|scratch|stacks|programs|libraries|abuse|hostile|fuzz [CALLS SEED]]\n",
-      ),
-    );
-    return 2;
-  }
-  const group: usize = argc >= 2 ? load<usize>(argv, 4) : 0;
+  const group: usize = argc > 1 ? load<usize>(argv, 4) : text("all");
+  const numbers = argc === 4 && stringEquals(group, text("fuzz")) && parsedNumbers(argv, calls, seed);
+  if (argc > 2 && !numbers) selectCases(argv + 8, argc - 2);
   if (wanted(group, text("memory"))) {
     memoryCases();
     sharingCases();
@@ -84,6 +78,13 @@ export function main(argc: i32, argv: usize): i32 {
     stopBystander(text("bystander-of-hostile-programs"));
   }
   if (wanted(group, text("fuzz"))) fuzzCases(load<u32>(calls), load<u32>(seed));
+  if (passedCases() + failedCases() === 0) {
+    print(
+      text(
+        "usage: suite [GROUP [CASE…]], GROUP being all, calls, connections, pools, services, faults, threads, thread-states, drivers, memory, scratch, stacks, programs, libraries, abuse, hostile, fuzz; or suite fuzz CALLS SEED\n",
+      ),
+    );
+  }
   const out = makePrinter(stackAlloc(PRINTER_SIZE));
   out.number(passedCases());
   out.text(text(" passed, "));
@@ -98,5 +99,5 @@ function parsedNumbers(argv: usize, calls: usize, seed: usize): bool {
 }
 
 function wanted(group: usize, name: usize): bool {
-  return group === 0 || stringEquals(group, name);
+  return stringEquals(group, text("all")) || stringEquals(group, name);
 }
