@@ -210,6 +210,34 @@ describe("small devices", () => {
     expect(line.high).toBe(false);
   });
 
+  it("real-time clock: an alarm at a time of day, or every minute", () => {
+    const second = 75_000_000;
+    const clock = new FakeClock();
+    const line = new ProbeLine();
+    const rtc = new RealTimeClock(clock, line, 2 ** 24);
+    const access = (register: number, value?: number) => {
+      rtc.writeByte(0x70, register);
+      if (value !== undefined) rtc.writeByte(0x71, value);
+      return rtc.readByte(0x71);
+    };
+    for (const [register, value] of [[0x01, 0x05] as const, [0x03, 0x01] as const, [0x05, 0x00] as const])
+      access(register, value);
+    access(0x0b, 0x22);
+    clock.advance(64 * second);
+    expect(line.high).toBe(false);
+    clock.advance(second);
+    expect([line.high, access(0x0c), line.high]).toEqual([true, 0xa0, false]);
+    access(0x03, 0xff);
+    access(0x05, 0xc0);
+    clock.advance(59 * second);
+    expect(line.high).toBe(false);
+    clock.advance(second);
+    expect(access(0x0c)).toBe(0xa0);
+    access(0x0b, 0x32);
+    clock.advance(second);
+    expect(access(0x0c)).toBe(0x90);
+  });
+
   it("port 0x61 opens the gate of counter 2 and shows its output", () => {
     const clock = new FakeClock();
     const timer = new IntervalTimer(clock, new ProbeLine());

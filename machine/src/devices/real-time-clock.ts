@@ -1,6 +1,7 @@
 /**
  * The MC146818 clock and CMOS memory of a PC. Its time is a fixed start plus guest time, never the host's, so that runs
- * repeat. Periodic and update-ended interrupts work; the alarm is stored and never rings.
+ * repeat. Its three interrupts work: periodic, update-ended, and alarm, of which an hour, minute or second of C0H or more means every one.
+ * A cause is noted in status C only while its interrupt is open.
  *
  *   0x70  register number in bits 6-0 (bit 7 masks NMI, of which this machine has none)     0x71  its value
  *
@@ -22,12 +23,15 @@ const STATUS_C = 0x0c;
 const STATUS_D = 0x0d;
 const B_HOLD = 0x80;
 const B_PERIODIC = 0x40;
+const B_ALARM = 0x20;
 const B_UPDATE_ENDED = 0x10;
 const B_BINARY = 0x04;
 const B_24_HOURS = 0x02;
 const C_REQUEST = 0x80;
 const C_PERIODIC = 0x40;
+const C_ALARM = 0x20;
 const C_UPDATE_ENDED = 0x10;
+const ANY = 0xc0;
 
 export class RealTimeClock implements BytePortDevice, StatefulDevice {
   readonly #clock: Clock;
@@ -64,6 +68,11 @@ export class RealTimeClock implements BytePortDevice, StatefulDevice {
     return START_OF_TIME + this.#adjustment + Math.floor(this.#clock.now / this.#clock.frequency);
   }
 
+  #encodeHour(hour: number): number {
+    if (this.#cells[STATUS_B]! & B_24_HOURS) return this.#encode(hour);
+    return this.#encode(hour % 12 === 0 ? 12 : hour % 12) | (hour >= 12 ? 0x80 : 0);
+  }
+
   #encode(value: number): number {
     if (this.#cells[STATUS_B]! & B_BINARY) return value;
     return (Math.floor(value / 10) << 4) | (value % 10);
@@ -82,11 +91,8 @@ export class RealTimeClock implements BytePortDevice, StatefulDevice {
         return this.#encode(date.getUTCSeconds());
       case 0x02:
         return this.#encode(date.getUTCMinutes());
-      case 0x04: {
-        const hour = date.getUTCHours();
-        if (this.#cells[STATUS_B]! & B_24_HOURS) return this.#encode(hour);
-        return this.#encode(hour % 12 === 0 ? 12 : hour % 12) | (hour >= 12 ? 0x80 : 0);
-      }
+      case 0x04:
+        return this.#encodeHour(date.getUTCHours());
       case 0x06:
         return this.#encode(date.getUTCDay() + 1);
       case 0x07:
@@ -190,14 +196,29 @@ export class RealTimeClock implements BytePortDevice, StatefulDevice {
     if (this.#update) this.#clock.cancel(this.#update);
     this.#update = undefined;
     const status = this.#cells[STATUS_B]!;
-    if (!(status & B_UPDATE_ENDED) || status & B_HOLD) return;
+    if (!(status & (B_UPDATE_ENDED | B_ALARM)) || status & B_HOLD) return;
     const frequency = this.#clock.frequency;
     const cycle = (Math.floor(this.#clock.now / frequency) + 1) * frequency;
     this.#update = this.#clock.schedule(cycle, this.#reachUpdate);
   }
 
+  /** Is the alarm set for the second that has come? */
+  #isAlarm(): boolean {
+    const date = new Date(this.#seconds * 1000);
+    const is = (register: number, now: number) => {
+      const wanted = this.#cells[register]!;
+      return wanted >= ANY || wanted === now;
+    };
+    return (
+      is(0x01, this.#encode(date.getUTCSeconds())) &&
+      is(0x03, this.#encode(date.getUTCMinutes())) &&
+      is(0x05, this.#encodeHour(date.getUTCHours()))
+    );
+  }
+
   readonly #reachUpdate = (): void => {
-    this.#raise(C_UPDATE_ENDED, B_UPDATE_ENDED);
+    if (this.#cells[STATUS_B]! & B_UPDATE_ENDED) this.#raise(C_UPDATE_ENDED, B_UPDATE_ENDED);
+    if (this.#cells[STATUS_B]! & B_ALARM && this.#isAlarm()) this.#raise(C_ALARM, B_ALARM);
     this.#scheduleUpdate();
   };
 

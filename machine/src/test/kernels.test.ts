@@ -316,6 +316,49 @@ const CASES: readonly KernelCase[] = [
     exitStatus: 1,
   },
   {
+    name: "is woken by the clock's alarm",
+    write(kernel) {
+      const { a } = kernel;
+      const causes = kernel.variable();
+      kernel.gate(0x28, "alarm");
+      kernel.openInterrupts([2, 8]);
+      const clock = (register: number, value: number) => {
+        kernel.outByte(0x70, register);
+        kernel.outByte(0x71, value);
+      };
+      for (const register of [1, 3, 5]) clock(register, 0xff);
+      kernel.outByte(0x70, 0x0c);
+      kernel.inByte(0x71);
+      clock(0x0b, 0x22);
+      const wait = a.newLabel();
+      a.place(wait);
+      a.emit("sti");
+      a.emit("hlt");
+      a.emit("cli");
+      a.emit("cmp", dword({ displacement: causes }), 0);
+      a.emit("jz", wait);
+      clock(0x0b, 0x02);
+      a.emit("mov", eax, dword({ displacement: causes }));
+      kernel.report("causes");
+      kernel.endWith(0);
+
+      a.label("alarm");
+      a.emit("push", eax);
+      a.emit("push", edx);
+      kernel.outByte(0x70, 0x0c);
+      kernel.inByte(0x71);
+      a.emit("and", eax, 0xa0); // QEMU notes the update too
+      a.emit("or", dword({ displacement: causes }), eax);
+      kernel.outByte(0xa0, 0x20);
+      kernel.outByte(0x20, 0x20);
+      a.emit("pop", edx);
+      a.emit("pop", eax);
+      a.emit("iretd");
+    },
+    serial: "causes=000000a0\n",
+    exitStatus: 1,
+  },
+  {
     name: "gets the multiboot magic and an information structure",
     write(kernel) {
       const { a } = kernel;
