@@ -9,9 +9,9 @@
 import type { ProcessorCore } from "./core.ts";
 import { Field, Slot } from "./layout.ts";
 
-const RECORDS = 1 << 17;
+const RECORDS = 1 << 19;
 /** Behind them: records of the compiler of hot code, two for each counted entry. They never count as taken. */
-const ENTRY_RECORDS = 1 << 15;
+const ENTRY_RECORDS = 1 << 17;
 export const FIRST_ENTRY_RECORD = RECORDS * Field.WORDS;
 /** Records kept free at the end, so that one run of decoding never meets the end of the pool. */
 const RESERVE = 256;

@@ -45,7 +45,6 @@ export const coldNumbers: ReadonlyMap<string, number> = new Map(
     "hostBreakpoint",
     "nextPageCheck",
     "probe",
-    "countedEntry",
     "account",
   ].map((name, index) => [name, FIRST_COLD + index]),
 );

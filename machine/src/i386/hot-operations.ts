@@ -73,6 +73,8 @@ export const HotOperation = {
   test8RegisterImmediate: 120,
   callFarPage: 121,
   jmpFarPage: 122,
+  /** No instruction: see jit/compiler.ts. */
+  countedEntry: 123,
 } as const;
 
 export const FIRST_COLD = 128;

@@ -39,6 +39,7 @@ export function createInterpreter(
   flags: Flags,
   decoder: Decoder,
   handlers: readonly Handler[],
+  entries: { run: Handler },
 ): Interpreter {
   const { s, s8, s16 } = core;
   const { pool } = codeCache;
@@ -1198,6 +1199,17 @@ export function createInterpreter(
           case 122: // jmp to another page
             p = jump((s[PAGE_EIP]! + pool[p + IMMEDIATE]!) | 0);
             break;
+          case 123: {
+            // counted entry: the instruction stands in a record of its own, and behind that how often it may still be visited
+            s[RETIRED] = s[RETIRED]! - 1;
+            const copy = pool[p + LINK]!;
+            const left = pool[copy + WORDS + EXTRA]!;
+            if (left > 0) {
+              pool[copy + WORDS + EXTRA] = left - 1;
+              p = copy;
+            } else p = entries.run(p);
+            break;
+          }
           default:
             p = handlers[pool[p + OPERATION]!]!(p);
         }

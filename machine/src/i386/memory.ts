@@ -2,7 +2,8 @@
  * Memory as instructions see it: offset in a segment, checked against base, limit, type and alignment, then paging, then RAM or
  * the bus. Source: Pentium Processor Family Developer's Manual, volume 3, chapters 12 (protection) and 14 (faults).
  *
- * Fast path: offset below the segment's count for this size (`readLimits`, `writeLimits`), aligned, page in the soft TLB. All else, and
+ * Fast path: offset below the segment's count for this size (`readLimits`, `writeLimits`), page in the soft TLB, aligned (the tag
+ * comparison sees to both). All else, and
  * every fault, is decided by the slow path, in the manual's order: segment type, limit, alignment, paging.
  *
  * Choices where the manual leaves one: an access that runs past offset FFFFFFFFH of an expand-up segment with that limit wraps
@@ -61,7 +62,7 @@ export interface Memory {
 
 export function createMemory(core: ProcessorCore, codeCache: CodeCache, paging: Paging): Memory {
   const { s, bus, ram8, ram32, ramView, ramSize, readLimits, writeLimits } = core;
-  const { readTags, writeTags, frames, translate, tryTranslate, watchedPages } = paging;
+  const { readTags, writeTags, addends, translate, tryTranslate, watchedPages } = paging;
   const { codeFrames } = codeCache;
   const { BASE, LIMIT, ACCESS, MODE, ALIGNMENT_CHECK, FLAT_SEGMENTS, TRANSLATION_FAILED } = Slot;
   const { CS, SS } = Segment;
@@ -156,8 +157,8 @@ export function createMemory(core: ProcessorCore, codeCache: CodeCache, paging: 
   function read8(segment: number, offset: number): number {
     const linear = (s[BASE + segment]! + offset) | 0;
     const soft = ((linear >>> 12) & SETS) | s[MODE]!;
-    if (offset >>> 0 < readLimits[segment << 2]! && readTags[soft] === linear >>> 12) {
-      return ram8[frames[soft]! + (linear & 0xfff)]!;
+    if (offset >>> 0 < readLimits[segment << 2]! && readTags[soft] === (linear & 0xfffff000)) {
+      return ram8[(linear + addends[soft]!) | 0]!;
     }
     return readSlow(segment, offset, 1);
   }
@@ -165,12 +166,8 @@ export function createMemory(core: ProcessorCore, codeCache: CodeCache, paging: 
   function read16(segment: number, offset: number): number {
     const linear = (s[BASE + segment]! + offset) | 0;
     const soft = ((linear >>> 12) & SETS) | s[MODE]!;
-    if (
-      offset >>> 0 < readLimits[(segment << 2) + 1]! &&
-      readTags[soft] === linear >>> 12 &&
-      (linear & 0xfff) !== 0xfff
-    ) {
-      return ramView.getUint16(frames[soft]! + (linear & 0xfff), true);
+    if (offset >>> 0 < readLimits[(segment << 2) + 1]! && readTags[soft] === (linear & 0xfffff001)) {
+      return ramView.getUint16((linear + addends[soft]!) | 0, true);
     }
     return readSlow(segment, offset, 2);
   }
@@ -178,12 +175,8 @@ export function createMemory(core: ProcessorCore, codeCache: CodeCache, paging: 
   function read32(segment: number, offset: number): number {
     const linear = (s[BASE + segment]! + offset) | 0;
     const soft = ((linear >>> 12) & SETS) | s[MODE]!;
-    if (
-      offset >>> 0 < readLimits[(segment << 2) + 2]! &&
-      readTags[soft] === linear >>> 12 &&
-      (linear & 3) === 0
-    ) {
-      return ram32[(frames[soft]! + (linear & 0xfff)) >> 2]!;
+    if (offset >>> 0 < readLimits[(segment << 2) + 2]! && readTags[soft] === (linear & 0xfffff003)) {
+      return ram32[(linear + addends[soft]!) >> 2]!;
     }
     return readSlow(segment, offset, 4);
   }
@@ -191,40 +184,32 @@ export function createMemory(core: ProcessorCore, codeCache: CodeCache, paging: 
   function write8(segment: number, offset: number, value: number): void {
     const linear = (s[BASE + segment]! + offset) | 0;
     const soft = ((linear >>> 12) & SETS) | s[MODE]!;
-    if (offset >>> 0 < writeLimits[segment << 2]! && writeTags[soft] === linear >>> 12) {
-      ram8[frames[soft]! + (linear & 0xfff)] = value;
+    if (offset >>> 0 < writeLimits[segment << 2]! && writeTags[soft] === (linear & 0xfffff000)) {
+      ram8[(linear + addends[soft]!) | 0] = value;
     } else writeSlow(segment, offset, 1, value);
   }
 
   function write16(segment: number, offset: number, value: number): void {
     const linear = (s[BASE + segment]! + offset) | 0;
     const soft = ((linear >>> 12) & SETS) | s[MODE]!;
-    if (
-      offset >>> 0 < writeLimits[(segment << 2) + 1]! &&
-      writeTags[soft] === linear >>> 12 &&
-      (linear & 0xfff) !== 0xfff
-    ) {
-      ramView.setInt16(frames[soft]! + (linear & 0xfff), value, true);
+    if (offset >>> 0 < writeLimits[(segment << 2) + 1]! && writeTags[soft] === (linear & 0xfffff001)) {
+      ramView.setInt16((linear + addends[soft]!) | 0, value, true);
     } else writeSlow(segment, offset, 2, value);
   }
 
   function write32(segment: number, offset: number, value: number): void {
     const linear = (s[BASE + segment]! + offset) | 0;
     const soft = ((linear >>> 12) & SETS) | s[MODE]!;
-    if (
-      offset >>> 0 < writeLimits[(segment << 2) + 2]! &&
-      writeTags[soft] === linear >>> 12 &&
-      (linear & 3) === 0
-    ) {
-      ram32[(frames[soft]! + (linear & 0xfff)) >> 2] = value;
+    if (offset >>> 0 < writeLimits[(segment << 2) + 2]! && writeTags[soft] === (linear & 0xfffff003)) {
+      ram32[(linear + addends[soft]!) >> 2] = value;
     } else writeSlow(segment, offset, 4, value);
   }
 
   function modify8(segment: number, offset: number): number {
     const linear = (s[BASE + segment]! + offset) | 0;
     const soft = ((linear >>> 12) & SETS) | s[MODE]!;
-    if (offset >>> 0 < writeLimits[segment << 2]! && writeTags[soft] === linear >>> 12) {
-      return ram8[frames[soft]! + (linear & 0xfff)]!;
+    if (offset >>> 0 < writeLimits[segment << 2]! && writeTags[soft] === (linear & 0xfffff000)) {
+      return ram8[(linear + addends[soft]!) | 0]!;
     }
     return modifySlow(segment, offset, 1);
   }
@@ -232,12 +217,8 @@ export function createMemory(core: ProcessorCore, codeCache: CodeCache, paging: 
   function modify16(segment: number, offset: number): number {
     const linear = (s[BASE + segment]! + offset) | 0;
     const soft = ((linear >>> 12) & SETS) | s[MODE]!;
-    if (
-      offset >>> 0 < writeLimits[(segment << 2) + 1]! &&
-      writeTags[soft] === linear >>> 12 &&
-      (linear & 0xfff) !== 0xfff
-    ) {
-      return ramView.getUint16(frames[soft]! + (linear & 0xfff), true);
+    if (offset >>> 0 < writeLimits[(segment << 2) + 1]! && writeTags[soft] === (linear & 0xfffff001)) {
+      return ramView.getUint16((linear + addends[soft]!) | 0, true);
     }
     return modifySlow(segment, offset, 2);
   }
@@ -245,12 +226,8 @@ export function createMemory(core: ProcessorCore, codeCache: CodeCache, paging: 
   function modify32(segment: number, offset: number): number {
     const linear = (s[BASE + segment]! + offset) | 0;
     const soft = ((linear >>> 12) & SETS) | s[MODE]!;
-    if (
-      offset >>> 0 < writeLimits[(segment << 2) + 2]! &&
-      writeTags[soft] === linear >>> 12 &&
-      (linear & 3) === 0
-    ) {
-      return ram32[(frames[soft]! + (linear & 0xfff)) >> 2]!;
+    if (offset >>> 0 < writeLimits[(segment << 2) + 2]! && writeTags[soft] === (linear & 0xfffff003)) {
+      return ram32[(linear + addends[soft]!) >> 2]!;
     }
     return modifySlow(segment, offset, 4);
   }
@@ -291,16 +268,16 @@ export function createMemory(core: ProcessorCore, codeCache: CodeCache, paging: 
 
   function readSystem32(linear: number): number {
     const soft = (linear >>> 12) & SETS;
-    if (readTags[soft] === linear >>> 12 && (linear & 3) === 0) {
-      return ram32[(frames[soft]! + (linear & 0xfff)) >> 2]!;
+    if (readTags[soft] === (linear & 0xfffff003)) {
+      return ram32[(linear + addends[soft]!) >> 2]!;
     }
     return readLinear(linear, 4, 0);
   }
 
   function writeSystem32(linear: number, value: number): void {
     const soft = (linear >>> 12) & SETS;
-    if (writeTags[soft] === linear >>> 12 && (linear & 3) === 0) {
-      ram32[(frames[soft]! + (linear & 0xfff)) >> 2] = value;
+    if (writeTags[soft] === (linear & 0xfffff003)) {
+      ram32[(linear + addends[soft]!) >> 2] = value;
     } else writeLinear(linear, 4, value, 0);
   }
 

@@ -7,9 +7,11 @@
  * nothing in the modelled TLB, so the fast path needs no bookkeeping and the miss counts are still exact. It is kept
  * twice, for CPL 0-2 and CPL 3 (index = set + MODE), and apart for reads and writes:
  *
- *   readTags[i]   page number when reads are allowed, else -1
- *   writeTags[i]  page number when writes are allowed, the dirty bit is set and the page holds no decoded code, else -1
- *   frames[i]     physical address of the page; always RAM
+ *   readTags[i]   linear address of the page when reads are allowed, else NO_PAGE
+ *   writeTags[i]  the same when writes are allowed, the dirty bit is set and the page holds no decoded code
+ *   addends[i]    physical minus linear address; the page is RAM
+ *
+ * NO_PAGE is no page's address with any of the lowest bits set, so that one comparison tells page and alignment.
  *
  * Behind it, for each entry of the data TLB, stand the four tags that the page gets when it becomes its set's latest (`entryTags`), so that
  * going back to a page in the same set is a short search.
@@ -34,7 +36,9 @@ const ACCESSED = 0x20;
 const DIRTY = 0x40;
 const LARGE = 0x80;
 
-const DATA_ENTRIES = SOFT_TLB_SETS * 4;
+/** Of a tag, and what an access is compared with has bits 11 to 2 clear. */
+const NO_PAGE = 0x800;
+export const DATA_ENTRIES = SOFT_TLB_SETS * 4;
 const FAULT_PRESENT = 1;
 const FAULT_WRITE = 2;
 const FAULT_USER = 4;
@@ -43,7 +47,10 @@ const FAULT_RESERVED = 8;
 export interface Paging {
   readonly readTags: Int32Array;
   readonly writeTags: Int32Array;
-  readonly frames: Int32Array;
+  readonly addends: Int32Array;
+  /** What compiled code needs to make an entry of the data TLB its set's latest: see the file's head and `restoreFast`. */
+  readonly entryTags: Int32Array;
+  readonly largeOwners: Int32Array;
   /** The same for code: page numbers of supervisor, then of user fetches; frames of both. */
   readonly codeTags: Int32Array;
   readonly codeEntryFrames: Int32Array;
@@ -74,18 +81,18 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
   const { codeFrames } = codeCache;
   const { CR0, CR2, CR3, CR4, BUDGET, TRANSLATION_FAILED } = Slot;
   const { CR0_PG, CR0_WP, CR4_PSE } = ControlBit;
-  const readTags = core.words(2 * SOFT_TLB_SETS).fill(-1);
-  const writeTags = core.words(2 * SOFT_TLB_SETS).fill(-1);
-  const frames = core.words(2 * SOFT_TLB_SETS);
+  const readTags = core.words(2 * SOFT_TLB_SETS).fill(NO_PAGE);
+  const writeTags = core.words(2 * SOFT_TLB_SETS).fill(NO_PAGE);
+  const addends = core.words(2 * SOFT_TLB_SETS);
   /** Set of the 4 MB TLB that stands behind a soft entry, plus one; 0 for 4 KB pages. */
-  const largeOwners = new Uint8Array(SOFT_TLB_SETS);
+  const largeOwners = core.words(SOFT_TLB_SETS);
   /** Index = kind × 64 + entry of the data TLB; kinds are read, user read, write, user write, as bits 0 (user) and 1 (write) number them. */
-  const entryTags = new Int32Array(4 * DATA_ENTRIES).fill(-1);
+  const entryTags = core.words(4 * DATA_ENTRIES).fill(NO_PAGE);
   const codeTags = core.words(2 * SOFT_CODE_SETS).fill(-1);
   const codeEntryFrames = core.words(SOFT_CODE_SETS);
-  const data = new TlbBank(SOFT_TLB_SETS);
-  const large = new TlbBank(2);
-  const code = new TlbBank(SOFT_CODE_SETS);
+  const data = new TlbBank(SOFT_TLB_SETS, core.words);
+  const large = new TlbBank(2, core.words);
+  const code = new TlbBank(SOFT_CODE_SETS, core.words);
   /** The 4 MB page used last in each set of its TLB: only that one may have soft entries. */
   const youngestLarge = new Int32Array(2).fill(-1);
   const watchedPages = new Set<number>();
@@ -151,16 +158,17 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
     if (watchedPages.size !== 0 && watchedPages.has(page)) readable = false;
     const writable = readable && (entry & DIRTY) !== 0 && codeFrames[frame >>> 12] === 0;
     const user = (entry & USER) !== 0;
-    const read = readable ? page : -1;
-    const userRead = readable && user ? page : -1;
-    const write = writable && ((entry & WRITABLE) !== 0 || (s[CR0]! & CR0_WP) === 0) ? page : -1;
-    const userWrite = writable && user && (entry & WRITABLE) !== 0 ? page : -1;
+    const tag = page << 12;
+    const read = readable ? tag : NO_PAGE;
+    const userRead = readable && user ? tag : NO_PAGE;
+    const write = writable && ((entry & WRITABLE) !== 0 || (s[CR0]! & CR0_WP) === 0) ? tag : NO_PAGE;
+    const userWrite = writable && user && (entry & WRITABLE) !== 0 ? tag : NO_PAGE;
     readTags[set] = read;
     readTags[set + SOFT_TLB_SETS] = userRead;
     writeTags[set] = write;
     writeTags[set + SOFT_TLB_SETS] = userWrite;
-    frames[set] = frame;
-    frames[set + SOFT_TLB_SETS] = frame;
+    addends[set] = frame - tag;
+    addends[set + SOFT_TLB_SETS] = frame - tag;
     if (index < 0) return;
     entryTags[index] = read;
     entryTags[index + DATA_ENTRIES] = userRead;
@@ -171,14 +179,21 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
   /** Makes the page of a data TLB entry, whose tags are known, the fast one of its set. */
   function restoreFast(page: number, index: number): void {
     const set = page & (SOFT_TLB_SETS - 1);
-    const frame = data.entries[index]! & 0xfffff000;
+    const addend = (data.entries[index]! & 0xfffff000) - (page << 12);
     largeOwners[set] = 0;
     readTags[set] = entryTags[index]!;
     readTags[set + SOFT_TLB_SETS] = entryTags[index + DATA_ENTRIES]!;
     writeTags[set] = entryTags[index + 2 * DATA_ENTRIES]!;
     writeTags[set + SOFT_TLB_SETS] = entryTags[index + 3 * DATA_ENTRIES]!;
-    frames[set] = frame;
-    frames[set + SOFT_TLB_SETS] = frame;
+    addends[set] = addend;
+    addends[set + SOFT_TLB_SETS] = addend;
+  }
+
+  function forgetSet(set: number): void {
+    readTags[set] = NO_PAGE;
+    readTags[set + SOFT_TLB_SETS] = NO_PAGE;
+    writeTags[set] = NO_PAGE;
+    writeTags[set + SOFT_TLB_SETS] = NO_PAGE;
   }
 
   /** A 4 MB page becomes the youngest of its set: soft entries of the one before must not hide later uses of it. */
@@ -188,7 +203,7 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
     youngestLarge[set] = largePage;
     for (let i = 0; i < SOFT_TLB_SETS; i++) {
       if (largeOwners[i] === set + 1) {
-        readTags[i] = readTags[i + SOFT_TLB_SETS] = writeTags[i] = writeTags[i + SOFT_TLB_SETS] = -1;
+        forgetSet(i);
         largeOwners[i] = 0;
       }
     }
@@ -208,7 +223,8 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
   function tryTranslate(linear: number, write: boolean, mode: number): number {
     const page = linear >>> 12;
     const soft = (page & (SOFT_TLB_SETS - 1)) | mode;
-    if ((write ? writeTags : readTags)[soft] === page) return frames[soft]! | (linear & 0xfff);
+    const tag = linear & 0xfffff000;
+    if ((write ? writeTags : readTags)[soft] === tag) return (linear + addends[soft]!) | 0;
     if ((s[CR0]! & CR0_PG) === 0) {
       setFast(page, (linear & 0xfffff000) | PRESENT | WRITABLE | USER | ACCESSED | DIRTY, -1);
       return linear;
@@ -216,9 +232,9 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
     const user = mode !== 0;
     const index = data.find(page);
     if (index >= 0) {
-      if (entryTags[index + (write ? 2 * DATA_ENTRIES : 0) + (user ? DATA_ENTRIES : 0)] === page) {
+      if (entryTags[index + (write ? 2 * DATA_ENTRIES : 0) + (user ? DATA_ENTRIES : 0)] === tag) {
         restoreFast(page, index);
-        return frames[soft]! | (linear & 0xfff);
+        return (linear + addends[soft]!) | 0;
       }
       let entry = data.entries[index]!;
       if (!allows(entry, write, user) || (write && (entry & DIRTY) === 0)) {
@@ -317,16 +333,16 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
   }
 
   function forgetFastPaths(): void {
-    readTags.fill(-1);
-    writeTags.fill(-1);
-    entryTags.fill(-1);
+    readTags.fill(NO_PAGE);
+    writeTags.fill(NO_PAGE);
+    entryTags.fill(NO_PAGE);
     codeTags.fill(-1);
     s[Slot.CODE_PAGE] = -1;
   }
 
   function forgetWrites(): void {
-    writeTags.fill(-1);
-    entryTags.fill(-1, 2 * DATA_ENTRIES);
+    writeTags.fill(NO_PAGE);
+    entryTags.fill(NO_PAGE, 2 * DATA_ENTRIES);
   }
 
   function flush(): void {
@@ -345,7 +361,7 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
     // Only fast paths to the page, and to those that may have been pieces of the same 4 MB page, are in doubt.
     for (let set = 0; set < SOFT_TLB_SETS; set++) {
       if (set !== (page & (SOFT_TLB_SETS - 1)) && largeOwners[set] === 0) continue;
-      readTags[set] = readTags[set + SOFT_TLB_SETS] = writeTags[set] = writeTags[set + SOFT_TLB_SETS] = -1;
+      forgetSet(set);
     }
     const set = page & (SOFT_CODE_SETS - 1);
     codeTags[set] = codeTags[set + SOFT_CODE_SETS] = -1;
@@ -356,7 +372,9 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
     onTableRead: null,
     readTags,
     writeTags,
-    frames,
+    addends,
+    entryTags,
+    largeOwners,
     codeTags,
     codeEntryFrames,
     translate,

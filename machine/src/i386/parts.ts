@@ -94,7 +94,6 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
     hostBreakpoint,
     nextPageCheck: decoder.continuesOnNextPage,
     probe: probes.run,
-    countedEntry: (p) => entries.run(p),
     account: timing?.account ?? ((p) => p),
   };
   for (const row of instructions) {
@@ -106,7 +105,7 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
     if (handler === undefined) throw new Error(`operation "${name}" of the instruction table has no handler`);
     handlers[number] = handler;
   }
-  const interpreter = createInterpreter(core, codeCache, memory, flags, decoder, handlers);
+  const interpreter = createInterpreter(core, codeCache, memory, flags, decoder, handlers, entries);
   core.onDebugRegistersChanged = debugging.refresh;
   if (timing !== null) {
     paging.onTableRead = timing.readTable;

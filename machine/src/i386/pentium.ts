@@ -100,11 +100,12 @@ export class Pentium extends RegisterView implements Processor {
       },
       deadlineMoved: core.attention,
     });
-    this.prime();
+    // Before the priming, which then meets counted entries.
     this.compiler =
       options.compileInto === undefined || cycleModel.detailed
         ? null
         : createCompiler(parts, options.compileInto, options.compiler);
+    this.prime();
   }
 
   /** See priming.ts. Leaves the processor reset, at cycle 0, and RAM as it was. */

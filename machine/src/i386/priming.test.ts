@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { PentiumPc } from "../boards/pentium-pc.ts";
 import { EventClock } from "../clock.ts";
 import type { Bus } from "../contract.ts";
 import { HotOperation } from "./hot-operations.ts";
@@ -41,7 +42,7 @@ describe("the interpreter's switch", () => {
 
 describe("priming", () => {
   it("reaches every case of the switch", () => {
-    const processor = new Pentium(bus(), new EventClock());
+    const { processor } = new PentiumPc({ memory: 2 * 2 ** 20, jit: "on" });
     const { pool } = processor.codeCache;
     const seen = new Set<number>();
     for (let p = 0; p < pool.length; p += Field.WORDS) seen.add(pool[p + Field.OPERATION]!);

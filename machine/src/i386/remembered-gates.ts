@@ -81,7 +81,7 @@ export function createRememberedGates(
   flags: Flags,
 ): RememberedGates {
   const { s, ram32, ramSize, counters, time, readLimits, writeLimits } = core;
-  const { readTags, writeTags, frames, watchedPages } = paging;
+  const { readTags, writeTags, addends, watchedPages } = paging;
   const { BASE, SELECTOR, LIMIT, ACCESS, CPL, EIP, ESP, EFLAGS, MODE, BUDGET, CODE_PAGE } = Slot;
   const { FLAT_SEGMENTS, ALIGNMENT_CHECK, GDT_BASE, GDT_LIMIT, IDT_BASE, IDT_LIMIT } = Slot;
   const { CS, SS, TR } = Segment;
@@ -95,10 +95,10 @@ export function createRememberedGates(
 
   /** Whether the page of a table still lies where it is remembered; the TLB sees the access. */
   function touch(linear: number, physical: number): boolean {
-    const page = linear >>> 12;
-    const set = page & SETS;
+    const page = linear & 0xfffff000;
+    const set = (linear >>> 12) & SETS;
     if (readTags[set] !== page) paging.translate(linear, false, 0);
-    return readTags[set] === page && frames[set] === (physical & 0xfffff000);
+    return readTags[set] === page && ((linear + addends[set]!) | 0) === physical;
   }
 
   /** Physical address of the first of the words at a linear address, all in one page of RAM; -1 when they are not. */
@@ -222,13 +222,13 @@ export function createRememberedGates(
       !(touch(gates[at + TASK]!, gates[at + TASK + 1]!) && touch(gates[at + STACK]!, gates[at + STACK + 1]!))
     )
       return false;
-    const page = top >>> 12;
-    const set = page & SETS;
+    const page = top & 0xfffff000;
+    const set = (top >>> 12) & SETS;
     if (writeTags[set] !== page) {
       paging.translate((end - 4) | 0, true, 0);
       if (writeTags[set] !== page) return false;
     }
-    let word = (frames[set]! + (top & 0xfff)) >> 2;
+    let word = (top + addends[set]!) >> 2;
     if (errorCode !== NO_ERROR_CODE) ram32[word++] = errorCode;
     ram32[word] = eip;
     ram32[word + 1] = s[SELECTOR + CS]!;

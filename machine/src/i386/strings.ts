@@ -33,7 +33,7 @@ export function createStringHandlers(
 ): Record<string, Handler> {
   const { s, s16, ram8, readLimits, writeLimits } = core;
   const { pool } = codeCache;
-  const { readTags, writeTags, frames } = paging;
+  const { readTags, writeTags, addends } = paging;
   const { ECX, ESI, EDI, EDX, EFLAGS, BUDGET, RETIRED, MODE, BASE, CPL, REPEATING } = Slot;
   const { SEGMENT, SIZE, PREFIX, CLOCKS, WORDS } = Field;
   const { ES } = Segment;
@@ -120,11 +120,11 @@ export function createStringHandlers(
   function span(segment: number, offset: number, write: boolean): number {
     const linear = (s[BASE + segment]! + offset) | 0;
     const soft = ((linear >>> 12) & (SOFT_TLB_SETS - 1)) | s[MODE]!;
-    if ((write ? writeTags : readTags)[soft] !== linear >>> 12) return 0;
+    if ((write ? writeTags : readTags)[soft] !== (linear & 0xfffff000)) return 0;
     const inPage = 4096 - (linear & 0xfff);
     const limit = (write ? writeLimits : readLimits)[segment << 2]!;
     if (offset >>> 0 >= limit || limit - (offset >>> 0) < inPage) return 0;
-    ramAt = frames[soft]! + (linear & 0xfff);
+    ramAt = (linear + addends[soft]!) | 0;
     return inPage;
   }
 

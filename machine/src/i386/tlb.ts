@@ -8,8 +8,9 @@
  * Pseudo-LRU: bit 0 says which pair is older (0: ways 0 and 1), bit 1 which of ways 0 and 1 is, bit 2 which of 2 and 3.
  */
 
-const cleared = [3, 3, 5, 5];
-const raised = [3, 1, 4, 0];
+/** By way: bits of a set's age that a use clears, and sets. */
+export const cleared = [3, 3, 5, 5];
+export const raised = [3, 1, 4, 0];
 
 export class TlbBank {
   readonly sets: number;
@@ -17,13 +18,15 @@ export class TlbBank {
   readonly tags: Int32Array;
   /** Frame address and permission bits, as paging.ts composes them. */
   readonly entries: Int32Array;
-  private readonly ages: Uint8Array;
+  /** By set. */
+  readonly ages: Int32Array;
 
-  constructor(sets: number) {
+  /** `words` gives zeroed words: compiled code looks into them. */
+  constructor(sets: number, words: (count: number) => Int32Array) {
     this.sets = sets;
-    this.tags = new Int32Array(sets * 4).fill(-1);
-    this.entries = new Int32Array(sets * 4);
-    this.ages = new Uint8Array(sets);
+    this.tags = words(sets * 4).fill(-1);
+    this.entries = words(sets * 4);
+    this.ages = words(sets);
   }
 
   /** Index of the entry for `page`, now the youngest of its set; -1 on a miss. */

@@ -1,11 +1,12 @@
 /**
  * Finds hot code, has it compiled in batches, and runs it. Places where execution enters straight-line code (branch targets, first
  * instructions of a decoded run, places to which compiled code leaves) become *counted entries*: their record in the code cache is replaced
- * by one that comes here, and the instruction itself moves to a pair of records of ours,
+ * by one that sends the interpreter to a pair of records of ours,
  *
  *   [copy of the instruction] [go on at the record behind the original]
  *
- * so that an entry that is not compiled costs one call. After `HOT` visits the region that starts there is compiled.
+ * and takes one from the visits that are left (a field of the second). When none is left it comes here: the region that starts there is
+ * compiled, and run from now on.
  *
  * Compiled code belongs to (physical page, offset) by its record, and to MODE and the flatness of the segments it uses by `Variant.key`.
  * A written code page loses its records, and with them its entries; all entries go when the pool is emptied or `MOST_REGIONS` is reached.
@@ -15,13 +16,12 @@
  */
 
 import { FIRST_CACHED, FIRST_ENTRY_RECORD } from "../code-cache.ts";
-import { coldNumbers } from "../decoder.ts";
 import { pendingFault } from "../fault.ts";
 import { HotOperation } from "../hot-operations.ts";
 import { DELIVERED } from "../interpreter.ts";
 import { Field, Slot, SOFT_TLB_SETS } from "../layout.ts";
 import type { ProcessorParts } from "../parts.ts";
-import { Exit } from "./exit.ts";
+import { Exit, type Site } from "./exit.ts";
 import { flowOf } from "./operation-names.ts";
 import { discoverRegion } from "./region-graph.ts";
 import { createRuntime, functionTypes, lookupWords } from "./runtime.ts";
@@ -29,11 +29,11 @@ import { regionImports, type TranslationContext, translateRegion } from "./trans
 import { type WasmFunction, writeModule } from "./wasm-writer.ts";
 import { type LinearMemory, webAssembly } from "./web-assembly.ts";
 
-/** Visits after which an entry is worth compiling: a module costs about 60 µs, some 5000 interpreted instructions. */
-const HOT = 1000;
-/** A batch waits for so many regions, or until one of them has had so many visits. */
+/** Visits after which an entry is worth compiling: translation and the host's two compilers take a few milliseconds for a region. */
+const HOT = 4000;
+/** A batch waits for so many regions, or until one of them has had so many visits more. */
 const BATCH = 8;
-const IMPATIENT = 3000;
+const PATIENCE = 1000;
 /** Compiled functions kept; when there are more, all go. */
 const MOST_REGIONS = 6000;
 /** Versions of a region for other segments or privilege. */
@@ -41,9 +41,11 @@ const MOST_VARIANTS = 6;
 /** A page that is written so often while it holds code is not worth compiling. */
 const MOST_VERSIONS = 40;
 
-/** Fields of the second record of an entry, which the interpreter does not read. */
+/** Fields of the second record of an entry, of which the interpreter reads the last alone: visits left before it comes here. */
 const ORIGINAL = Field.REG;
 const FRAME = Field.BASE;
+/** Visits in a mode for which there is no code, while there is code for another. */
+const OTHER_VISITS = Field.INDEX;
 const VISITS = Field.EXTRA;
 
 /** Cycles that the delivery of a fault never takes; with fewer left the run loop delivers it. */
@@ -72,6 +74,8 @@ export interface HotCodeCompiler {
   readonly statistics: {
     readonly modules: number;
     readonly regions: number;
+    /** Guest instructions in all regions together. */
+    readonly translated: number;
     readonly bytes: number;
     readonly entries: number;
     readonly flushes: number;
@@ -95,6 +99,7 @@ export function createCompiler(
   options: CompilerOptions = {},
 ): HotCodeCompiler {
   const hot = options.hot ?? HOT;
+  const patience = options.hot === undefined ? PATIENCE : hot;
   const batch = options.hot === undefined ? BATCH : 1;
   const { core, codeCache, decoder, handlers, paging } = parts;
   const { s } = core;
@@ -104,26 +109,33 @@ export function createCompiler(
   const { readCompiled, modifyCompiled, writeCompiled } = parts.memory;
   const host = webAssembly!;
   const lookup = core.words(lookupWords);
-  const runtime = createRuntime(
-    ...([host, memory, lookup] as const),
-    {
-      state: s.byteOffset,
-      lookup: lookup.byteOffset,
-      codeTags: paging.codeTags.byteOffset,
-      codeEntryFrames: paging.codeEntryFrames.byteOffset,
-    },
-    MOST_REGIONS + BATCH + 1,
-  );
-  const ENTRY = coldNumbers.get("countedEntry")!;
+  const { data } = paging.banks;
+  const tables = {
+    state: s.byteOffset,
+    readTags: paging.readTags.byteOffset,
+    writeTags: paging.writeTags.byteOffset,
+    addends: paging.addends.byteOffset,
+    readLimits: core.readLimits.byteOffset,
+    writeLimits: core.writeLimits.byteOffset,
+    entryTags: paging.entryTags.byteOffset,
+    largeOwners: paging.largeOwners.byteOffset,
+    dataTags: data.tags.byteOffset,
+    dataEntries: data.entries.byteOffset,
+    dataAges: data.ages.byteOffset,
+  };
+  const ENTRY = HotOperation.countedEntry;
   const statistics = {
-    ...{ modules: 0, regions: 0, bytes: 0, entries: 0, flushes: 0, runs: 0, instructions: 0 },
-    exits: [0, 0, 0, 0, 0],
+    ...{ modules: 0, regions: 0, translated: 0, bytes: 0, entries: 0, flushes: 0, runs: 0, instructions: 0 },
+    exits: [0, 0, 0, 0],
   };
   /** By entry number: null until compiled. */
   let variants: (Variant[] | null)[] = [];
   let top = FIRST_ENTRY_RECORD;
   let wanted: Wanted[] = [];
   let live = 0;
+  /** By number. */
+  let sites: Site[] = [];
+  let isForgotten = false;
 
   /** What compiled code depends on besides its bytes. */
   const currentKey = (): number => s[FLAT_SEGMENTS]! | (s[MODE]! << 12);
@@ -131,6 +143,8 @@ export function createCompiler(
 
   function forget(): void {
     runtime.forgetAll();
+    // Code that is running may still leave by one.
+    isForgotten = true;
     variants = [];
     wanted = [];
     top = FIRST_ENTRY_RECORD;
@@ -174,6 +188,7 @@ export function createCompiler(
     pool[behind + LINK] = p + WORDS;
     pool[behind + ORIGINAL] = p;
     pool[behind + FRAME] = frame;
+    pool[behind + VISITS] = hot - 1;
     pool[p + OPERATION] = ENTRY;
     pool[p + CLOCKS] = 0;
     pool[p + LINK] = copy;
@@ -185,12 +200,9 @@ export function createCompiler(
     const map = codeCache.mapOf(pool[pool[entry + LINK]! + WORDS + FRAME]!);
     return {
       pool,
-      stateAddress: s.byteOffset,
-      readTags: paging.readTags.byteOffset,
-      writeTags: paging.writeTags.byteOffset,
-      frames: paging.frames.byteOffset,
-      readLimits: core.readLimits.byteOffset,
-      writeLimits: core.writeLimits.byteOffset,
+      stateAddress: tables.state,
+      ...tables,
+      site: (site) => sites.push(site) - 1,
       frame: pool[pool[entry + LINK]! + WORDS + FRAME]! << 12,
       hasTailCalls: runtime.hasTailCalls,
       flat,
@@ -219,9 +231,56 @@ export function createCompiler(
     return next === p + WORDS ? record + WORDS : next;
   }
 
+  const side = {
+    follow(): number {
+      decoder.resume();
+      return wayTo(decoder.locate(s[EIP]!), 0);
+    },
+    slowRead(selector: number, offset: number): number {
+      try {
+        const value = readCompiled(selector >> 2, offset, 1 << (selector & 3));
+        if (s[TRANSLATION_FAILED] !== 0) pageFaulted();
+        return value;
+      } catch (error) {
+        return faulted(error);
+      }
+    },
+    slowModify(selector: number, offset: number): number {
+      try {
+        const value = modifyCompiled(selector >> 2, offset, 1 << (selector & 3));
+        if (s[TRANSLATION_FAILED] !== 0) pageFaulted();
+        return value;
+      } catch (error) {
+        return faulted(error);
+      }
+    },
+    slowWrite(selector: number, offset: number, value: number): void {
+      try {
+        writeCompiled(selector >> 2, offset, 1 << (selector & 3), value);
+        if (s[TRANSLATION_FAILED] !== 0) pageFaulted();
+      } catch (error) {
+        faulted(error);
+      }
+    },
+  };
+
+  const runtime = createRuntime(
+    ...([host, memory, lookup] as const),
+    {
+      state: s.byteOffset,
+      lookup: lookup.byteOffset,
+      codeTags: paging.codeTags.byteOffset,
+      codeEntryFrames: paging.codeEntryFrames.byteOffset,
+      tables,
+    },
+    MOST_REGIONS + BATCH + 1,
+    side,
+  );
+
   const imports = {
+    ...runtime.exports,
     memory,
-    ...{ table: runtime.table, ...runtime.exports },
+    table: runtime.table,
     interpret(p: number): number {
       try {
         return runInstruction(p);
@@ -238,45 +297,22 @@ export function createCompiler(
         faulted(error);
         return p | Exit.fault;
       }
-      if (s[BUDGET]! <= 0) return next;
-      if (pool[next + OPERATION] === HotOperation.continueAt) next = pool[next + LINK]!;
-      if (next < FIRST_CACHED || next >= FIRST_ENTRY_RECORD) return next;
-      if (pool[next + OPERATION] !== ENTRY) {
-        count(next, decoder.frame(), 4);
-        return next;
-      }
-      const copy = pool[next + LINK]!;
-      const variant = variantFor(numberOf(copy));
-      if (variant === null) return next;
-      return (variant.place << 4) | Exit.chain;
-    },
-    read(selector: number, offset: number): number {
-      try {
-        const value = readCompiled(selector >> 2, offset, 1 << (selector & 3));
-        if (s[TRANSLATION_FAILED] !== 0) pageFaulted();
-        return value;
-      } catch (error) {
-        return faulted(error);
-      }
-    },
-    modify(selector: number, offset: number): number {
-      try {
-        const value = modifyCompiled(selector >> 2, offset, 1 << (selector & 3));
-        if (s[TRANSLATION_FAILED] !== 0) pageFaulted();
-        return value;
-      } catch (error) {
-        return faulted(error);
-      }
-    },
-    write(selector: number, offset: number, value: number): void {
-      try {
-        writeCompiled(selector >> 2, offset, 1 << (selector & 3), value);
-        if (s[TRANSLATION_FAILED] !== 0) pageFaulted();
-      } catch (error) {
-        faulted(error);
-      }
+      return wayTo(next, 4);
     },
   };
+
+  /** Where compiled code goes for a record: to its code, or out. Counts it from now on, or the first of `skips` behind it that can be. */
+  function wayTo(record: number, skips: number): number {
+    if (s[BUDGET]! <= 0) return record;
+    const p = pool[record + OPERATION] === HotOperation.continueAt ? pool[record + LINK]! : record;
+    if (p < FIRST_CACHED || p >= FIRST_ENTRY_RECORD) return p;
+    if (pool[p + OPERATION] !== ENTRY) {
+      count(p, decoder.frame(), skips);
+      return p;
+    }
+    const variant = variantFor(numberOf(pool[p + LINK]!));
+    return variant === null ? p : (variant.place << 4) | Exit.chain;
+  }
 
   function pageFaulted(): void {
     s[TRANSLATION_FAILED] = 0;
@@ -293,6 +329,8 @@ export function createCompiler(
 
   /** Compiles all wanted regions into one module. */
   function compile(): void {
+    if (isForgotten) sites = [];
+    isForgotten = false;
     const items = wanted;
     wanted = [];
     const functions: WasmFunction[] = [];
@@ -310,6 +348,7 @@ export function createCompiler(
       if (blocks.length === 0) continue;
       const { code, flatMask } = translateRegion(blocks, context);
       functions.push(code);
+      for (const block of blocks) statistics.translated += block.records.length;
       made.push({ wanted: item, mask: flatMask });
     }
     if (made.length === 0) return;
@@ -348,17 +387,20 @@ export function createCompiler(
     return null;
   }
 
+  /** The entry's visits are used up, or there is code for another mode alone. */
   function visit(entry: number, copy: number): void {
-    const visits = pool[copy + WORDS + VISITS]! + 1;
-    pool[copy + WORDS + VISITS] = visits;
-    if (visits === hot) {
-      const known = variants[numberOf(copy)]!;
-      if (known === null || known.length < MOST_VARIANTS) {
-        wanted.push({ entry, flat: s[FLAT_SEGMENTS]!, mode: s[MODE]! });
-      }
+    const known = variants[numberOf(copy)]!;
+    if (known !== null) {
+      const visits = pool[copy + WORDS + OTHER_VISITS]! + 1;
+      pool[copy + WORDS + OTHER_VISITS] = visits % hot;
+      if (visits < hot || known.length >= MOST_VARIANTS) return;
     }
-    if (wanted.length >= batch || (visits === IMPATIENT && wanted.length > 0)) compile();
-    if (visits >= IMPATIENT) pool[copy + WORDS + VISITS] = 0;
+    const flat = s[FLAT_SEGMENTS]!;
+    const mode = s[MODE]!;
+    const isWanted = wanted.some((each) => each.entry === entry && each.flat === flat && each.mode === mode);
+    if (!isWanted) wanted.push({ entry, flat, mode });
+    if (isWanted || wanted.length >= batch) compile();
+    if (variants[numberOf(copy)] === null) pool[copy + WORDS + VISITS] = patience;
   }
 
   /**
@@ -382,7 +424,6 @@ export function createCompiler(
   }
 
   function run(first: number): number {
-    s[RETIRED] = s[RETIRED]! - 1;
     const before = s[RETIRED]!;
     const copy = pool[first + LINK]!;
     const variant = variantFor(numberOf(copy));
@@ -396,8 +437,15 @@ export function createCompiler(
     }
     const code = runtime.enter(variant.place);
     decoder.resume();
-    const p = code & ~15;
-    const reason = code & 15;
+    let p = code & ~15;
+    let reason = code & 15;
+    if (reason === Exit.site) {
+      const site = sites[code >> 4]!;
+      p = site.record;
+      reason = site.reason;
+      s[BUDGET] = s[BUDGET]! + site.clocks;
+      s[RETIRED] = s[RETIRED]! - site.instructions;
+    }
     statistics.runs++;
     statistics.instructions += s[RETIRED]! - before;
     statistics.exits[reason]!++;
@@ -411,11 +459,6 @@ export function createCompiler(
         return p;
       case Exit.fault:
         return deliver(p);
-      case Exit.locate: {
-        const target = decoder.locate(s[EIP]!);
-        if (target >= FIRST_CACHED && pool[target + OPERATION] !== ENTRY) count(target, decoder.frame(), 0);
-        return target;
-      }
       default:
         return p;
     }

@@ -99,7 +99,7 @@ export function isInterpreted(pool: Int32Array, p: number): boolean {
 }
 
 function isTranslated(pool: Int32Array, p: number, name: string): boolean {
-  if ((pool[p + PREFIX]! & Prefix.ADDRESS_16) !== 0) return false;
+  if ((pool[p + PREFIX]! & Prefix.ADDRESS_16) !== 0 && hasMemoryOperand(pool, p)) return false;
   if (name === "nop" || name === "setcc" || anySize.has(name)) return true;
   if (!doubleOnly.has(name) || pool[p + SIZE] !== 4) return false;
   return !((name === "pop" || name === "xchg") && hasMemoryOperand(pool, p));

@@ -6,11 +6,11 @@
 
 import { Field } from "../layout.ts";
 
-/** Longest region, in instructions; more makes functions that hosts compile slowly. */
-const MOST_INSTRUCTIONS = 150;
-const DEEPEST_CALL = 2;
+/** Longest region, in instructions; more makes functions that hosts compile slowly, and more copies of the same code. */
+const MOST_INSTRUCTIONS = 80;
+const DEEPEST_CALL = 1;
 
-const { BYTES, IMMEDIATE } = Field;
+const { BYTES, IMMEDIATE, LINK } = Field;
 
 /** How an instruction ends, or does not end, a block. */
 export type Flow = "next" | "jcc" | "jmp" | "call" | "ret" | "leaves" | "unsupported";
@@ -107,7 +107,8 @@ export function discoverRegion(source: GraphSource, entry: number): BlockNode[] 
         place.next = reach(context, place.end, false);
         break;
       case "jcc":
-        place.taken = reach(context, target, true);
+        // A branch that the interpreter never took stays outside.
+        if (pool[place.p + LINK] !== 0) place.taken = reach(context, target, true);
         place.next = reach(context, place.end, true);
         break;
       case "jmp":

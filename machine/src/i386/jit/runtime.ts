@@ -13,6 +13,7 @@
 import { FlagKind } from "../flags.ts";
 import { Segment, Slot, SOFT_CODE_SETS } from "../layout.ts";
 import { Exit } from "./exit.ts";
+import { type MemoryTables, memoryFunctions } from "./memory-functions.ts";
 import { BodyWriter, Op, type WasmFunction, writeModule } from "./wasm-writer.ts";
 import {
   type FunctionTable,
@@ -28,7 +29,10 @@ const INDEX_MASK = (ENTRIES - 1) * ENTRY_WORDS * 4;
 export const lookupWords = ENTRIES * ENTRY_WORDS;
 
 /** Types of all modules. */
-export const Type = { region: 0, read: 1, carry: 2, overflow: 3, write: 4, one: 5 } as const;
+export const Type = {
+  ...{ region: 0, chain: 1, carry: 2, overflow: 3, slowWrite: 4, one: 5 },
+  ...{ read: 6, modify: 7, write: 8 },
+} as const;
 export const functionTypes = [
   { parameters: 0, results: 1 },
   { parameters: 2, results: 1 },
@@ -36,6 +40,9 @@ export const functionTypes = [
   { parameters: 4, results: 1 },
   { parameters: 3, results: 0 },
   { parameters: 1, results: 1 },
+  { parameters: 3, results: 2 },
+  { parameters: 3, results: 3 },
+  { parameters: 4, results: 1 },
 ] as const;
 
 export interface RuntimeAddresses {
@@ -43,13 +50,23 @@ export interface RuntimeAddresses {
   readonly lookup: number;
   readonly codeTags: number;
   readonly codeEntryFrames: number;
+  readonly tables: MemoryTables;
+}
+
+/** Functions of the interpreter's side that the runtime calls: `selector` is segment × 4 + log2(size). */
+export interface InterpreterSide {
+  /** Looks EIP up as the interpreter does: a record, or a place of the table with `Exit.chain`. Throws what fetching throws. */
+  follow(): number;
+  slowRead(selector: number, offset: number): number;
+  slowModify(selector: number, offset: number): number;
+  slowWrite(selector: number, offset: number, value: number): void;
 }
 
 export interface Runtime {
   readonly table: FunctionTable;
   readonly hasTailCalls: boolean;
   /** Functions that region modules import. */
-  readonly exports: Readonly<Record<"carry" | "overflow" | "chain" | "locate", unknown>>;
+  readonly exports: Readonly<Record<string, unknown>>;
   /** Runs the region at a place of the table; its result is that of the region where it ended. */
   enter(place: number): number;
   /** Lets compiled code go to a region from now on. */
@@ -57,6 +74,14 @@ export interface Runtime {
   forgetPage(frame: number): void;
   forgetAll(): void;
 }
+
+const Import = { slowRead: 0, slowModify: 1, slowWrite: 2, follow: 3 } as const;
+const sideImports = [
+  { name: "slowRead", type: Type.chain },
+  { name: "slowModify", type: Type.chain },
+  { name: "slowWrite", type: Type.slowWrite },
+  { name: "follow", type: Type.region },
+] as const;
 
 /** Byte offset of the entry in the hash table. */
 const hash = (physical: number, key: number): number =>
@@ -96,12 +121,25 @@ function writeRuntime(addresses: RuntimeAddresses, pages: number, hasTailCalls: 
     go(w, at);
     w.close();
     w.get(p).constant(Exit.branch).op(Op.or);
-    return { type: Type.read, locals32: 2, locals64: 0, body: w.bytes.slice() };
+    return { type: Type.chain, locals32: 2, locals64: 0, body: w.bytes };
+  }
+
+  /** The host looks EIP up; its answer is a result, or where to go. */
+  function follow(w: BodyWriter, code: number): void {
+    w.call(Import.follow);
+    if (hasTailCalls) {
+      w.tee(code).constant(15).op(Op.and).constant(Exit.chain).op(Op.eq).open(Op.if);
+      w.get(code).constant(4).op(Op.shrU).op(Op.returnCallIndirect, Type.region, 0);
+      w.close().get(code);
+    }
+    w.op(Op.return);
   }
 
   function locate(): WasmFunction {
     const [eip, linear, page, start, physical, key, at] = [0, 1, 2, 3, 4, 5, 6];
     const w = new BodyWriter();
+    w.open(Op.block);
+    const miss = w.depth;
     w.constant(0).get(eip).memory(Op.store, slot(Slot.EIP));
     w.get(eip)
       .word(slot(Slot.BASE + Segment.CS))
@@ -119,9 +157,7 @@ function writeRuntime(addresses: RuntimeAddresses, pages: number, hasTailCalls: 
       .tee(at);
     w.word(slot(Slot.MODE)).constant(0).op(Op.ne);
     w.constant(SOFT_CODE_SETS * 4).op(Op.mul, Op.add);
-    w.memory(Op.load, addresses.codeTags).get(page).op(Op.ne).open(Op.if);
-    w.constant(Exit.locate).op(Op.return);
-    w.close();
+    w.memory(Op.load, addresses.codeTags).get(page).op(Op.ne).branch(Op.brIf, miss);
     w.get(at).memory(Op.load, addresses.codeEntryFrames).set(physical);
     w.get(eip).get(linear).constant(0xfff).op(Op.and, Op.sub).set(start);
     w.word(slot(Slot.LIMIT + Segment.CS))
@@ -129,9 +165,7 @@ function writeRuntime(addresses: RuntimeAddresses, pages: number, hasTailCalls: 
       .constant(-1)
       .op(Op.ne);
     w.get(at).constant(4095).op(Op.ltU);
-    w.get(start).get(at).constant(4095).op(Op.sub, Op.gtU, Op.or, Op.and).open(Op.if);
-    w.constant(Exit.locate).op(Op.return);
-    w.close();
+    w.get(start).get(at).constant(4095).op(Op.sub, Op.gtU, Op.or, Op.and).branch(Op.brIf, miss);
     w.close();
     w.get(physical).get(linear).constant(0xfff).op(Op.and, Op.or).set(physical);
     pushKey(w);
@@ -142,8 +176,9 @@ function writeRuntime(addresses: RuntimeAddresses, pages: number, hasTailCalls: 
     w.constant(0).get(physical).constant(-4096).op(Op.and).memory(Op.store, slot(Slot.CODE_FRAME));
     go(w, at);
     w.close();
-    w.constant(Exit.locate);
-    return { type: Type.one, locals32: 6, locals64: 0, body: w.bytes.slice() };
+    w.close();
+    follow(w, at);
+    return { type: Type.one, locals32: 6, locals64: 0, body: w.bytes };
   }
 
   function enter(): WasmFunction {
@@ -154,10 +189,18 @@ function writeRuntime(addresses: RuntimeAddresses, pages: number, hasTailCalls: 
 
   return writeModule({
     types: functionTypes,
-    imports: [],
-    functions: [...flagFunctions(slot(Slot.EFLAGS)), chain(), locate(), enter()],
+    imports: sideImports,
+    functions: [
+      ...flagFunctions(slot(Slot.EFLAGS)),
+      ...([chain(), locate(), enter()] as const),
+      ...memoryFunctions(addresses.tables, Type, {
+        ...{ read: Import.slowRead, modify: Import.slowModify, write: Import.slowWrite },
+      }),
+    ],
     memoryPages: pages,
-    exports: ["carry", "overflow", "chain", "locate", "enter"].map((name, i) => [name, i] as const),
+    exports: ["carry", "overflow", "chain", "locate", "enter", "read", "modify", "write"].map(
+      (name, i) => [name, i] as const,
+    ),
     elements: null,
   });
 }
@@ -214,12 +257,12 @@ export function createRuntime(
   lookup: Int32Array,
   addresses: RuntimeAddresses,
   places: number,
+  side: InterpreterSide,
 ): Runtime {
   const hasTailCalls = supportsTailCalls(host);
   const table = new host.Table({ element: "anyfunc", initial: places });
   const bytes = writeRuntime(addresses, memory.buffer.byteLength / 0x1_0000, hasTailCalls);
-  const { exports } = new host.Instance(new host.Module(bytes), { m: { memory, table } });
-  const { carry, overflow, chain, locate } = exports;
+  const { exports } = new host.Instance(new host.Module(bytes), { m: { memory, table, ...side } });
   const enter = exports.enter as (place: number) => number;
   /** Entries of the hash table by page. */
   const entriesOf = new Map<number, number[]>();
@@ -228,7 +271,7 @@ export function createRuntime(
   return {
     table,
     hasTailCalls,
-    exports: { carry, overflow, chain, locate },
+    exports,
     enter: hasTailCalls
       ? enter
       : (place) => {

@@ -15,7 +15,8 @@
 
 import { FlagKind } from "../flags.ts";
 import { Field, Prefix, Segment, Slot, SOFT_TLB_SETS } from "../layout.ts";
-import { Exit } from "./exit.ts";
+import { Exit, type Site } from "./exit.ts";
+import { accessInfo, FAULTED_BUDGET } from "./memory-functions.ts";
 import {
   flowOf,
   hasMemoryOperand,
@@ -40,7 +41,7 @@ export interface TranslationContext {
   readonly stateAddress: number;
   readonly readTags: number;
   readonly writeTags: number;
-  readonly frames: number;
+  readonly addends: number;
   readonly readLimits: number;
   readonly writeLimits: number;
   /** Physical address of the region's page. */
@@ -50,6 +51,8 @@ export interface TranslationContext {
   readonly flat: number;
   /** Value of MODE for which the code is made. */
   readonly mode: number;
+  /** Number of a place where the region can be left. */
+  site(site: Site): number;
   /** Record of an instruction at a page offset, or 0. */
   recordAt(offset: number): number;
 }
@@ -63,13 +66,13 @@ export interface Translation {
 /** Functions that a module of regions imports, in this order: memory accesses, single instructions, and those of runtime.ts. */
 export const regionImports = [
   { name: "read", type: Type.read },
-  { name: "modify", type: Type.read },
+  { name: "modify", type: Type.modify },
   { name: "write", type: Type.write },
   { name: "interpret", type: Type.one },
   { name: "transfer", type: Type.one },
   { name: "carry", type: Type.carry },
   { name: "overflow", type: Type.overflow },
-  { name: "chain", type: Type.read },
+  { name: "chain", type: Type.chain },
   { name: "locate", type: Type.one },
 ] as const;
 
@@ -93,7 +96,9 @@ const B = 20;
 const C = 21;
 const D = 22;
 const SEGMENT_BASE = 23;
-const LOCALS = 29;
+/** What to do with the value with which the region is left: a `Way`. */
+const WAY = 29;
+const LOCALS = 30;
 const WIDE = LOCALS;
 /** Locals that stand for state words, and the words. */
 const stateLocals: readonly (readonly [local: number, slot: number])[] = [
@@ -108,6 +113,8 @@ const stateLocals: readonly (readonly [local: number, slot: number])[] = [
     [RETIRED, Slot.RETIRED],
   ] as const),
 ];
+/** Out of a region: with a result; by a lookup of EIP; to a record, its physical address being in A. */
+const Way = { exit: 0, locate: 1, chain: 2 } as const;
 const ESP = Slot.ESP;
 const { SS, CS } = Segment;
 const F = Field;
@@ -128,11 +135,11 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   let records: readonly number[] = [];
   let at = 0;
   let lastClocks = 0;
+  /** Whether the instruction under way has looked itself whether time is up. */
+  let isChecked = false;
   let kind: number = UNKNOWN_KIND;
-  /** Constructs that ways out branch to, with on the stack: a result; EIP; a record (and the physical address in A). */
+  /** The construct that all ways out branch to, with a value on the stack and WAY set unless it is `exit`. */
   let exitDepth = 0;
-  let locateDepth = 0;
-  let chainDepth = 0;
 
   const clocksFrom = (first: number): number => {
     let sum = 0;
@@ -152,8 +159,14 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
 
   /** Leaves compiled code. */
   function leave(reason: number, p: number, done: number): void {
-    settle(done);
-    w.constant(p | reason).branch(Op.br, exitDepth);
+    const left = records.length - done;
+    const site = context.site({ record: p, reason, clocks: clocksFrom(done), instructions: left });
+    w.constant((site << 4) | Exit.site).branch(Op.br, exitDepth);
+  }
+
+  /** The value is on the stack. */
+  function leaveBy(way: number): void {
+    w.constant(way).set(WAY).branch(Op.br, exitDepth);
   }
 
   /** Leaves the region by a branch to a page offset. */
@@ -162,8 +175,12 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     const p = offset >= 0 && offset < 4096 ? context.recordAt(offset) : 0;
     if (p !== 0) {
       w.constant(context.frame + offset).set(A);
-      w.constant(p).branch(Op.br, chainDepth);
-    } else w.get(PAGE_EIP).constant(offset).op(Op.add).branch(Op.br, locateDepth);
+      w.constant(p);
+      leaveBy(Way.chain);
+    } else {
+      w.get(PAGE_EIP).constant(offset).op(Op.add);
+      leaveBy(Way.locate);
+    }
   }
 
   /** Leaves the region at the end of a block, for what stands behind it: that is looked up only if time is left, as it may cost some. */
@@ -279,14 +296,9 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
       .op(Op.and)
       .tee(D);
     w.memory(Op.load, (writes ? context.writeTags : context.readTags) + mode * 4);
-    w.get(LINEAR).constant(12).op(Op.shrU, Op.eq);
-    if (size > 1) {
-      w.get(LINEAR)
-        .constant(0xfff)
-        .op(Op.and)
-        .constant(4096 - size)
-        .op(Op.leU, Op.and);
-    }
+    w.get(LINEAR)
+      .constant(-4096 | (size - 1))
+      .op(Op.and, Op.eq);
     if (!isWhole) {
       w.get(OFFSET)
         .word((writes ? context.writeLimits : context.readLimits) + (segment * 4 + log) * 4)
@@ -295,25 +307,30 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   }
 
   function physical(): void {
-    w.get(D).memory(Op.load, context.frames).get(LINEAR).constant(0xfff).op(Op.and, Op.add);
+    w.get(D).memory(Op.load, context.addends).get(LINEAR).op(Op.add);
   }
 
-  function storeBudget(): void {
-    w.constant(0).get(BUDGET);
-    const rest = clocksFrom(at + 1);
-    if (rest !== 0) w.constant(rest).op(Op.add);
-    w.memory(Op.store, slot(Slot.BUDGET));
-  }
-
-  /** Behind a call of the interpreter's memory: leaves when it faulted, takes the budget back. */
-  function loadBudget(): void {
-    w.word(slot(Slot.COMPILED_FAULT)).open(Op.if);
-    leave(Exit.fault, records[at]!, at + 1);
+  /** Calls a memory function, whose operands but the last two are on the stack; leaves when it faulted. Results but BUDGET stay. */
+  function callMemory(index: number, segment: number, size: number): void {
+    w.constant(accessInfo(segment, size, mode, clocksFrom(at + 1)))
+      .get(BUDGET)
+      .call(index)
+      .set(BUDGET);
+    w.get(BUDGET).constant(FAULTED_BUDGET).op(Op.eq).open(Op.if);
+    // The right time is in memory: the access may have cost some before it faulted.
+    w.word(slot(Slot.BUDGET)).set(BUDGET);
+    const instructions = records.length - at - 1;
+    const site = { record: records[at]!, reason: Exit.fault, clocks: 0, instructions };
+    w.constant((context.site(site) << 4) | Exit.site).branch(Op.br, exitDepth);
     w.close();
-    w.word(slot(Slot.BUDGET));
-    const rest = clocksFrom(at + 1);
-    if (rest !== 0) w.constant(rest).op(Op.sub);
-    w.set(BUDGET);
+  }
+
+  /** Behind what may have cost time, the instruction being done. */
+  function checkBudget(): void {
+    if (at + 1 >= records.length) return;
+    w.get(BUDGET).constant(-lastClocks).op(Op.leS).open(Op.if);
+    leave(Exit.plain, records[at + 1]!, at + 1);
+    w.close();
   }
 
   const loadOf = (size: number, isSigned: boolean): number =>
@@ -340,31 +357,43 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     physical();
     w.memory(loadOf(size, isSigned), 0);
     w.otherwise();
-    storeBudget();
-    w.constant((segment << 2) | (size >> 1))
-      .get(OFFSET)
-      .call(ModuleFunction.read)
-      .set(D);
-    loadBudget();
-    w.get(D);
+    w.get(OFFSET);
+    callMemory(ModuleFunction.read, segment, size);
     if (isSigned) extend(size);
     w.close();
   }
 
-  /** Writes the value of a local at OFFSET. */
-  function write(segment: number, size: number, from: number): void {
+  /** Reads at OFFSET as the whole of an instruction: `commit` takes the value from the stack. */
+  function load(segment: number, size: number, isSigned: boolean, commit: () => void): void {
+    probe(segment, size, false);
+    w.open(Op.if);
+    physical();
+    w.memory(loadOf(size, isSigned), 0);
+    commit();
+    w.otherwise();
+    w.get(OFFSET);
+    callMemory(ModuleFunction.read, segment, size);
+    if (isSigned) extend(size);
+    commit();
+    checkBudget();
+    w.close();
+    isChecked = true;
+  }
+
+  /** Writes the value of a local at OFFSET, which is the end of an instruction but for `commit`. */
+  function store(segment: number, size: number, from: number, commit: () => void = () => {}): void {
     probe(segment, size, true);
     w.open(Op.if);
     physical();
     w.get(from).memory(storeOf(size), 0);
+    commit();
     w.otherwise();
-    storeBudget();
-    w.constant((segment << 2) | (size >> 1))
-      .get(OFFSET)
-      .get(from)
-      .call(ModuleFunction.write);
-    loadBudget();
+    w.get(OFFSET).get(from);
+    callMemory(ModuleFunction.write, segment, size);
+    commit();
+    checkBudget();
     w.close();
+    isChecked = true;
   }
 
   /** Reads at OFFSET what will be written back: value on the stack, PHYSICAL set for `writeBack`. */
@@ -374,14 +403,9 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     physical();
     w.tee(PHYSICAL).memory(loadOf(size, true), 0);
     w.otherwise();
-    storeBudget();
-    w.constant((segment << 2) | (size >> 1))
-      .get(OFFSET)
-      .call(ModuleFunction.modify)
-      .set(D);
-    loadBudget();
-    w.constant(-1).set(PHYSICAL);
-    w.get(D);
+    w.get(OFFSET);
+    callMemory(ModuleFunction.modify, segment, size);
+    w.set(PHYSICAL);
     extend(size);
     w.close();
   }
@@ -390,12 +414,8 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     w.get(PHYSICAL).constant(0).op(Op.geS).open(Op.if);
     w.get(PHYSICAL).get(from).memory(storeOf(size), 0);
     w.otherwise();
-    storeBudget();
-    w.constant((segment << 2) | (size >> 1))
-      .get(OFFSET)
-      .get(from)
-      .call(ModuleFunction.write);
-    loadBudget();
+    w.get(OFFSET).get(from);
+    callMemory(ModuleFunction.write, segment, size);
     w.close();
   }
 
@@ -715,8 +735,9 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
 
   function push(from: number): void {
     w.get(ESP).constant(4).op(Op.sub).set(OFFSET);
-    write(SS, 4, from);
-    w.get(OFFSET).set(ESP);
+    store(SS, 4, from, () => {
+      w.get(OFFSET).set(ESP);
+    });
   }
 
   /** Leaves when the target in a local lies outside CS: the interpreter raises the fault. */
@@ -732,7 +753,8 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
 
   function leaveToLocal(local: number): void {
     settle(records.length);
-    w.get(local).branch(Op.br, locateDepth);
+    w.get(local);
+    leaveBy(Way.locate);
   }
 
   /** Has the interpreter run this one instruction, which goes on behind itself. */
@@ -789,6 +811,12 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
         break;
       case "mov": {
         const form = formOf(p);
+        if (form === 1 && size === 4 && hasMemoryOperand(pool, p)) {
+          address(p);
+          w.set(OFFSET);
+          load(pool[p + F.SEGMENT]!, 4, true, () => w.set(pool[p + F.REG]!));
+          break;
+        }
         if (form === 1) {
           readRm(p, size);
           w.set(A);
@@ -801,7 +829,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
         if (hasMemoryOperand(pool, p)) {
           address(p);
           w.set(OFFSET);
-          write(pool[p + F.SEGMENT]!, size, A);
+          store(pool[p + F.SEGMENT]!, size, A);
         } else setRegister(pool[p + F.RM]!, size, A);
         break;
       }
@@ -811,7 +839,8 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
         if (hasMemoryOperand(pool, p)) {
           address(p);
           w.set(OFFSET);
-          read(pool[p + F.SEGMENT]!, from, name === "movsx");
+          load(pool[p + F.SEGMENT]!, from, name === "movsx", () => w.set(pool[p + F.REG]!));
+          break;
         } else if (name === "movsx") getRegister(pool[p + F.RM]!, from);
         else getRegisterUnsigned(pool[p + F.RM]!, from);
         w.set(pool[p + F.REG]!);
@@ -857,19 +886,24 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
         else readRm(p, 4);
         w.set(A);
         push(A);
+        // The time that its own read took is not looked at yet.
+        if (!isPushImmediate(pool, p) && hasMemoryOperand(pool, p)) isChecked = false;
         break;
       case "pop":
         w.get(ESP).set(OFFSET);
-        read(SS, 4);
-        w.set(A);
-        w.get(OFFSET).constant(4).op(Op.add).set(ESP);
-        w.get(A).set(pool[p + F.RM]!);
+        load(SS, 4, true, () => {
+          if (pool[p + F.RM] === ESP) w.set(ESP);
+          else
+            w.set(pool[p + F.RM]!)
+              .get(OFFSET)
+              .constant(4)
+              .op(Op.add)
+              .set(ESP);
+        });
         break;
       case "leave":
         w.get(Slot.EBP).set(OFFSET);
-        read(SS, 4);
-        w.set(Slot.EBP);
-        w.get(OFFSET).constant(4).op(Op.add).set(ESP);
+        load(SS, 4, true, () => w.set(Slot.EBP).get(OFFSET).constant(4).op(Op.add).set(ESP));
         break;
       case "cdq":
         w.get(Slot.EAX).constant(31).op(Op.shrS).set(Slot.EDX);
@@ -902,7 +936,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
         if (hasMemoryOperand(pool, p)) {
           address(p);
           w.set(OFFSET);
-          write(pool[p + F.SEGMENT]!, 1, A);
+          store(pool[p + F.SEGMENT]!, 1, A);
         } else setRegister(pool[p + F.RM]!, 1, A);
         break;
       case "nop":
@@ -1006,7 +1040,8 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
         .constant(total - lastClocks)
         .op(Op.leS)
         .open(Op.if);
-      w.constant(records[0]! | Exit.plain).branch(Op.br, exitDepth);
+      const site = { record: records[0]!, reason: Exit.plain, clocks: 0, instructions: 0 };
+      w.constant((context.site(site) << 4) | Exit.site).branch(Op.br, exitDepth);
       w.close();
       w.get(BUDGET).constant(total).op(Op.sub).set(BUDGET);
       w.get(RETIRED).constant(count).op(Op.add).set(RETIRED);
@@ -1025,16 +1060,13 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
         at = mineAt;
         return;
       }
+      isChecked = false;
       instruction(p);
       kind = kindBehind(pool, p, kind);
-      if (touchesMemory(pool, p) && at + 1 < count) {
-        w.get(BUDGET).constant(-lastClocks).op(Op.leS).open(Op.if);
-        leave(Exit.plain, records[at + 1]!, at + 1);
-        w.close();
-      }
+      if (touchesMemory(pool, p) && !isChecked) checkBudget();
     }
     if (isCut) {
-      w.constant(all[all.length - 1]! | Exit.unsupported).branch(Op.br, exitDepth);
+      leave(Exit.unsupported, all[all.length - 1]!, count);
     } else if (block.next >= 0) go(block.next);
     else leaveBehind(all[all.length - 1]!, block.end);
   }
@@ -1061,10 +1093,8 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   }
   const kindsBefore = findKinds();
 
-  for (let i = 0; i < 3; i++) w.open(Op.block, I32);
-  chainDepth = w.depth;
-  locateDepth = w.depth - 1;
-  exitDepth = w.depth - 2;
+  w.open(Op.block, I32);
+  exitDepth = w.depth;
   const bodyStart = w.bytes.length;
   emitStructured(structure, {
     openBlock() {
@@ -1095,23 +1125,19 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   }
   if ((touched & (1 << PAGE_EIP)) !== 0) out.word(slot(Slot.PAGE_EIP)).set(PAGE_EIP);
   for (const segment of usedBases) out.word(slot(Slot.BASE + segment)).set(SEGMENT_BASE + segment);
-  const store = (): void => {
-    for (const [local, number] of stateLocals) {
-      if ((written & (1 << local)) !== 0) out.constant(0).get(local).memory(Op.store, slot(number));
-    }
-  };
-  for (let i = 0; i < 3; i++) out.op(Op.block, I32);
+  out.op(Op.block, I32);
   out.append(body);
-  out.op(Op.unreachable, Op.end);
-  out.set(B);
-  store();
+  out.op(Op.unreachable, Op.end).set(B);
+  for (const [local, number] of stateLocals) {
+    if ((written & (1 << local)) !== 0) out.constant(0).get(local).memory(Op.store, slot(number));
+  }
+  out.get(WAY).constant(Way.chain).op(Op.eq).open(Op.if);
   out.get(A).get(B).tailCall(ModuleFunction.chain, context.hasTailCalls);
-  out.op(Op.unreachable, Op.end);
-  out.set(B);
-  store();
+  out.close();
+  out.get(WAY).open(Op.if);
   out.get(B).tailCall(ModuleFunction.locate, context.hasTailCalls);
-  out.op(Op.unreachable, Op.end);
-  store();
+  out.close();
+  out.get(B);
   return { code: { type: Type.region, locals32: LOCALS, locals64: 1, body: out.bytes }, flatMask };
 }
 

@@ -140,7 +140,9 @@ export function createDetailedTiming(
     const page = linear >>> 12;
     const soft = (page & (SOFT_TLB_SETS - 1)) | s[MODE]!;
     const physical =
-      paging.readTags[soft] === page ? paging.frames[soft]! | (linear & 0xfff) : paging.peek(linear);
+      paging.readTags[soft] === (linear & 0xfffff000)
+        ? (linear + paging.addends[soft]!) | 0
+        : paging.peek(linear);
     const use = isWrite ? write : read;
     use(physical);
     const last = (linear + size - 1) | 0;
