@@ -53,9 +53,10 @@ const ROOMS: readonly Room[] = [
   { folder: "debugger/src/host", imports: ["debugger/src"], packages: ["node:"] },
   {
     folder: "cli",
-    imports: ["machine/src", "toolchain/src", "debugger/src", "scripts"],
-    packages: ["node:", "commander", "picocolors", "tsx"],
+    imports: ["machine/src", "toolchain/src", "debugger/src", "web/src", "scripts"],
+    packages: ["node:", "commander", "picocolors", "tsx", "esbuild"],
   },
+  { folder: "web", imports: ["machine/src"], packages: [] },
   { folder: "scripts", imports: [], packages: ["node:", "typescript"] },
 ];
 
