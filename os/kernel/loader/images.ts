@@ -1,5 +1,6 @@
 /**
- * The images loaded in all address spaces, in the order in which they were loaded: the list that everything else asks.
+ * The images loaded in all address spaces, in the order in which they were loaded: a list of all (debuggers read it too), and one for each space,
+ * so that what one space does costs the same among any number of others.
  *
  * `loaderLock` guards it, and the files behind it (image-files.ts), and is held while an image is loaded. It comes before the locks of
  * spaces and heap; no method is called while it is held.
@@ -21,6 +22,10 @@ export const IMAGE_LEFT_BEHIND: u32 = 2;
 @unmanaged
 export class LoadedImage {
   next: LoadedImage | null = null;
+  previous: LoadedImage | null = null;
+  /** The others in its space. */
+  spaceNext: LoadedImage | null = null;
+  spacePrevious: LoadedImage | null = null;
   file: ImageFile = changetype<ImageFile>(0);
   space: Space = changetype<Space>(0);
   /** The process whose space it is; process 0 for the kernel's. */
@@ -53,34 +58,46 @@ export function unlockLoader(): void {
   changetype<Mutex>(loaderLock).release();
 }
 
-/** The first image, from which `next` leads on. The loader is locked, here and in all that follows unless it says otherwise. */
-export function allImages(): LoadedImage | null {
-  return firstImage;
+/** The first image in a space, from which `spaceNext` leads on. The loader is locked, here and in all that follows unless it says otherwise. */
+export function imagesIn(space: Space): LoadedImage | null {
+  return changetype<LoadedImage | null>(space.images);
 }
 
 export function enterImage(image: LoadedImage): void {
   image.next = null;
+  image.previous = lastImage;
   if (lastImage) lastImage!.next = image;
   else firstImage = image;
   lastImage = image;
+  let last: LoadedImage | null = null;
+  for (let other = imagesIn(image.space); other; other = other!.spaceNext) last = other;
+  image.spaceNext = null;
+  image.spacePrevious = last;
+  if (last) last.spaceNext = image;
+  else image.space.images = changetype<usize>(image);
   countLive(LIVE_IMAGES, 1);
 }
 
-/** Takes an image out of the list; its memory and pages are the caller's to give back. */
+/** Takes an image out of the lists; its memory and pages are the caller's to give back. */
 export function removeImage(image: LoadedImage): void {
-  let before: LoadedImage | null = null;
-  for (let other = firstImage; other && other !== image; other = other!.next) before = other;
-  if (before) before.next = image.next;
-  else firstImage = image.next;
-  if (lastImage === image) lastImage = before;
+  const next = image.next;
+  const previous = image.previous;
+  if (previous) previous.next = next;
+  else firstImage = next;
+  if (next) next.previous = previous;
+  else lastImage = previous;
+  const after = image.spaceNext;
+  const before = image.spacePrevious;
+  if (before) before.spaceNext = after;
+  else image.space.images = changetype<usize>(after);
+  if (after) after.spacePrevious = before;
   countLive(LIVE_IMAGES, -1);
 }
 
 /** The library `name` in `space`, or null. */
 export function loadedLibrary(space: Space, name: usize): LoadedImage | null {
-  for (let image = firstImage; image; image = image!.next) {
-    if (image.space === space && image.role === IMAGE_LIBRARY && textEquals(image.file.name, name))
-      return image;
+  for (let image = imagesIn(space); image; image = image!.spaceNext) {
+    if (image.role === IMAGE_LIBRARY && textEquals(image.file.name, name)) return image;
   }
   return null;
 }
@@ -93,7 +110,7 @@ export function exportAddress(library: LoadedImage, name: usize): usize {
 
 /** The image of a program, or null. */
 export function programImage(process: Process): LoadedImage | null {
-  for (let image = firstImage; image; image = image!.next) {
+  for (let image = imagesIn(process.space); image; image = image!.spaceNext) {
     if (image.program === process) return image;
   }
   return null;
@@ -110,8 +127,8 @@ export function imageOf(process: Process): LoadedImage | null {
 /** The image at an address of a space, or null. Locks the loader. */
 export function imageAt(space: Space, address: usize): LoadedImage | null {
   lockLoader();
-  let image = firstImage;
-  while (image && !(image.space === space && address - image.start < image.size)) image = image.next;
+  let image = imagesIn(space);
+  while (image && address - image.start >= image.size) image = image.spaceNext;
   unlockLoader();
   return image;
 }

@@ -8,7 +8,7 @@
 import type { Space } from "../memory/space";
 import { kernelProcess, type Process } from "../objects/process";
 import { WAIT_CANCELLED, WAIT_TIMED_OUT, waitOn, wake } from "../threads/wait";
-import { allImages, IMAGE_LIBRARY, type LoadedImage, lockLoader, programImage, unlockLoader } from "./images";
+import { IMAGE_LIBRARY, imagesIn, type LoadedImage, lockLoader, programImage, unlockLoader } from "./images";
 
 /** Longest time in ms that one program's libraries may take to initialise before others load anyway. */
 const INITIALISE_TIMEOUT: u32 = 1000;
@@ -55,9 +55,7 @@ export function endInitialising(program: Process, done: bool): bool {
 
 /** All libraries of the space are initialised, or will be before anything else runs there. The loader is locked. */
 export function markInitialised(space: Space): void {
-  for (let image = allImages(); image; image = image!.next) {
-    if (image.space === space) image.fresh = 0;
-  }
+  for (let image = imagesIn(space); image; image = image!.spaceNext) image.fresh = 0;
 }
 
 /**
@@ -66,9 +64,8 @@ export function markInitialised(space: Space): void {
  */
 export function freshInitialisers(space: Space, at: usize): u32 {
   let count: u32 = 0;
-  for (let image = allImages(); image; image = image!.next) {
-    if (image.space === space && image.role === IMAGE_LIBRARY && image.fresh !== 0)
-      count = addInitialiser(image, at, count);
+  for (let image = imagesIn(space); image; image = image!.spaceNext) {
+    if (image.role === IMAGE_LIBRARY && image.fresh !== 0) count = addInitialiser(image, at, count);
   }
   return count;
 }

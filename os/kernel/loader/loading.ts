@@ -15,11 +15,11 @@ import { departed } from "./departure";
 import { type ImageFile, imageSpan, neededLibrary } from "./elf";
 import { archiveImage, complain, dropFile } from "./image-files";
 import {
-  allImages,
   enterImage,
   IMAGE_LEFT_BEHIND,
   IMAGE_LIBRARY,
   IMAGE_PROGRAM,
+  imagesIn,
   isInKernel,
   type LoadedImage,
   loadedLibrary,
@@ -188,8 +188,8 @@ export function unloadUnused(space: Space): void {
 }
 
 function unusedLibrary(space: Space): LoadedImage | null {
-  for (let image = allImages(); image; image = image!.next) {
-    if (image.space !== space || image.role !== IMAGE_LIBRARY || image.holders !== 0) continue;
+  for (let image = imagesIn(space); image; image = image!.spaceNext) {
+    if (image.role !== IMAGE_LIBRARY || image.holders !== 0) continue;
     if (!textEquals(image.file.name, text("rt"))) return image;
   }
   return null;
@@ -211,10 +211,10 @@ function discard(image: LoadedImage): void {
 export function unloadImages(process: Process): void {
   lockLoader();
   forgetLibraries(process);
-  let image = allImages();
+  let image = imagesIn(process.space);
   while (image) {
-    const next: LoadedImage | null = image.next;
-    if (process.ownSpace ? image.space === process.space : image.program === process) {
+    const next: LoadedImage | null = image.spaceNext;
+    if (process.ownSpace || image.program === process) {
       removeImage(image);
       discard(image);
     }

@@ -66,6 +66,8 @@ export class Space extends Directory {
   sharedPages: u32 = 0;
   /** The upper half's process; 0 for none. */
   process: usize = 0;
+  /** The upper half's list of the images loaded in it. */
+  images: usize = 0;
 }
 
 const kernelSpaceArea: usize = memory.data(64, 16);

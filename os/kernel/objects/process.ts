@@ -104,6 +104,7 @@ export class Process extends ComObject implements IProcess {
   successor: Process | null = null;
 
   next: Process | null = null;
+  previous: Process | null = null;
   nextToReap: Process | null = null;
 
   wait(exitCode: Out<i32>): HRESULT {
@@ -223,6 +224,7 @@ export function enterProcess(process: Process): void {
   process.addRef();
   processesMutex().acquire();
   process.id = nextId++;
+  process.previous = lastProcess;
   if (lastProcess) lastProcess!.next = process;
   else firstProcess = process;
   lastProcess = process;
@@ -232,14 +234,12 @@ export function enterProcess(process: Process): void {
 /** Takes a process out of the list; its reference goes to the caller. */
 export function leaveProcess(process: Process): void {
   processesMutex().acquire();
-  let before: Process | null = null;
-  for (let other = firstProcess; other; other = other!.next) {
-    if (other === process) break;
-    before = other;
-  }
-  if (before) before.next = process.next;
-  else firstProcess = process.next;
-  if (lastProcess === process) lastProcess = before;
+  const next = process.next;
+  const previous = process.previous;
+  if (previous) previous.next = next;
+  else firstProcess = next;
+  if (next) next.previous = previous;
+  else lastProcess = previous;
   process.next = null;
   processesMutex().release();
 }
