@@ -19,6 +19,7 @@ import { parseNumber, stringEquals } from "../../lib/rt/strings";
 import { FOREVER, waitOn } from "../../lib/rt/wait";
 import { handleBomb, memoryHog, processBomb, regionBomb, sleepLong, threadBomb } from "./bombs";
 import { bystander } from "./bystander";
+import { carry } from "./carry";
 import { callBackwards, execute, privateTraps } from "./execute";
 import { handlerAbuse } from "./handlers";
 import { memoryAbuse } from "./memory";
@@ -66,6 +67,7 @@ export function main(argc: i32, argv: usize): i32 {
   if (stringEquals(name, text("keep-library"))) return useLibrary();
   if (stringEquals(name, text("load-library"))) return useLibrary() === 0 ? E_FAIL : sleepLong();
   if (stringEquals(name, text("ignore-cancelling"))) while (true) waitOn(zeroWord, 0, FOREVER);
+  if (argc > 3 && stringEquals(name, text("carry"))) return carry(secondArgument, load<usize>(argv, 12));
   if (stringEquals(name, text("call-callback"))) return callCallback(load<usize>(argv, 8));
   if (stringEquals(name, text("leak"))) return leak(argc);
   if (stringEquals(name, text("read-null"))) return load<i32>(volatileLoad32(zeroWord));

@@ -15,12 +15,12 @@ import { S_OK } from "../../interfaces/results";
 import type { HRESULT, Out } from "../../interfaces/types";
 import { makePrinter, PRINTER_SIZE } from "../../lib/rt/print";
 import { bindWaiting, systemObject } from "../../lib/rt/program";
-import { parseNumber } from "../../lib/rt/strings";
 import { PRIORITY_DEFAULT } from "../../lib/rt/threads";
 import { sleep } from "../../lib/rt/wait";
 import { expect, expectEqual, runCase } from "./check";
 import { loadTimer, unloadTimer } from "./drivers";
 import { startBystander, stopBystander } from "./hostile";
+import { expectNothingLeft, rememberLive } from "./live";
 import { type Server, startServerAs } from "./servers";
 
 /** Calls of one process, so that what they leave behind goes with it. */
@@ -28,14 +28,6 @@ const CALLS_EACH: u32 = 2000;
 const PATIENCE: u32 = 2000;
 /** Ms without a report after which a process hangs. */
 const STALL: u32 = 20000;
-/** Blocks of the kernel's heap that may come to stay: pools, and the tables of this program. */
-const CACHED_BLOCKS: u32 = 24;
-
-const KINDS: u32 = 9;
-const THREADS: u32 = 1;
-const CALL_RECORDS: u32 = 4;
-const HEAP_BLOCKS: u32 = 8;
-const before: usize = memory.data(64, 16);
 const argumentText: usize = memory.data(32, 16);
 const endedWord: usize = memory.data(4, 16);
 const servers: usize = memory.data(32, 16);
@@ -55,61 +47,10 @@ class Control extends ComObject implements IEchoCallback {
   calls: u32 = 0;
 }
 
-function kindName(kind: u32): usize {
-  switch (kind) {
-    case 0:
-      return text("live.processes");
-    case 1:
-      return text("live.threads");
-    case 2:
-      return text("live.handles");
-    case 3:
-      return text("live.remoteProxies");
-    case 4:
-      return text("live.callRecords");
-    case 5:
-      return text("live.names");
-    case 6:
-      return text("live.images");
-    case 7:
-      return text("live.doors");
-    default:
-      return text("heap.blocks");
-  }
-}
-
-function live(kind: u32): u32 {
-  const digits = stackAlloc(16);
-  const word = stackAlloc(4);
-  store<u32>(word, 0);
-  systemObject().option(kindName(kind), digits, 16);
-  parseNumber(digits, word);
-  return load<u32>(word);
-}
-
-function rememberLive(): void {
-  for (let kind: u32 = 0; kind < KINDS; kind++) store<u32>(before + kind * 4, live(kind));
-}
-
-/** A thread may keep a call record. */
-function limitOf(kind: u32): u32 {
-  const count = load<u32>(before + kind * 4);
-  if (kind === CALL_RECORDS) return max<u32>(count, load<u32>(before + THREADS * 4));
-  return kind === HEAP_BLOCKS ? count + CACHED_BLOCKS : count;
-}
-
 /** Random calls move them: a service has other images and handles in the kernel. */
 function bringServicesBack(): void {
   expect(systemObject().place(text("files"), PLACE_PROCESS) >= 0, text("the file system does not move"));
   expect(systemObject().place(text("console"), PLACE_KERNEL) >= 0, text("the console does not move"));
-}
-
-/** Ended programs take a moment until all of theirs is gone. */
-function expectNothingLeft(): void {
-  for (let kind: u32 = 0; kind < KINDS; kind++) {
-    for (let waited: u32 = 0; live(kind) > limitOf(kind) && waited < PATIENCE; waited += 10) sleep(10);
-    if (live(kind) > limitOf(kind)) expectEqual(live(kind), load<u32>(before + kind * 4), kindName(kind));
-  }
 }
 
 /** "SEED CALLS" for fuzzcalls. */

@@ -14,6 +14,7 @@ import { faultCases } from "./faults";
 import { fuzzCases } from "./fuzz";
 import { hostileCases, startBystander, stopBystander } from "./hostile";
 import { internalCases } from "./internal";
+import { killedCases } from "./killed";
 import { libraryCases } from "./libraries";
 import { memoryCases } from "./memory";
 import { scratchCases } from "./memory-scratch";
@@ -62,6 +63,7 @@ export function main(argc: i32, argv: usize): i32 {
   }
   if (wanted(group, text("connections"))) connectionCases();
   if (wanted(group, text("pools"))) poolCases();
+  if (wanted(group, text("killed"))) killedCases();
   if (wanted(group, text("services"))) {
     serviceCases();
     internalCases();

@@ -9,7 +9,7 @@ import { IEchoCallback } from "../../interfaces/IEchoCallback";
 import type { IFile } from "../../interfaces/IFile";
 import { IFileSystem } from "../../interfaces/IFileSystem";
 import type { IProcess } from "../../interfaces/IProcess";
-import { PLACE_KERNEL, PLACE_PROCESS } from "../../interfaces/ISystem";
+import { ISystem, PLACE_KERNEL, PLACE_PROCESS } from "../../interfaces/ISystem";
 import type { IThread } from "../../interfaces/IThread";
 import { IThreads } from "../../interfaces/IThreads";
 import {
@@ -20,6 +20,7 @@ import {
   E_INVALIDARG,
   E_NOINTERFACE,
   E_NOTFOUND,
+  E_OUTOFMEMORY,
   E_TIMEOUT,
   S_FALSE,
   S_OK,
@@ -339,6 +340,28 @@ function refusedMoves(): void {
   expectRefusal(text("suite.moving crash"), E_DISCONNECTED);
 }
 
+/** The new instance finds no memory: the service runs on where it was, and moves once there is some. */
+function withoutMemory(): void {
+  const server = start(text("echo"), ECHO, PLACE_PROCESS);
+  const echo = bindEcho();
+  if (!server || !echo) return;
+  const word = stackAlloc(4);
+  const hog = start(text("abuse"), text("hold-memory"), PLACE_PROCESS);
+  const full = bindWaiting(text("abuse.full"), ISystem.IID, PATIENCE, word);
+  if (expectEqual(full, S_OK, text("result of bind"))) changetype<ISystem>(load<usize>(word)).release();
+  place(NAME, PLACE_KERNEL, E_OUTOFMEMORY);
+  expectEqual(ringOf(echo), 3, text("ring of the service"));
+  finish(hog, S_OK);
+  expectEqual(echo.count(word), S_OK, text("result of count"));
+  expectEqual(load<u32>(word), 1, text("number of calls"));
+  place(NAME, PLACE_KERNEL, S_OK);
+  expectEqual(echo.count(word), S_OK, text("result of count"));
+  expectEqual(load<u32>(word), 2, text("number of calls"));
+  echo.quit();
+  echo.release();
+  finish(server, 0);
+}
+
 /** What is no movable service does not move. */
 function unmovable(): void {
   place(text("nosuchservice"), PLACE_KERNEL, E_NOTFOUND);
@@ -389,6 +412,7 @@ export function serviceCases(): void {
   runCase(text("place-with-calls-inside"), functionAddress(callsInside));
   runCase(text("place-with-a-call-that-stays"), functionAddress(longCall));
   runCase(text("place-refused-by-the-service"), functionAddress(refusedMoves));
+  runCase(text("place-without-memory"), functionAddress(withoutMemory));
   runCase(text("place-what-cannot-be-moved"), functionAddress(unmovable));
   runCase(text("place-and-who-started-it"), functionAddress(movedProgram));
   runCase(text("fault-in-a-movable-service"), functionAddress(faultInService));
