@@ -68,8 +68,9 @@ export async function measurePaths(
   memory: number,
   cycleModel: CycleModelName,
   options: ReadonlyMap<string, string>,
+  subject: "paths" | "scale" = "paths",
 ): Promise<KernelBench> {
-  const lines = [`run ${place === "kernel" ? "-k " : ""}kernelbench`];
+  const lines = [`run ${place === "kernel" ? "-k " : ""}kernelbench${subject === "scale" ? " scale" : ""}`];
   const outcome = await runGuest({ on: "rialto", lines, memory, cycleModel, options, show: "nothing" });
   const { statistics, text, status } = outcome;
   const [marks, ...others] = leastOfEach(intervals(text, statistics!.phases));

@@ -8,6 +8,7 @@ interface BenchFlags {
   readonly memory: string;
   readonly cycleModel: string;
   readonly set: readonly string[];
+  readonly scale?: boolean;
   readonly json?: boolean;
   readonly only?: string;
   readonly runs: string;
@@ -19,6 +20,7 @@ const EXAMPLES = `
 machine    speed of our machine, compiled and interpreted, beside v86, QEMU and Bochs where they are installed
 kernel     instructions and cycles of calls, switches, faults, programs made and ended (os/tests/kernelbench), in a process and in the kernel
 traps      cycles of task gates and of traps from each ring, beside the paper's Table 7-3
+           with --scale the same operations among up to 1,000 threads, regions, objects and processes (-m 64M has room for as many)
 toolchain  size and instruction counts of small programs, against gcc -m32 -O2 -march=pentium where it is installed
 `;
 
@@ -122,6 +124,29 @@ async function benchTraps(json: boolean): Promise<void> {
   print(json ? `${JSON.stringify(report, null, 2)}\n` : formatTrapReport(report));
 }
 
+async function benchScale(
+  json: boolean,
+  memory: number,
+  cycleModel: CycleModelName,
+  options: ReadonlyMap<string, string>,
+): Promise<void> {
+  const { measurePaths } = await import("../bench/kernel-paths.ts");
+  const { scaleCells, scaleRows } = await import("../bench/kernel-scale.ts");
+  const { formatColumns } = await import("../bench/reports.ts");
+  const user = scaleRows((await measurePaths("process", memory, cycleModel, options, "scale")).paths);
+  const kernel = scaleRows((await measurePaths("kernel", memory, cycleModel, options, "scale")).paths);
+  if (json) {
+    const plain = (rows: typeof user) =>
+      rows.map((row) => ({ ...row, instructions: Object.fromEntries(row.instructions) }));
+    print(`${JSON.stringify({ process: plain(user), kernel: plain(kernel) }, null, 2)}\n`);
+    return;
+  }
+  print(formatColumns(scaleCells(user, kernel)));
+  print(
+    "\nInstructions of one operation; left the bench in a process, right in the kernel. Counts are of what there is besides.\n",
+  );
+}
+
 async function benchToolchain(json: boolean): Promise<void> {
   const { GCC, gccAvailable, measureGcc, measureOurs } = await import("../bench/generated-code.ts");
   const { BENCH_PROGRAMS } = await import("../bench/programs.ts");
@@ -190,6 +215,7 @@ export function register(program: Command): void {
       (value, before: string[]) => [...before, value],
       [],
     )
+    .option("--scale", "the same operations among up to 1,000 threads, regions, objects, processes (kernel)")
     .option("--json", "print one JSON object")
     .addHelpText("after", EXAMPLES)
     .action(async (subject: string, flags: BenchFlags) => {
@@ -207,7 +233,7 @@ export function register(program: Command): void {
         case "machine":
           return benchMachine(json, flags.only, parseRuns(flags.runs));
         case "kernel":
-          return benchKernel(
+          return (flags.scale ? benchScale : benchKernel)(
             json,
             parseMemorySize(flags.memory),
             parseCycleModel(flags.cycleModel),

@@ -49,7 +49,7 @@ function amongRegions(): HRESULT {
 }
 
 /** A region of many pages: made, touched, ended. */
-function touchedPages(where: usize): HRESULT {
+export function touchedPages(where: usize): HRESULT {
   const address = stackAlloc(4);
   store<u32>(address, 0);
   begin();

@@ -32,7 +32,7 @@ export function threadRows(): HRESULT {
   let result = switchesOfProcesses();
   if (result === S_OK) result = switches(text(""));
   if (result !== S_OK) return result;
-  result = gatherCrowd();
+  result = gatherCrowd(0, CROWD);
   if (result === S_OK) result = switches(text(", among 1000 threads"));
   dismissCrowd();
   if (result !== E_OUTOFMEMORY) return result;
@@ -41,7 +41,7 @@ export function threadRows(): HRESULT {
 }
 
 /** What has to cost the same whatever the number of threads. */
-function switches(where: usize): HRESULT {
+export function switches(where: usize): HRESULT {
   let result = switchesByYielding(where);
   if (result === S_OK)
     result = switchesByWaiting(FOREVER, text("thread switch by waiting and waking"), where);
@@ -61,11 +61,12 @@ function waits(index: usize): u32 {
   return 0;
 }
 
-function gatherCrowd(): HRESULT {
+/** Has a crowd of `first` threads, 0 for none yet, grow to `count`. */
+export function gatherCrowd(first: u32, count: u32): HRESULT {
   const word = stackAlloc(4);
-  memory.fill(crowdWords, 0, CROWD_WORDS * 4);
+  if (first === 0) memory.fill(crowdWords, 0, CROWD_WORDS * 4);
   let result: HRESULT = S_OK;
-  for (let index: u32 = 0; index < CROWD && result === S_OK; index++) {
+  for (let index: u32 = first; index < count && result === S_OK; index++) {
     store<u32>(word, 0);
     result = startThreadWith(functionAddress(waits), index, word);
     if (result !== S_OK) break;
@@ -76,7 +77,7 @@ function gatherCrowd(): HRESULT {
   return result;
 }
 
-function dismissCrowd(): void {
+export function dismissCrowd(): void {
   for (let index: u32 = 0; index < CROWD_WORDS; index++) {
     volatileStore32(crowdWords + index * 4, 1);
     wake(crowdWords + index * 4, FOREVER);
