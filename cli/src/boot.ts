@@ -12,9 +12,9 @@ import type { RunStart, SnapshotStart } from "@rialto/machine/recording/identity
 import { extendArchive } from "@rialto/toolchain/build/system.ts";
 import { type ArchiveFile, readArchive } from "@rialto/toolchain/link/archive.ts";
 import { buildSystemReporting } from "./build-system.ts";
-import { UserError } from "./errors.ts";
+import { UsageError, UserError } from "./errors.ts";
 import type { Debugged, DebugHook } from "./gdb-server.ts";
-import type { ObservationRequest } from "./observation-flags.ts";
+import { type ObservationRequest, watchesInstructions } from "./observation-flags.ts";
 import { openObservedRun } from "./observed-run.ts";
 import { openOutputFile } from "./output-file.ts";
 import { openRecordedRun } from "./recorded-run.ts";
@@ -41,8 +41,8 @@ export interface BootRequest {
   readonly options: ReadonlyMap<string, string>;
   /** Bytes of RAM. */
   readonly memory: number;
-  /** Whether hot code is compiled; default off. Our machine only. */
-  readonly jit?: "on" | "off";
+  /** Whether hot code is compiled; by default it is, unless instructions are watched. Our machine only. */
+  readonly jit?: "on" | "off" | undefined;
   /** By what cycles are counted; default `fast`. Our machine only. */
   readonly cycleModel?: CycleModelName;
   /** File that gets the counts of the run as JSON. Our machine only. */
@@ -137,13 +137,19 @@ async function startMachine(
   serialOutput: (byte: number) => void,
 ): Promise<StartedMachine> {
   if (request.from !== undefined) {
-    const { pc, bytes } = machineFromSnapshot(request.from, { jit: request.jit ?? "off", serialOutput });
+    const { pc, bytes } = machineFromSnapshot(request.from, { jit: request.jit ?? "on", serialOutput });
     return { pc, start: { snapshot: bytes }, kernelFile: undefined, symbols: [] };
+  }
+  const isWatched = watchesInstructions(request.observation);
+  if (isWatched && request.jit === "on") {
+    throw new UsageError(
+      "--coverage and exact profiles watch interpreted code: leave --jit on out, or take --profile-kind sample",
+    );
   }
   const { kernelFile, symbols, archive, script, commandLine } = await prepare(request);
   const pc = new PentiumPc({
     memory: request.memory,
-    jit: request.jit ?? "off",
+    jit: request.jit ?? (isWatched ? "off" : "on"),
     cycleModel: request.cycleModel ?? "fast",
     serialOutput,
     debugOutput: () => {},

@@ -34,6 +34,7 @@ export interface GuestRun {
   readonly memory: number;
   readonly options?: ReadonlyMap<string, string>;
   readonly cycleModel?: BootRequest["cycleModel"];
+  readonly jit?: BootRequest["jit"];
   readonly input?: BootRequest["input"];
   /** Seconds of wall time; the run is ended after them. */
   readonly limit?: number | undefined;
@@ -109,6 +110,7 @@ export async function runGuest(run: GuestRun): Promise<GuestOutcome> {
     options: new Map([["quiet", "1"], ...(run.options ?? [])]),
     memory: run.memory,
     ...(run.cycleModel ? { cycleModel: run.cycleModel } : {}),
+    jit: run.jit,
     files: run.files ?? [],
     input: run.input ?? "none",
     observation: run.observation,

@@ -1,7 +1,11 @@
 /** The flag that says whether our machine compiles hot code. */
 import { UsageError } from "./errors.ts";
 
-export function parseJit(value: string): "on" | "off" {
-  if (value === "on" || value === "off") return value;
+export const JIT_FLAG = "--jit <on|off>";
+export const JIT_HELP = "compile hot code to WebAssembly; the run is the same (default: on)";
+
+/** Undefined when the flag was not given. */
+export function parseJit(value: string | undefined): "on" | "off" | undefined {
+  if (value === undefined || value === "on" || value === "off") return value;
   throw new UsageError(`--jit ${value}: it takes on or off`);
 }

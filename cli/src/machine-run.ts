@@ -95,7 +95,7 @@ export async function runOnStandardStreams(
 
 export async function runMachine(kernelPath: string, options: MachineRunOptions): Promise<number> {
   const memory = parseMemorySize(options.memory);
-  const jit = parseJit(options.jit ?? "off");
+  const jit = parseJit(options.jit) ?? "on";
   const cycleModel = parseCycleModel(options.cycleModel ?? "fast");
   const port = parsePort(options.gdb, "--gdb");
   const network = parseNetworkFlags(options);

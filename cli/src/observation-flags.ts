@@ -28,6 +28,11 @@ export interface ObservationRequest {
   readonly programs?: readonly { readonly name: string; readonly file: string }[];
 }
 
+/** Whether every instruction is watched, which only the interpreter can do. */
+export function watchesInstructions(request: ObservationRequest | undefined): boolean {
+  return request?.coverage !== undefined || request?.profile?.kind === "exact";
+}
+
 /** The flags as typed. */
 export interface TraceFlags {
   readonly trace?: string;

@@ -31,6 +31,8 @@ export interface SuiteRequest {
   readonly memory: number;
   /** Boot options. */
   readonly options: ReadonlyMap<string, string>;
+  /** Whether hot code is compiled, when it was said. */
+  readonly jit?: "on" | "off" | undefined;
   /** Seconds that one run may take. */
   readonly limit: number;
   readonly observation?: ObservationRequest | undefined;
@@ -73,10 +75,10 @@ export async function runSuite(
   place: Place,
   show: "stdout" | "nothing",
 ): Promise<{ readonly outcome: GuestOutcome; readonly report: SuiteReport }> {
-  const { on, memory, limit, observation, group = ALL, cases = [] } = request;
+  const { on, memory, limit, observation, jit, group = ALL, cases = [] } = request;
   const options = new Map([["trim", TRIM_INTERVAL], ...request.options]);
   const lines = [runLine("suite", place, [group, ...cases])];
-  const outcome = await runGuest({ on, memory, options, limit, show, observation, lines });
+  const outcome = await runGuest({ on, memory, options, limit, show, observation, jit, lines });
   const report = readReport(outcome.text);
   const lacking = cases.find((name) => !report.passed.includes(name) && !report.failed.includes(name));
   if (report.complete && lacking !== undefined) throw noCase(lacking, group);

@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import type { BootHost } from "../boot.ts";
 import { UsageError } from "../errors.ts";
+import { JIT_FLAG, JIT_HELP } from "../jit-flag.ts";
 import {
   addObservationOptions,
   OBSERVATION_HELP,
@@ -21,7 +22,7 @@ interface BootFlags extends RecordingFlags, SnapshotFlags, TraceFlags, ProfileFl
   readonly place: readonly string[];
   readonly set: readonly string[];
   readonly memory: string;
-  readonly jit: string;
+  readonly jit?: string;
   readonly cycleModel: string;
   readonly stats?: string;
   readonly gdb?: string;
@@ -67,7 +68,7 @@ export function register(program: Command): void {
     )
     .option("--set <key=value>", "set a boot option (repeatable)", collect, [])
     .option("-m, --memory <size>", "size of RAM", "16M")
-    .option("--jit <on|off>", "compile hot code to WebAssembly; the run is the same", "off")
+    .option(JIT_FLAG, JIT_HELP)
     .option(
       "--cycle-model <name>",
       "fast; detailed (adds caches and pairing, and is slower); instructions",
@@ -100,11 +101,6 @@ export function register(program: Command): void {
       }
       if (flags.from !== undefined) refuseWithSnapshot(flags, command);
       const observation = parseObservation(flags);
-      if (observation?.profile?.kind === "exact" && flags.jit === "on") {
-        throw new UsageError(
-          "--profile-kind exact watches interpreted code: leave --jit on out, or take --profile-kind sample",
-        );
-      }
       const on: BootHost = parseHost(flags.on);
       process.exitCode = await boot({
         on,

@@ -2,13 +2,14 @@
  * `rialto machine KERNEL`: boots any multiboot kernel on the Pentium machine, as `qemu-system-i386 -kernel` does.
  */
 import type { Command } from "commander";
+import { JIT_FLAG, JIT_HELP } from "../jit-flag.ts";
 import type { NetworkFlags } from "../network/network-link.ts";
 import { RECORDING_HELP, type RecordingFlags } from "../recorded-run-flags.ts";
 
 interface MachineFlags extends RecordingFlags, NetworkFlags {
   readonly module?: readonly string[];
   readonly memory: string;
-  readonly jit: string;
+  readonly jit?: string;
   readonly cycleModel: string;
   readonly append?: string;
   readonly stats?: string;
@@ -37,7 +38,7 @@ export function register(program: Command): void {
     .description("boot a multiboot kernel on the Pentium machine")
     .option("--module <file-and-arguments>", "load a module with the kernel (repeatable)", collect)
     .option("-m, --memory <size>", "size of RAM", "16M")
-    .option("--jit <on|off>", "compile hot code to WebAssembly; the run is the same", "off")
+    .option(JIT_FLAG, JIT_HELP)
     .option(
       "--cycle-model <name>",
       "fast; detailed (adds caches and pairing, and is slower); instructions",

@@ -1,5 +1,6 @@
 /** `rialto run`: builds somebody's own program and runs it, in a process or in the kernel. */
 import type { Command } from "commander";
+import { JIT_FLAG, JIT_HELP, parseJit } from "../jit-flag.ts";
 import {
   addObservationOptions,
   OBSERVATION_HELP,
@@ -12,6 +13,7 @@ interface RunFlags extends TraceFlags, ProfileFlags {
   readonly in: string;
   readonly on: string;
   readonly memory: string;
+  readonly jit?: string;
   readonly timeout?: string;
 }
 
@@ -36,6 +38,7 @@ export function register(program: Command): void {
     .option("--in <place>", "process or kernel", "process")
     .option("--on <machine>", "rialto (ours) or qemu", "rialto")
     .option("-m, --memory <size>", "size of RAM", "16M")
+    .option(JIT_FLAG, JIT_HELP)
     .option("--timeout <seconds>", "end the run after so many seconds, with status 124")
     .allowUnknownOption()
     .addHelpText("after", EXAMPLES)
@@ -47,6 +50,7 @@ export function register(program: Command): void {
       const place = parsePlace(flags.in);
       const memory = parseMemorySize(flags.memory);
       const limit = parseSeconds(flags.timeout);
+      const jit = parseJit(flags.jit);
       const observation = parseObservation(flags);
       runLine("program", place, words); // bad words are refused before anything is built
       const guest = await findProgram(word);
@@ -55,6 +59,7 @@ export function register(program: Command): void {
         lines: [runLine(guest.name, place, words)],
         files: guest.files,
         memory,
+        jit,
         input: "console",
         limit,
         observation: observation && { ...observation, programs: guest.images },

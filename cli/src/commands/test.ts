@@ -1,6 +1,7 @@
 /** `rialto test`: the guest's test suite, in processes and in the kernel. */
 import type { Command } from "commander";
 import { UsageError } from "../errors.ts";
+import { JIT_FLAG, JIT_HELP, parseJit } from "../jit-flag.ts";
 import {
   addObservationOptions,
   OBSERVATION_HELP,
@@ -15,6 +16,7 @@ interface TestFlags extends TraceFlags, ProfileFlags {
   readonly on: string;
   readonly board: string;
   readonly memory: string;
+  readonly jit?: string;
   readonly set: readonly string[];
   readonly timeout: string;
 }
@@ -46,6 +48,7 @@ export function register(program: Command): void {
     .option("--on <machine>", "rialto (ours) or qemu", "rialto")
     .option("--board <board>", "the board to run on: pentium", "pentium")
     .option("-m, --memory <size>", "size of RAM", "16M")
+    .option(JIT_FLAG, JIT_HELP)
     .option(
       "--set <key=value>",
       "set a boot option (repeatable)",
@@ -79,6 +82,7 @@ export function register(program: Command): void {
         on: parseHost(flags.on),
         memory: parseMemorySize(flags.memory),
         options: bootOptions([], flags.set),
+        jit: parseJit(flags.jit),
         limit: parseSeconds(flags.timeout)!,
         observation: covered ? { ...observation, coverage: covered.coverage } : observation,
       });
