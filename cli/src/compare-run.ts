@@ -92,7 +92,7 @@ export function comparedRows(process: Measurement, kernel: Measurement): Compare
   row("cycles idle", ({ cycles }) => cycles.idle);
   row("instructions", ({ instructions }) => instructions);
   row("system calls (int 0x30)", ({ traps }) => traps.systemCalls);
-  row("private traps (int 0x31)", ({ traps }) => traps.privateTraps);
+  row("private traps, hand-offs", ({ traps }) => traps.privateTraps);
   row("server returns (int 0x32)", ({ traps }) => traps.serverReturns);
   row("page faults", ({ traps }) => traps.pageFaults);
   row("other exceptions", ({ traps }) => traps.otherExceptions);

@@ -69,6 +69,7 @@ describe("counts", () => {
       s.softwareInterrupts[0x30] = 6;
       s.softwareInterrupts[0x31] = 7;
       s.softwareInterrupts[0x32] = 8;
+      s.softwareInterrupts[0x33] = 9;
       s.hardwareInterrupts[0x20] = 9;
       s.ringTransitions = { "3-1": 2, "1-3": 0 };
     });
@@ -76,7 +77,7 @@ describe("counts", () => {
       cycles: { total: 1000, user: 4, ring2: 3, kernel: 2, firstLevel: 1, idle: 990 },
       traps: {
         systemCalls: 6,
-        privateTraps: 7,
+        privateTraps: 16,
         serverReturns: 8,
         pageFaults: 5,
         otherExceptions: 1,

@@ -47,7 +47,7 @@ describe("profiles of the system", () => {
         `${grouped(pc.cycle)} cycles at 75 MHz (model 'fast'), ${grouped(cyclesIdle)} of them idle; ${grouped(pc.instructions)} instructions`,
       );
       expect(text).toMatch(/^ *[\d,]+ +[\d.]+% +[\d,]+ {2}echo$/m);
-      expect(text).toMatch(/ kernel +kernel!remoteInvoke +os\/kernel\/calls\/remote\.ts:\d+$/m);
+      expect(text).toMatch(/ kernel +kernel!callRemote +os\/kernel\/calls\/remote\.ts:\d+$/m);
       const folded = read("exact.folded").trimEnd().split("\n");
       const cycles = folded.map((line) => Number(line.slice(line.lastIndexOf(" ") + 1)));
       // Each line is rounded by itself, but all are whole.
@@ -55,7 +55,7 @@ describe("profiles of the system", () => {
       // A remote call from its client's program down to the kernel's first level.
       expect(
         folded.some((line) =>
-          /^callbench \(process \d+\);.*callbench!main;.*proxies!proxyMethod\d+;.*kernel!systemCall;.*kernel!remoteInvoke;.*kernel!privateTrap;.*kernel!firstLevelTrap/.test(
+          /^callbench \(process \d+\);.*callbench!main;.*proxies!proxyMethod\d+;.*kernel!systemCall;.*kernel!callRemote;.*kernel!handOff;.*kernel!handOffTrap/.test(
             line,
           ),
         ),

@@ -12,7 +12,7 @@
  *   Counts
  *     instructions, taskSwitches, segmentLoads, cr3Loads
  *     cycles: { total, user (ring 3), kernel (ring 1), firstLevel (ring 0), ring2, idle (HLT) }
- *     traps: { systemCalls (int 0x30), privateTraps (int 0x31), serverReturns (int 0x32), pageFaults, otherExceptions,
+ *     traps: { systemCalls (int 0x30), privateTraps (int 0x31, 0x33), serverReturns (int 0x32), pageFaults, otherExceptions,
  *              interrupts }
  *     ringTransitions: { "3-1": n, … }     every kind that occurred
  *     tlbMisses: { code4K, data4K, data4M }
@@ -85,6 +85,7 @@ const PAGE_FAULT = 14;
 const SYSTEM_CALL = 0x30;
 const PRIVATE_TRAP = 0x31;
 const SERVER_RETURN = 0x32;
+const HAND_OFF = 0x33;
 
 const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0);
 
@@ -109,7 +110,7 @@ export function describeCounts(statistics: ProcessorStatistics): Counts {
     },
     traps: {
       systemCalls: softwareInterrupts[SYSTEM_CALL]!,
-      privateTraps: softwareInterrupts[PRIVATE_TRAP]!,
+      privateTraps: softwareInterrupts[PRIVATE_TRAP]! + softwareInterrupts[HAND_OFF]!,
       serverReturns: softwareInterrupts[SERVER_RETURN]!,
       pageFaults,
       otherExceptions: sum(exceptions) - pageFaults,

@@ -9,11 +9,7 @@ import { leaveOvertime, raiseFault, raisePendingFault } from "./objects/faults";
 import { threadOver } from "./objects/threads";
 import type { Thread } from "./threads/thread";
 
-export { doorInvoke, remoteInvoke, systemCall };
-
-export function serverReturn(result: i32): void {
-  serverReturned(result);
-}
+export { doorInvoke, remoteInvoke, serverReturned as serverReturn, systemCall };
 
 export function threadEnded(thread: Thread, result: u32): void {
   threadOver(thread, result);

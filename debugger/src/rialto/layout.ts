@@ -78,6 +78,7 @@ export interface KernelLayout {
     readonly interrupt: number;
     readonly systemCall: number;
     readonly privateTrap: number;
+    readonly handOff: number;
     readonly serverReturn: number;
   };
 }
@@ -173,6 +174,7 @@ export function readKernelLayout(sources: KernelSources): KernelLayout {
       interrupt: constant(sources.layout, "VECTOR_INTERRUPT"),
       systemCall: constant(sources.layout, "VECTOR_SYSTEM_CALL"),
       privateTrap: constant(sources.layout, "VECTOR_PRIVATE_TRAP"),
+      handOff: constant(sources.layout, "VECTOR_HAND_OFF"),
       serverReturn: constant(sources.layout, "VECTOR_SERVER_RETURN"),
     },
   };

@@ -14,6 +14,7 @@ import { type KernelMemory, RialtoKernel } from "./kernel.ts";
 import { kernelMemory } from "./kernel-memory.ts";
 import type { KernelLayout } from "./layout.ts";
 
+const EDX = 2;
 const ESP = 4;
 /** Of the frame that the processor pushes: eip cs eflags esp ss. */
 const FRAME_ESP = 12;
@@ -93,6 +94,10 @@ export class RialtoView implements GuestView {
       return call && { kind: "call", call };
     }
     if (vector === vectors.serverReturn) return { kind: "server return" };
+    if (vector === vectors.handOff) {
+      const parks = this.#pc.processor.registers[EDX] !== 0;
+      return { kind: "named", name: parks ? "answer" : "await answer" };
+    }
     if (vector === vectors.privateTrap) {
       const operation = this.#pc.processor.registers[0]!;
       return { kind: "named", name: privateTraps.get(operation) ?? `private trap ${operation}` };

@@ -45,11 +45,19 @@ const STACK_DATA: u32 = 0x4000;
 /** The error code of a user-mode read of a page that is not there. */
 const READ_FAULT: u32 = 4;
 
+/** Runs a call without pointers at ring 3; does not return. */
+export function beginPlainService(thread: Thread, record: CallRecord): void {
+  const method = record.method;
+  const stack = stackOf(thread) - method.frameSize;
+  copyToFrame(record, method, stack);
+  enterMethod(thread, record, stack);
+}
+
 /** Runs a call at ring 3. Returns only if it could not be delivered, with the reason. */
 export function beginService(object: ThreadObject, record: CallRecord): i32 {
   const thread = currentThread();
   const method = record.method;
-  let stack: usize = thread.userStack + USER_STACK_SIZE - 64;
+  let stack = stackOf(thread);
   if (record.dataSize !== 0) {
     let block = stack - record.dataSize;
     if (record.dataSize > STACK_DATA) {
@@ -62,28 +70,49 @@ export function beginService(object: ThreadObject, record: CallRecord): i32 {
     object.block = block;
     memory.copy(block - KERNEL_BASE, dataOf(record), record.dataSize);
   }
-  const size = (<usize>method.words) << 2;
-  stack = (stack - size - 4) & ~15;
-  const frame = stack + 4 - KERNEL_BASE;
-  store<u32>(frame - 4, <u32>SERVER_RETURN_STUB);
-  store<u32>(frame, record.address);
-  for (let offset: usize = 4; offset < size; offset += 4)
-    store<u32>(frame + offset, load<u32>(wordsOf(record) + offset));
-  if (method.argumentCount !== 0 && !placePointers(object, record, frame)) {
+  stack -= method.frameSize;
+  copyToFrame(record, method, stack);
+  if (method.argumentCount !== 0 && !placePointers(object, record, stack + 4 - KERNEL_BASE)) {
     takeBackLent(object.process, record);
     return E_OUTOFMEMORY;
   }
-  const entry = methodAddress(record.address, record.index);
+  enterMethod(thread, record, stack);
+  return 0;
+}
+
+/** User address at which the stack of a server thread begins. */
+function stackOf(thread: Thread): usize {
+  return thread.userStack + USER_STACK_SIZE - 64;
+}
+
+/** The words after `this`. */
+function copyToFrame(record: CallRecord, method: Method, stack: usize): void {
+  const size = (<usize>method.words) << 2;
+  for (let offset: usize = 4; offset < size; offset += 4)
+    store<u32>(stack + 4 - KERNEL_BASE + offset, load<u32>(wordsOf(record) + offset));
+}
+
+/** Starts the method at ring 3, with `this` and return address at the user's `stack`; does not return. */
+function enterMethod(thread: Thread, record: CallRecord, stack: usize): void {
+  const object = record.address;
+  store<u32>(stack - KERNEL_BASE, <u32>SERVER_RETURN_STUB);
+  store<u32>(stack - KERNEL_BASE, object, 4);
+  const entry = methodAddress(object, record.index);
   if (thread.pendingFault !== 0) raisePendingFault(thread, 0);
   if (entry >= USER_END)
     raiseFault(thread, VECTOR_PAGE_FAULT, READ_FAULT, entry, entry, changetype<Thread>(0));
   // With interrupts off until the thread is in its program, nothing can be asked of it in between.
   disableInterrupts();
+  if ((thread.cancelled | thread.suspended) !== 0) stopBeforeService(thread);
+  enterUser(entry, stack);
+}
+
+/** With interrupts off: the thread waits while it is suspended, and does not come back if it is to end. */
+function stopBeforeService(thread: Thread): void {
   stopHere();
-  if (thread.cancelled === 0) enterUser(entry, stack);
+  if (thread.cancelled === 0) return;
   enableInterrupts();
   exitThread(<u32>E_CANCELLED);
-  return E_CANCELLED;
 }
 
 /** A region for argument data that is too large for the stack; 0 when memory is exhausted. */
@@ -132,11 +161,11 @@ function methodAddress(object: u32, index: u32): usize {
   return load<u32>(vtable + ((<usize>index) << 2) - KERNEL_BASE);
 }
 
-/** Takes the results of a call out of the process's memory; returns its result. */
+/** Takes the results of a call with pointers out of the process's memory; returns its result. */
 export function endService(object: ThreadObject, record: CallRecord, result: i32): i32 {
-  const method = record.method;
-  if (method.argumentCount !== 0) result = takeResults(object, record, method, result);
   const thread = currentThread();
+  const method = record.method;
+  result = takeResults(object, record, method, result);
   if (thread.pendingFault !== 0) raisePendingFault(thread, 0);
   if (((method.flags & METHOD_CARRIES_INTERFACES) | record.region) !== 0)
     takeBackLent(object.process, record);

@@ -1,7 +1,7 @@
 /**
  * What the kernel knows about every interface: the table that the toolchain makes from os/interfaces (drawn in
  * toolchain/src/front/descriptors.ts), seen as classes. `resolveDescriptors` finishes it at boot: interface ids of arguments become
- * addresses of interface entries, and methods that carry interfaces are marked, so that calls look nothing up.
+ * addresses of interface entries, methods that carry interfaces are marked, and frames measured, so that calls look nothing up.
  */
 
 import { IUnknown } from "../../interfaces/IUnknown";
@@ -23,7 +23,9 @@ export class Method {
   words: u16 = 0;
   argumentCount: u16 = 0;
   arguments: usize = 0;
-  flags: u32 = 0;
+  flags: u16 = 0;
+  /** Bytes of its frame on a server thread's stack: words and return address, a multiple of 16. */
+  frameSize: u16 = 0;
 }
 
 @unmanaged
@@ -57,8 +59,8 @@ export const ARGUMENT_INTERFACE_OUT: u8 = 9;
 export const ARGUMENT_INTERFACE_OUT_BY_ID: u8 = 10;
 
 /** Flags of a method: it has arguments of one of the last three kinds; its handle counts it. Dispatch treats both apart. */
-export const METHOD_CARRIES_INTERFACES: u32 = 1;
-const METHOD_COUNTS: u32 = 2;
+export const METHOD_CARRIES_INTERFACES: u16 = 1;
+const METHOD_COUNTS: u16 = 2;
 /** Most stack words of a method, `this` included. */
 export const METHOD_WORDS: u32 = 32;
 
@@ -125,6 +127,7 @@ export function resolveDescriptors(): void {
 
 function resolveMethod(method: Method): void {
   if (method.words > METHOD_WORDS) panic(method.name);
+  method.frameSize = <u16>((((<u32>method.words) << 2) + 4 + 15) & ~15);
   for (let i: u32 = 0; i < method.argumentCount; i++) {
     const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
     if (argument.kind < ARGUMENT_INTERFACE_IN) continue;

@@ -44,8 +44,18 @@ import {
   type Method,
   methodAt,
 } from "./descriptors";
-import { addHandleReference, chunkOf, closeHandle, type Handle, handleIn, releaseHandle } from "./handles";
+import {
+  addHandleReference,
+  chunkOf,
+  closeHandle,
+  type Handle,
+  type HandleTable,
+  handleIn,
+  releaseHandle,
+  unpinHandle,
+} from "./handles";
 import { PROXY_ENTRIES, PROXY_OFFSETS, PROXY_SIZE } from "./proxies";
+import { callRemote, isRemoteProxy, type RemoteProxy } from "./remote";
 import { borrowInterface, exportInterface, giveBackInterface } from "./translation";
 
 declare function guardedInvoke(code: usize, words: usize, guard: usize): i32;
@@ -63,21 +73,30 @@ const NOTE_SIZE: u32 = 12;
  */
 export function systemCall(index: u32, userStack: usize): i32 {
   const thread = currentThread();
-  const process = changetype<Process>(thread.process);
+  const handles = handlesOf(thread);
   countLive(COUNT_SYSTEM_CALLS, 1);
   if (userStack >= USER_END - STACK_MARGIN) return leaveCall(thread, 0, E_POINTER);
   // Word 0 of the arguments is `this`.
   const frame = userStack + 4 - KERNEL_BASE;
-  const handle = enterHandle(process, load<u32>(frame) - <u32>PROXY_ENTRIES);
-  if (!handle) return leaveCall(thread, frame, E_HANDLE);
+  const offset = load<u32>(frame) - <u32>PROXY_ENTRIES;
+  const chunk = (offset & ~PROXY_OFFSETS) !== 0 ? 0 : chunkOf(handles, offset / PROXY_SIZE);
+  if (chunk === 0) return leaveCall(thread, frame, E_HANDLE);
+  const handle = handleIn(chunk, offset / PROXY_SIZE);
+  if (!enterHandle(thread, handle)) return leaveCall(thread, frame, E_HANDLE);
   let result: i32 = E_NOTIMPL;
   const descriptor = changetype<Interface>(handle.descriptor);
   if (index < descriptor.methodCount) {
     const method = methodAt(descriptor, index);
-    if (method.flags !== 0) result = specialCall(thread, process, handle, index, method, frame);
-    else {
+    const target = handle.object;
+    if (method.flags !== 0) result = specialCall(thread, handle, index, method, frame);
+    else if (isRemoteProxy(target)) {
+      const proxy = changetype<RemoteProxy>(target);
+      result =
+        method.argumentCount === 0
+          ? callRemote(proxy, method, index, frame)
+          : callRemotely(proxy, method, index, frame);
+    } else {
       const words = stackAlloc(WORDS);
-      const target = handle.object;
       store<usize>(words, target);
       if (takeArguments(method, words, frame)) {
         const object = changetype<ThreadObject>(thread.call);
@@ -93,21 +112,30 @@ export function systemCall(index: u32, userStack: usize): i32 {
   // With interrupts off until the thread is back in its program, nothing can be asked of it in between.
   if (!unused && (thread.pendingFault | thread.cancelled | thread.suspended) === 0) return result;
   enableInterrupts();
-  if (unused) closeHandle(process.handles, handle);
+  if (unused) closeHandle(handlesOf(thread), handle);
   return leaveCall(thread, frame, result);
 }
 
-/** The entry that is `offset` bytes behind the first proxy, kept busy; null if the process has no such handle. */
-function enterHandle(process: Process, offset: u32): Handle | null {
-  if ((offset & ~PROXY_OFFSETS) !== 0) return null;
-  const chunk = chunkOf(process.handles, offset / PROXY_SIZE);
-  if (chunk === 0) return null;
-  const handle = handleIn(chunk, offset / PROXY_SIZE);
-  disableInterrupts();
-  const count = handle.count;
-  if (count !== 0) handle.busy++;
-  enableInterrupts();
-  return count === 0 ? null : handle;
+function handlesOf(thread: Thread): HandleTable {
+  return changetype<Process>(thread.process).handles;
+}
+
+/** Keeps the handle's entry busy; false if the process has no such handle. */
+function enterHandle(thread: Thread, handle: Handle): bool {
+  atomicAdd(changetype<usize>(handle) + offsetof<Handle>("busy"), 1);
+  if (handle.count !== 0) return true;
+  unpinHandle(handlesOf(thread), handle);
+  return false;
+}
+
+/**
+ * A call with pointers on an object of a process. Neither kind needs a guard: a RemoteProxy is no module that could fault. Without pointers, the
+ * words are taken from the caller's stack when the call is marshalled.
+ */
+function callRemotely(proxy: RemoteProxy, method: Method, index: u32, frame: usize): i32 {
+  const words = stackAlloc(WORDS);
+  store<usize>(words, changetype<usize>(proxy));
+  return takeArguments(method, words, frame) ? callRemote(proxy, method, index, words) : E_POINTER;
 }
 
 /** Copies the words after `this`; false for a pointer out of range. */
@@ -138,20 +166,13 @@ function leaveCall(thread: Thread, frame: usize, result: i32): i32 {
   return leaveCall(thread, frame, result);
 }
 
-function specialCall(
-  thread: Thread,
-  process: Process,
-  handle: Handle,
-  index: u32,
-  method: Method,
-  frame: usize,
-): i32 {
+function specialCall(thread: Thread, handle: Handle, index: u32, method: Method, frame: usize): i32 {
   // References through a proxy are counted in its handle alone.
   if (index === METHOD_ADD_REF) return <i32>addHandleReference(handle);
-  if (index === METHOD_RELEASE) return releaseHandle(process.handles, handle);
+  if (index === METHOD_RELEASE) return releaseHandle(handlesOf(thread), handle);
   return callWithInterfaces(
     changetype<ThreadObject>(thread.call),
-    process,
+    changetype<Process>(thread.process),
     handle.object,
     index,
     method,

@@ -68,21 +68,22 @@ export function measureData(method: Method, words: usize): u32 {
   return total;
 }
 
+/** Copies the words after `this` to a record: all of a call without pointers. */
+export function copyWords(record: CallRecord, method: Method, words: usize): void {
+  const copies = wordsOf(record);
+  const end = (<usize>method.words) << 2;
+  for (let offset: usize = 4; offset < end; offset += 4)
+    store<u32>(copies + offset, load<u32>(words + offset));
+}
+
 /**
- * Copies the arguments to a record, which takes a reference to every interface that goes in. A string may have grown since it
+ * Copies the arguments of a call with pointers to a record, which takes a reference to every interface that goes in. A string may have grown since it
  * was measured; then the data no longer fits, and the answer is false.
  */
 export function marshal(record: CallRecord, words: usize): bool {
   const method = record.method;
   const copies = wordsOf(record);
-  const end = (<usize>method.words) << 2;
-  for (let offset: usize = 4; offset < end; offset += 4)
-    store<u32>(copies + offset, load<u32>(words + offset));
-  return method.argumentCount === 0 || marshalPointers(record, copies, words);
-}
-
-function marshalPointers(record: CallRecord, copies: usize, words: usize): bool {
-  const method = record.method;
+  copyWords(record, method, words);
   const room = record.dataSize;
   let fits = true;
   let offset: u32 = 0;

@@ -20,7 +20,7 @@ import type { IUnknown } from "../../interfaces/IUnknown";
 import { allocate, free } from "../memory/heap";
 import { countLive, LIVE_CALL_RECORDS } from "../objects/live";
 import type { ThreadObject } from "../objects/threads";
-import { currentThread, type Thread } from "../threads/thread";
+import type { Thread } from "../threads/thread";
 import {
   ARGUMENT_INTERFACE_IN,
   ARGUMENT_SIZE,
@@ -73,28 +73,12 @@ export function dataOf(record: CallRecord): usize {
   return changetype<usize>(record) + DATA;
 }
 
-/** A record for a call by the thread of `caller`. Null when memory is exhausted. */
-export function createRecord(
-  caller: ThreadObject,
-  method: Method,
-  dataSize: u32,
-  address: u32,
-  index: u32,
-): CallRecord | null {
-  let record = changetype<CallRecord | null>(caller.spareRecord);
-  if (dataSize <= SMALL_DATA && record) caller.spareRecord = 0;
-  else {
-    record = allocateRecord(dataSize);
-    if (!record) return null;
-  }
-  record.next = null;
-  record.state = CALL_PENDING;
-  record.caller = currentThread();
-  record.address = address;
-  record.index = index;
-  record.method = method;
-  record.dataSize = dataSize;
-  return record;
+/** A record with room for that many bytes, for a call by the thread of `caller`: its own, if that is free. Its address, 0 when memory is exhausted. */
+export function takeRecord(caller: ThreadObject, dataSize: u32): usize {
+  const spare = caller.spareRecord;
+  if (spare === 0 || dataSize > SMALL_DATA) return changetype<usize>(allocateRecord(dataSize));
+  caller.spareRecord = 0;
+  return spare;
 }
 
 /** A zeroed record: one that nobody waits for. Null when memory is exhausted. */

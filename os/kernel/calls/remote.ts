@@ -23,18 +23,28 @@ import { COUNT_REMOTE_CALLS, countLive, LIVE_REMOTE_PROXIES } from "../objects/l
 import { PROCESS_RUNNING, type Process } from "../objects/process";
 import { currentThreadObject } from "../objects/threads";
 import type { Mutex } from "../threads/mutex";
+import { currentThread } from "../threads/thread";
 import {
   asksForInternal,
   type Interface,
   METHOD_ADD_REF,
   METHOD_QUERY_INTERFACE,
   METHOD_RELEASE,
+  type Method,
   methodAt,
   unknownInterface,
 } from "./descriptors";
-import { clearInterfaces, marshal, measureData, REMOTE_DATA_LIMIT, sizeError, unmarshal } from "./marshal";
+import {
+  clearInterfaces,
+  copyWords,
+  marshal,
+  measureData,
+  REMOTE_DATA_LIMIT,
+  sizeError,
+  unmarshal,
+} from "./marshal";
 import { MAX_METHODS } from "./proxies";
-import { allocateRecord, createRecord, keepRecord } from "./records";
+import { allocateRecord, CALL_PENDING, type CallRecord, keepRecord, takeRecord } from "./records";
 import { callServer, postCall } from "./server-threads";
 
 declare function remoteStubAddress(): usize;
@@ -189,15 +199,9 @@ function queueRelease(process: Process, address: u32): void {
 }
 
 /** The object's own addRef, in its process, waited for. */
-function addRemoteReference(process: Process, address: u32): i32 {
+function addRemoteReference(proxy: RemoteProxy): i32 {
   const method = methodAt(changetype<Interface>(unknownInterface()), METHOD_ADD_REF);
-  const object = currentThreadObject();
-  const record = createRecord(object, method, 0, address, METHOD_ADD_REF);
-  if (!record) return E_OUTOFMEMORY;
-  if (!callServer(process, record)) return E_CANCELLED;
-  const result = record.result;
-  keepRecord(record, object);
-  return result;
+  return callRemote(proxy, method, METHOD_ADD_REF, 0);
 }
 
 /**
@@ -210,7 +214,7 @@ export function settleBorrowed(proxy: RemoteProxy): void {
     atomicExchange(changetype<usize>(proxy) + offsetof<RemoteProxy>("owned"), 1) !== 0
   )
     return;
-  if (addRemoteReference(proxy.process, proxy.address) < 0) proxy.owned = 0;
+  if (addRemoteReference(proxy) < 0) proxy.owned = 0;
 }
 
 /** The process gives a reference to its object to the proxy, which keeps one. */
@@ -233,7 +237,7 @@ export function surrenderProxy(proxy: RemoteProxy): void {
     releaseProxy(proxy);
     return;
   }
-  addRemoteReference(process, proxy.address);
+  addRemoteReference(proxy);
   releaseProxy(proxy);
 }
 
@@ -255,22 +259,50 @@ function queryProxy(proxy: RemoteProxy, iid: u32, out: usize): i32 {
 export function remoteInvoke(proxy: RemoteProxy, index: u32, words: usize): i32 {
   const descriptor = changetype<Interface>(proxy.descriptor);
   if (index >= descriptor.methodCount) return E_NOTIMPL;
-  const method = methodAt(descriptor, index);
-  if (method.flags !== 0 && asksForInternal(method, words))
-    return clearInterfaces(method, words, E_NOINTERFACE);
-  const size: u32 = method.argumentCount === 0 ? 0 : measureData(method, words);
-  if (size > REMOTE_DATA_LIMIT) return clearInterfaces(method, words, sizeError(size));
+  return callRemote(proxy, methodAt(descriptor, index), index, words);
+}
+
+/** The call of a method that the proxy's interface has. A system call comes here directly. */
+export function callRemote(proxy: RemoteProxy, method: Method, index: u32, words: usize): i32 {
   const object = currentThreadObject();
-  const record = createRecord(object, method, size, proxy.address, index);
-  if (!record) return clearInterfaces(method, words, E_OUTOFMEMORY);
-  if (!marshal(record, words)) {
-    keepRecord(record, object);
-    return clearInterfaces(method, words, E_INVALIDARG);
+  let record: CallRecord;
+  if (method.argumentCount === 0) {
+    let own = object.spareRecord;
+    if (own === 0) {
+      own = changetype<usize>(allocateRecord(0));
+      if (own === 0) return E_OUTOFMEMORY;
+    }
+    object.spareRecord = 0;
+    record = changetype<CallRecord>(own);
+    record.dataSize = 0;
+    copyWords(record, method, words);
+  } else {
+    if (method.flags !== 0 && asksForInternal(method, words))
+      return clearInterfaces(method, words, E_NOINTERFACE);
+    const size = measureData(method, words);
+    if (size > REMOTE_DATA_LIMIT) return clearInterfaces(method, words, sizeError(size));
+    const free = takeRecord(object, size);
+    if (free === 0) return clearInterfaces(method, words, E_OUTOFMEMORY);
+    record = changetype<CallRecord>(free);
+    record.dataSize = size;
+    record.method = method;
+    if (!marshal(record, words)) {
+      keepRecord(record, object);
+      return clearInterfaces(method, words, E_INVALIDARG);
+    }
   }
+  record.state = CALL_PENDING;
+  record.caller = currentThread();
+  record.address = proxy.address;
+  record.index = index;
+  record.method = method;
   countLive(COUNT_REMOTE_CALLS, 1);
   if (!callServer(proxy.process, record)) return clearInterfaces(method, words, E_CANCELLED);
   const result = record.result;
-  if (method.argumentCount !== 0) unmarshal(record, words);
-  keepRecord(record, object);
+  if (method.argumentCount === 0) currentThreadObject().spareRecord = changetype<usize>(record);
+  else {
+    unmarshal(record, words);
+    keepRecord(record, currentThreadObject());
+  }
   return result;
 }

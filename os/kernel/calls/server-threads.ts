@@ -2,10 +2,10 @@
  * The pool of server threads of a process: they run the methods of its objects for callers elsewhere. Which thread serves whom is decided
  * call by call.
  *
- * A call goes to an idle thread, which gets the processor at once (AWAIT_ANSWER); or to a new thread, while there are fewer than
+ * A call goes to an idle thread, which gets the processor at once (threads/hand-off.ts); or to a new thread, while there are fewer than
  * the process's `serverLimit`; or, by the process's policy, it queues (call-queue.ts: most urgent first), or is refused (E_BUSY). A call that
  * nobody waits for always queues. A server thread comes back from its method by int 0x32, answers, and takes the next call of
- * the queue or parks without a kernel stack; the caller takes over the processor (ANSWER). Its first instruction is that same
+ * the queue or parks without a kernel stack; the caller takes over the processor. Its first instruction is that same
  * int 0x32, with no call to answer. A server thread has its caller's priority.
  *
  * Threads that were idle all through a period end, but for IDLE_KEPT; `idleLow` is the least number of idle ones since it began. A
@@ -17,9 +17,16 @@
  */
 
 import { POOL_REFUSES } from "../../interfaces/IThreads";
-import { E_BUSY, E_DISCONNECTED, E_INVALIDARG, E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
+import {
+  E_BUSY,
+  E_CANCELLED,
+  E_DISCONNECTED,
+  E_INVALIDARG,
+  E_OUTOFMEMORY,
+  S_OK,
+} from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
-import { enterCritical, leaveCritical } from "../i386/critical";
+import { enterCritical, enterOutermost, leaveCritical } from "../i386/critical";
 import { raiseFault } from "../objects/faults";
 import { lockProcesses, PROCESS_RUNNING, type Process, unlockProcesses } from "../objects/process";
 import { askReaper } from "../objects/reaper";
@@ -28,6 +35,7 @@ import {
   answer,
   answerAndPark,
   awaitAnswer,
+  awaitAnswerOf,
   currentThread,
   exitThread,
   PRIORITY_DEFAULT,
@@ -37,7 +45,7 @@ import {
 } from "../threads/thread";
 import { WAIT_CANCELLED, WAIT_WOKEN } from "../threads/wait";
 import { enqueueCall, takeCall } from "./call-queue";
-import { beginService, endService, takeBackLent } from "./delivery";
+import { beginPlainService, beginService, endService, takeBackLent } from "./delivery";
 import { METHOD_RELEASE } from "./descriptors";
 import { SERVER_RETURN_STUB } from "./proxies";
 import { CALL_ABANDONED, CALL_DONE, CALL_PENDING, type CallRecord, dropRecord } from "./records";
@@ -57,24 +65,24 @@ export let poolsToTrim: bool = false;
 
 /** Delivers a record and waits for its answer. False if the thread was cancelled first; then the record is no longer its own. */
 export function callServer(process: Process, record: CallRecord): bool {
-  const flags = enterCritical();
+  enterOutermost();
   const idle = process.idleServers;
   let woken: u32 = WAIT_WOKEN;
   if (idle) {
     takeIdle(process, idle);
     idle.record = changetype<usize>(record);
-    woken = awaitAnswer(idle.thread);
+    woken = awaitAnswerOf(idle.thread);
   } else deliverToBusy(process, record);
   while (record.state === CALL_PENDING) {
     if (woken === WAIT_CANCELLED) {
       record.state = CALL_ABANDONED;
       record.caller = null;
-      leaveCritical(flags);
+      enableInterrupts();
       return false;
     }
-    woken = awaitAnswer(0);
+    woken = awaitAnswer();
   }
-  leaveCritical(flags);
+  enableInterrupts();
   return true;
 }
 
@@ -233,77 +241,74 @@ function leaveIdle(process: Process, object: ThreadObject): void {
 /** int 0x32 at ring 1: a method came back with `result`, or the thread has just started. */
 export function serverReturned(result: i32): void {
   const object = currentThreadObject();
-  const record = changetype<CallRecord | null>(object.record);
-  if (record) {
-    record.result = endService(object, record, result);
-    object.record = 0;
-  } else if (!object.server) {
-    // A program that executes int 0x32 of its own accord.
-    raiseFault(currentThread(), PROTECTION, 0, 0, 0, changetype<Thread>(0));
+  if (object.record === 0) {
+    // Perhaps a program that executes int 0x32 of its own accord.
+    if (!object.server) raiseFault(currentThread(), PROTECTION, 0, 0, 0, changetype<Thread>(0));
+    serve(object, takeTurn(object, null));
   }
-  serve(object, record, null);
+  const record = changetype<CallRecord>(object.record);
+  record.result = record.method.argumentCount === 0 ? result : endService(object, record, result);
+  object.record = 0;
+  serve(object, takeTurn(object, record));
 }
 
 /** Where a parked server thread goes on: with the record that it was handed, or none if it is to end. */
 function serverUnparked(): void {
-  const object = currentThreadObject();
-  const record = changetype<CallRecord | null>(object.record);
-  if (!record) exitThread(0);
   const thread = currentThread();
-  if (!record!.caller && thread.priority !== PRIORITY_DEFAULT) setPriority(thread, PRIORITY_DEFAULT);
-  serve(object, null, record);
+  const object = changetype<ThreadObject>(thread.call);
+  if (object.record === 0) exitThread(0);
+  const record = changetype<CallRecord>(object.record);
+  if (!record.caller && thread.priority !== PRIORITY_DEFAULT) setPriority(thread, PRIORITY_DEFAULT);
+  if (record.method.argumentCount === 0 && record.state === CALL_PENDING) beginPlainService(thread, record);
+  serve(object, record);
 }
 
-/** Answers the call that has its result (if any), begins the next (if any), and so on until there is nothing to do; does not return. */
-function serve(object: ThreadObject, answered: CallRecord | null, next: CallRecord | null): void {
-  for (;;) {
-    if (next) {
-      // Comes back only if the call cannot be made; one that nobody wants any more need not be.
-      if (next.state === CALL_PENDING) next.result = beginService(object, next);
-      object.record = 0;
-      answered = next;
-    }
-    next = takeTurn(object, answered);
-    answered = null;
+/** Does what is due with a call, and with those that the queue has after it; does not return. */
+function serve(object: ThreadObject, record: CallRecord | null): void {
+  for (let next = record; ; next = takeTurn(object, null)) {
+    if (!next) continue;
+    // Comes back only with a reason why the call cannot be made; one that nobody wants any more need not be.
+    const reason = next.state === CALL_PENDING ? beginService(object, next) : E_CANCELLED;
+    object.record = 0;
+    complete(next, reason);
   }
 }
 
 /** Between two calls: answers one, and takes the next of the queue. Without one the thread parks, or ends, and this does not return. */
 function takeTurn(object: ThreadObject, answered: CallRecord | null): CallRecord | null {
   const process = object.process;
-  const thread = currentThread();
   if (process.idleCount >= IDLE_KEPT && !poolsToTrim) {
     poolsToTrim = true;
     askReaper();
   }
   // From here to the trap that parks, no other trap: it might let another thread run, interrupts off or not.
-  const flags = enterCritical();
+  enterOutermost();
   let caller: Thread | null = null;
   if (answered) {
     caller = answered.caller;
     if (!caller) {
-      leaveCritical(flags);
+      enableInterrupts();
       dropRecord(answered);
       return null;
     }
     answered.state = CALL_DONE;
   }
-  const next = takeCall(process);
-  if (!next) {
-    const stays = process.state === PROCESS_RUNNING && thread.cancelled === 0;
+  if (process.firstCall === 0) {
+    const stays = process.state === PROCESS_RUNNING && currentThread().cancelled === 0;
     // Idle already, so that the caller finds this thread for its next call.
     if (stays && process.idleCount < IDLE_LIMIT) {
       enterIdle(process, object);
       answerAndPark(changetype<usize>(caller), functionAddress(serverUnparked));
     }
     answer(changetype<usize>(caller));
-    leaveCritical(flags);
+    enableInterrupts();
     exitThread(0);
     return null;
   }
+  const next = takeCall(process)!;
   answer(changetype<usize>(caller));
-  takeOver(thread, object, next);
-  leaveCritical(flags);
+  takeOver(currentThread(), object, next);
+  enableInterrupts();
   return next;
 }
 

@@ -45,6 +45,15 @@ export function enterCritical(): u32 {
   return flags;
 }
 
+/**
+ * The same for code that is in no section and has interrupts on, as a call has on its way between two programs; `enableInterrupts` ends the
+ * section.
+ */
+export function enterOutermost(): void {
+  probe();
+  disableInterrupts();
+}
+
 export function leaveCritical(flags: u32): void {
   writeFlags(flags);
 }

@@ -24,6 +24,8 @@ export const TRAPS_TASK_GATE: u32 = 1;
 export const TRAPS_RING0: u32 = 2;
 
 let design: u32 = 0;
+/** Does an IRET to kernel level need a page of the thread's stack that may be missing? */
+export let needsReturnFrame: bool = false;
 
 export function trapDesign(): u32 {
   return design;
@@ -45,6 +47,7 @@ export function chooseTrapDesign(commandLine: usize): void {
     print(value);
     panic(text("\nboot with traps=ring1, traps=taskgate or traps=ring0"));
   }
+  needsReturnFrame = design === TRAPS_TASK_GATE;
 }
 
 /** Was a context saved at kernel level? */

@@ -71,4 +71,5 @@ export const VECTOR_INTERRUPT: u32 = 0x20;
 export const VECTOR_SYSTEM_CALL: u32 = 0x30;
 export const VECTOR_PRIVATE_TRAP: u32 = 0x31;
 export const VECTOR_SERVER_RETURN: u32 = 0x32;
-export const VECTORS: u32 = 0x33;
+export const VECTOR_HAND_OFF: u32 = 0x33;
+export const VECTORS: u32 = 0x34;

@@ -15,6 +15,7 @@ import {
   RING1_CODE,
   RING1_DATA,
   TASK_STATE,
+  VECTOR_HAND_OFF,
   VECTOR_PRIVATE_TRAP,
   VECTOR_SERVER_RETURN,
   VECTOR_SYSTEM_CALL,
@@ -32,8 +33,9 @@ export const TASK_STACK: usize = 4096;
 const GATE_INTERRUPT: u32 = 0x8e00;
 const GATE_TRAP: u32 = 0x8f00;
 const GATE_TASK: u32 = 0x8500;
-/** In a gate's attributes: programs may use it. */
+/** In a gate's attributes: programs may use it; thread-level kernel code may, at ring 1. */
 const OPEN: u32 = 0x6000;
+const OPEN_TO_RING1: u32 = 0x2000;
 
 /** A 32-bit task-state segment (Intel, volume 3, 12.2). */
 @unmanaged
@@ -146,7 +148,8 @@ export function writeFirstLevelGate(vector: u32): void {
 
 /**
  * Gates: exceptions and interrupts go to ring 0 with interrupts off. System calls and server returns are trap gates straight to
- * thread level, open to ring 3, as is the private trap to ring 0 (§6.1). Breakpoint and overflow are open to programs too.
+ * thread level, open to ring 3, as is the private trap to ring 0 (§6.1). Breakpoint and overflow are open to programs too. The hand-off between
+ * threads is for kernel level.
  */
 export function loadTables(): void {
   const stubs = stubTable();
@@ -157,11 +160,17 @@ export function loadTables(): void {
       writeGate(vector, threadLevel, handler, GATE_TRAP | OPEN);
     else if (vector === VECTOR_PRIVATE_TRAP || vector === 3 || vector === 4)
       writeGate(vector, RING0_CODE, handler, GATE_INTERRUPT | OPEN);
+    else if (vector === VECTOR_HAND_OFF)
+      writeGate(vector, RING0_CODE, handler, GATE_INTERRUPT | (kernelRing() === 0 ? 0 : OPEN_TO_RING1));
     else writeFirstLevelGate(vector);
   }
   store<u16>(tablePointers, <u16>(VECTORS * 8 - 1), 8);
   store<u32>(tablePointers, <u32>(interruptTable + KERNEL_BASE), 10);
   loadInterruptTable(tablePointers + 8);
+  const esp0 = taskStates + offsetof<TaskState>("esp0");
+  const esp1 = taskStates + offsetof<TaskState>("esp1");
+  spareField = kernelRing() === 0 ? esp0 : esp1;
+  frameField = kernelRing() === 0 ? esp1 : esp0;
   const state = mainTask();
   state.ss0 = RING0_DATA;
   state.ss1 = RING1_DATA;
@@ -178,17 +187,21 @@ export function taskAt(selector: u32): TaskState {
   return changetype<TaskState>(taskStates + ((selector - TASK_STATE) >> 3) * TASK_STATE_SIZE);
 }
 
+/** Where the task state names the place of frames that traps to ring 0 push; ESP1, which nothing uses, if those go on the spare stack. */
+let frameField: usize = 0;
+/** Where it names the spare stack. */
+let spareField: usize = 0;
+
 /** A thread becomes current: traps to ring 0 push their frame at the end of its saved context. */
 export function setFirstLevelFrame(end: usize): void {
-  if (kernelRing() !== 0) mainTask().esp0 = <u32>end;
+  store<u32>(frameField, <u32>end);
 }
 
 /** Top of the spare kernel stack, for traps from ring 3 to thread level. */
 export function setSpareStack(top: usize): void {
-  if (kernelRing() === 0) mainTask().esp0 = <u32>top;
-  else mainTask().esp1 = <u32>top;
+  store<u32>(spareField, <u32>top);
 }
 
 export function spareStackTop(): usize {
-  return kernelRing() === 0 ? mainTask().esp0 : mainTask().esp1;
+  return load<u32>(spareField);
 }

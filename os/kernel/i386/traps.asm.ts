@@ -38,9 +38,11 @@ import {
   symbol,
 } from "@rialto/machine/i386/assembly.ts";
 
-const VECTORS = 0x33;
+const VECTORS = 0x34;
 const SYSTEM_CALL = 0x30;
 const SERVER_RETURN = 0x32;
+/** From kernel level to kernel level. */
+const HAND_OFF = 0x33;
 /** Exceptions that push an error code (Intel, Pentium Processor Family Developer's Manual, volume 3, 14.9). */
 const WITH_ERROR_CODE = [8, 10, 11, 12, 13, 14, 17];
 const USER_CODE = 0x2b;
@@ -79,8 +81,10 @@ interface Design {
   readonly table: string;
   /** Symbol of the way back to the thread `current`. */
   readonly resume: string;
-  /** With the frame complete and ESP at it: goes to `nested` if first-level code was interrupted, else pushes the thread's record on the first-level stack. */
-  enter(a: Assembler, nested: Label): void;
+  /** With the frame complete and ESP at it: goes to `nested` if first-level code was interrupted. */
+  distinguish(a: Assembler, nested: Label): void;
+  /** Else pushes the thread's record on the first-level stack. */
+  enter(a: Assembler): void;
   leave(a: Assembler): void;
 }
 
@@ -88,9 +92,11 @@ const RING1: Design = {
   stubs: "firstLevelStubs",
   table: "trapStubTable",
   resume: "resumeCurrent",
-  enter(a, nested) {
+  distinguish(a, nested) {
     a.emit("test", byte({ base: esp, displacement: CS }), 3);
     a.emit("jz", nested);
+  },
+  enter(a) {
     a.emit("mov", eax, esp);
     a.emit("mov", esp, dword({ displacement: STACKS_TOP }));
     a.emit("push", eax);
@@ -105,15 +111,17 @@ const RING0: Design = {
   stubs: "ring0Stubs",
   table: "ring0StubTable",
   resume: "resumeCurrentAtRing0",
-  enter(a, nested) {
+  distinguish(a, nested) {
     const threadLevel = a.newLabel();
-    const sameRing = a.newLabel();
-    const copied = a.newLabel();
     a.emit("cmp", esp, dword({ displacement: STACKS_BOTTOM }));
     a.emit("jbe", threadLevel);
     a.emit("cmp", esp, dword({ displacement: STACKS_TOP }));
     a.emit("jbe", nested);
     a.place(threadLevel);
+  },
+  enter(a) {
+    const sameRing = a.newLabel();
+    const copied = a.newLabel();
     a.emit("mov", esi, esp);
     a.emit("mov", edi, dword({ displacement: CURRENT }));
     a.emit("mov", edx, edi);
@@ -171,11 +179,12 @@ export function assemble(a: Assembler): void {
 function firstLevel(a: Assembler, design: Design): void {
   const common = a.newLabel();
   const nested = a.newLabel();
+  const handOff = a.newLabel();
   const stubs = [];
   a.label(design.stubs);
   for (let vector = 0; vector < VECTORS; vector++) {
-    if (vector === SYSTEM_CALL || vector === SERVER_RETURN) {
-      stubs.push(undefined);
+    if (vector === SYSTEM_CALL || vector === SERVER_RETURN || vector === HAND_OFF) {
+      stubs.push(vector === HAND_OFF ? handOff : undefined);
       continue;
     }
     const stub = a.newLabel();
@@ -192,10 +201,23 @@ function firstLevel(a: Assembler, design: Design): void {
   a.emit("pushad");
   loadKernelData(a);
   a.emit("cld");
-  design.enter(a, nested);
+  design.distinguish(a, nested);
+  design.enter(a);
   a.emit("call", symbol("firstLevelTrap"));
 
   a.label(design.resume);
+  design.leave(a);
+
+  // Kernel level has the kernel's segments loaded already.
+  a.place(handOff);
+  a.label(`${design.stubs}HandOff`);
+  a.emit("push", 0);
+  a.emit("push", HAND_OFF);
+  a.emit("push", ds);
+  a.emit("push", es);
+  a.emit("pushad");
+  design.enter(a);
+  a.emit("call", symbol("handOffTrap"));
   design.leave(a);
 
   a.place(nested);
@@ -305,7 +327,8 @@ function threadLevel(a: Assembler): void {
   a.emit("push", eax);
   a.emit("mov", ds, ecx);
   a.emit("mov", es, ecx);
-  for (const register of [eax, ebx, ecx, edx, esi, edi, ebp]) a.emit("xor", register, register);
+  // The others hold what the program may know.
+  for (const register of [ebx, esi, edi, ebp]) a.emit("xor", register, register);
   a.emit("iretd");
 
   // privateTrap(operation, a, b, c)
@@ -317,6 +340,13 @@ function threadLevel(a: Assembler): void {
   a.emit("mov", ebx, dword({ base: esp, displacement: 20 }));
   a.emit("int", 0x31);
   a.emit("pop", ebx);
+  a.emit("ret");
+
+  // handOff(next, entry)
+  a.label("handOff");
+  a.emit("mov", ecx, dword({ base: esp, displacement: 4 }));
+  a.emit("mov", edx, dword({ base: esp, displacement: 8 }));
+  a.emit("int", HAND_OFF);
   a.emit("ret");
 
   // invoke(code, words, count): calls a cdecl function with a copy of the words.

@@ -14,13 +14,13 @@
 import { print, printHexadecimal } from "../console";
 import { panic, panicAt } from "../epitaph";
 import { refillKernel, refillUser } from "../memory/refill";
+import { beginCall, endCall, handOffs } from "../threads/hand-off";
 import { helperHasWork, helperThread, queueForHelper } from "../threads/helper";
 import { abandonMutexes, beginLock, endLock, settlePriority } from "../threads/locks";
 import { checkStackFault, checksOn, checkTrappedDepth, checkUnprobed } from "../threads/probe-check";
 import {
   dispatch,
   forgetFloatingPoint,
-  handOver,
   leaveDirectory,
   makeReady,
   requestDispatch,
@@ -72,7 +72,7 @@ import {
 } from "../threads/traps";
 import { WAIT_CANCELLED, WAIT_WOKEN } from "../threads/wait";
 import { beginSleep, beginWait, endWait, mayWrite, waitsOnShared, wakeWaiters } from "../threads/waiting";
-import { atKernelLevel, continueAtKernelLevel, TRAPS_TASK_GATE, trapDesign } from "./design";
+import { atKernelLevel, continueAtKernelLevel, needsReturnFrame } from "./design";
 import { deviceInterrupt } from "./interrupts";
 import {
   INTERRUPTS_ON,
@@ -141,7 +141,7 @@ export function leaveFirstLevel(): void {
     dispatch();
     next = currentThread();
     if ((next.cancelled | next.suspended) !== 0 && turnsAside(next)) continue;
-    if (trapDesign() === TRAPS_TASK_GATE) needReturnFrame(next);
+    if (needsReturnFrame) needReturnFrame(next);
     if (checksOn && !atKernelLevel(next)) checkUnprobed(next);
   } while (next.state !== THREAD_RUNNING);
 }
@@ -302,7 +302,7 @@ function continueAt(thread: Thread, entry: usize): void {
 
 /** How often a program or the kernel's thread-level code has made the private trap. */
 export function privateTraps(): u32 {
-  return trapCount;
+  return trapCount + handOffs;
 }
 
 function privateOperation(thread: Thread): void {
@@ -321,7 +321,6 @@ function privateOperation(thread: Thread): void {
     return;
   }
   thread.eax = 0;
-  let next: Thread | null = null;
   switch (operation) {
     case WAIT_ON:
       beginWait(thread, first, second, thread.ebx, false);
@@ -379,10 +378,10 @@ function privateOperation(thread: Thread): void {
       leaveDirectory(first);
       break;
     case AWAIT_ANSWER:
-      next = beginCall(thread, other);
+      beginCall(thread, null);
       break;
     case ANSWER:
-      next = endCall(thread, other, second);
+      endCall(other);
       break;
     case MAKE_TABLE:
       makeTable(first, second);
@@ -399,7 +398,6 @@ function privateOperation(thread: Thread): void {
     default:
       thread.eax = REFUSED;
   }
-  if (next) handOver(next);
 }
 
 /** A word is named by its frame, so that must be the space's own for good, and one that the thread may write if the trap does. */
@@ -416,57 +414,17 @@ function copyFirst(thread: Thread, linear: u32): void {
   continueAt(thread, memoryFaultEntry());
 }
 
-/** The thread waits for an answer. Returns who gets the processor: the parked thread `server`, if there is one. */
-function beginCall(thread: Thread, server: Thread | null): Thread | null {
-  if (thread.cancelled !== 0) {
-    thread.eax = WAIT_CANCELLED;
-    if (server) unpark(server);
-    return null;
-  }
-  thread.state = THREAD_CALLING;
-  thread.server = server;
-  // One that was cancelled while it was parked is ready.
-  if (!server || server.state !== THREAD_PARKED) return null;
-  server.basePriority = thread.priority;
-  server.priority = thread.priority;
-  return server;
-}
-
-/** `caller` has its answer; the thread parks, to go on at `entry`, or goes on if that is 0. Returns who gets the processor then. */
-function endCall(thread: Thread, caller: Thread | null, entry: u32): Thread | null {
-  if (entry !== 0) park(thread, entry);
-  if (!caller || caller.state !== THREAD_CALLING) return null;
-  caller.eax = WAIT_WOKEN;
-  if (entry !== 0) return caller;
-  makeReady(caller);
-  return null;
-}
-
 /** Also starts a created thread and resumes one whose stack has grown. */
-function unpark(thread: Thread): void {
+export function unpark(thread: Thread): void {
   const state = thread.state;
   if (state === THREAD_PARKED || state === THREAD_CREATED || state === THREAD_STACK_FAULT) makeReady(thread);
   else thread.unparked = 1;
 }
 
-/** The thread gives its kernel stack back and goes on at `entry` on another one. */
-function park(thread: Thread, entry: u32): void {
-  if (checksOn) checkUnprobed(thread);
-  continueAtKernelLevel(thread, entry);
-  thread.esp = 0;
-  thread.edx = 0;
-  thread.ecx = 0;
-  if (thread.unparked || thread.cancelled) {
-    thread.unparked = 0;
-    makeReady(thread);
-  } else {
-    thread.state = THREAD_PARKED;
-  }
-}
-
 function terminate(thread: Thread): void {
   if (checksOn) checkUnprobed(thread);
   thread.state = THREAD_DEAD;
+  thread.esp = 0;
   forgetFloatingPoint(thread);
   abandonMutexes(thread);
   leaveThread(thread);

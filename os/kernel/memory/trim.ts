@@ -10,7 +10,6 @@ import { enterCritical, leaveCritical, PROBE_MARGIN } from "../i386/critical";
 import { atKernelLevel } from "../i386/design";
 import { PAGE, USER_DATA } from "../i386/layout";
 import { removeTranslations } from "../i386/vtlb";
-import { stackTop } from "../threads/stacks";
 import type { Thread } from "../threads/thread";
 import { dropPage } from "./commit";
 import { nextResident } from "./frame-tree";
@@ -28,7 +27,7 @@ function userStackPointer(thread: Thread): usize {
   if (!atKernelLevel(thread)) return thread.esp;
   if (thread.kernelStack === 0) return 0;
   // A trap from ring 3 left ss and esp at the top of the kernel stack.
-  const top = stackTop(thread.kernelStack - 1);
+  const top = thread.kernelStack;
   return load<u32>(top - 4) === USER_DATA ? load<u32>(top - 8) : 0;
 }
 

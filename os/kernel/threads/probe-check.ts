@@ -74,6 +74,11 @@ export function checkUnprobed(thread: Thread): void {
   panicAt(text("a thread leaves the kernel inside a probed section"), thread);
 }
 
+/** At first level: a thread waits for another program's answer, or has given one. */
+export function checkHandOff(thread: Thread): void {
+  if (thread.probes !== 0) panicAt(text("a call between programs is made inside a probed section"), thread);
+}
+
 /** At first level: where a trap found the thread. */
 export function checkTrappedDepth(thread: Thread): void {
   if (atKernelLevel(thread) && thread.probes !== 0 && thread.esp < <u32>thread.probeFloor) {

@@ -12,7 +12,7 @@ import { setTaskDirectory } from "../i386/tasks";
 import { clearScratch, scratchInUse } from "../memory/scratch";
 import { kernelSpace } from "../memory/space";
 import { dedicatedStacks } from "./stack-policy";
-import { giveStack, STACK_SLOT, stackTop, takeStack } from "./stacks";
+import { giveStack, STACK_SLOT, takeStack } from "./stacks";
 import {
   CANCELLED_BY_FORCE,
   THREAD_DEAD,
@@ -49,7 +49,8 @@ let loadedDirectory: u32 = 0;
 /** The thread whose registers are in the floating-point unit. */
 let floatingPointOwner: usize = 0;
 let taskSwitched: bool = false;
-let switchedAt: u64 = 0;
+/** Low word of the time stamp when the running thread's time was last counted: at every switch and tick, so that a word is enough. */
+let countedAt: u32 = 0;
 let switches: u32 = 0;
 
 export function threadSwitches(): u32 {
@@ -120,6 +121,7 @@ export function requestDispatch(): void {
 export function chargeTick(): void {
   const thread = changetype<Thread>(current);
   if (thread.state !== THREAD_RUNNING) return;
+  countTime(thread, <u32>timeStamp());
   if (thread.cancelled !== 0 && thread.cancelled !== CANCELLED_BY_FORCE) thread.cancelled++;
   if (thread.quantum > 0) thread.quantum--;
   if (thread.quantum === 0) reschedule = true;
@@ -137,7 +139,7 @@ export function dispatch(): void {
     }
     makeReady(running);
   }
-  while (readyMask === 0) idleWait();
+  if (readyMask === 0) idle();
   reschedule = false;
   const priority = highestReady();
   const next = changetype<Thread>(load<usize>(readyQueues + priority * 4));
@@ -145,41 +147,50 @@ export function dispatch(): void {
   next.state = THREAD_RUNNING;
   next.quantum = QUANTUM;
   // One that parked and was unparked before anybody else could run needs its new stack.
-  if (next !== running || next.esp === 0) switchTo(next);
+  if (next !== running || next.esp === 0) switchTo(running, next);
 }
 
-/**
- * The running thread waits or parks from now on, and `next`, which is in no queue, takes over what is left of its turn, unless
- * somebody more urgent is ready.
- */
-export function handOver(next: Thread): void {
-  if (readyMask >> next.priority > 1) {
-    makeReady(next);
-    return;
-  }
+/** Nobody can run: waits for an interrupt that makes a thread ready. The time belongs to no thread. */
+function idle(): void {
+  countTime(changetype<Thread>(current), <u32>timeStamp());
+  while (readyMask === 0) idleWait();
+  countedAt = <u32>timeStamp();
+}
+
+/** Is somebody ready who is more urgent than `thread`? */
+export function isOutranked(thread: Thread): bool {
+  return readyMask >> thread.priority > 1;
+}
+
+/** The running thread waits or has parked, and `next`, which is in no queue, takes over what is left of its turn. */
+export function handOver(thread: Thread, next: Thread): void {
   next.state = THREAD_RUNNING;
-  next.quantum = changetype<Thread>(current).quantum;
-  switchTo(next);
+  next.quantum = thread.quantum;
+  switchTo(thread, next);
 }
 
-/** Hands the processor to `next`. */
-function switchTo(next: Thread): void {
-  const before = changetype<Thread>(current);
-  const now = timeStamp();
-  before.cycles += now - switchedAt;
-  switchedAt = now;
+/** Counts the time of the running thread until `now`, the low word of the time stamp. */
+function countTime(thread: Thread, now: u32): void {
+  thread.cycles += now - countedAt;
+  countedAt = now;
+}
+
+/** Hands the processor from the running thread to `next`. */
+function switchTo(running: Thread, next: Thread): void {
+  countTime(running, <u32>timeStamp());
   switches++;
-  leaveStack(before);
+  leaveStack(running);
   if (scratchInUse()) clearScratch();
   loadSpace(next);
-  if (dedicatedStacks()) nameSpare(next.kernelStack - 1);
-  if (atKernelLevel(next) && next.esp === 0) giveFirstStack(next);
+  if (dedicatedStacks()) nameSpare(next.kernelStack);
+  if (next.esp === 0 && atKernelLevel(next)) giveFirstStack(next);
   setFirstLevelFrame(changetype<usize>(next) + CONTEXT_SIZE);
-  const absent = floatingPointOwner !== changetype<usize>(next);
-  if (absent !== taskSwitched) {
-    taskSwitched = absent;
-    if (absent) setTaskSwitched();
-    else clearTaskSwitched();
+  if (floatingPointOwner === changetype<usize>(next)) {
+    if (taskSwitched) clearTaskSwitched();
+    taskSwitched = false;
+  } else if (!taskSwitched) {
+    setTaskSwitched();
+    taskSwitched = true;
   }
   setCurrent(next);
 }
@@ -189,9 +200,10 @@ const currentId: usize = memory.data(4, 16);
 let currentIdInProcesses: usize = 0;
 
 function setCurrent(thread: Thread): void {
+  const id = thread.id;
   current = changetype<usize>(thread);
-  store<u32>(currentId, thread.id);
-  store<u32>(currentIdInProcesses, thread.id);
+  store<u32>(currentId, id);
+  store<u32>(currentIdInProcesses, id);
 }
 
 /** Kernel address of the word that holds the running thread's id. */
@@ -205,8 +217,7 @@ export function setCurrentIdInProcesses(address: usize): void {
   store<u32>(address, load<u32>(currentId));
 }
 
-/** Slot of the spare stack, on which traps from ring 3 to kernel level land, and its top. */
-let spareSlot: u32 = 0;
+/** Top of the spare stack, on which traps from ring 3 to kernel level land. */
 let spareTop: usize = 0;
 
 /**
@@ -215,35 +226,33 @@ let spareTop: usize = 0;
  */
 function leaveStack(thread: Thread): void {
   const kept = thread.kernelStack;
-  if (dedicatedStacks() && thread.state !== THREAD_DEAD) return;
-  if (thread.state === THREAD_DEAD || !atKernelLevel(thread) || thread.esp === 0) {
-    if (kept !== 0) giveStack(kept - 1);
+  const pointer = thread.esp;
+  if (pointer === 0 || !atKernelLevel(thread)) {
+    if (kept === 0 || (dedicatedStacks() && thread.state !== THREAD_DEAD)) return;
+    giveStack(kept);
     thread.kernelStack = 0;
     return;
   }
   // After a stack fault the pointer may have left the slot; the fault is at its first missing page.
-  const at: usize = thread.state === THREAD_STACK_FAULT ? thread.faultAddress : thread.esp - 1;
-  if (spareTop - at > STACK_SLOT) {
-    if (kept === 0 || stackTop(kept - 1) - at > STACK_SLOT)
-      panic(text("a thread left kernel level with its stack pointer outside of its stack"));
-    return;
+  const at: usize = thread.state === THREAD_STACK_FAULT ? thread.faultAddress : pointer - 1;
+  if (spareTop - at <= STACK_SLOT) {
+    thread.kernelStack = spareTop;
+    nameSpare(kept !== 0 ? kept : newSpare());
+  } else if (kept - at > STACK_SLOT) {
+    panic(text("a thread left kernel level with its stack pointer outside of its stack"));
   }
-  thread.kernelStack = spareSlot + 1;
-  if (kept !== 0) nameSpare(kept - 1);
-  else takeSpare();
 }
 
-/** Names another stack for the next trap from ring 3 to kernel level. */
-function takeSpare(): void {
-  const slot = takeStack();
-  if (slot === -1) panic(text("no memory for the spare kernel stack"));
-  nameSpare(slot);
+function newSpare(): usize {
+  const top = takeStack();
+  if (top === 0) panic(text("no memory for the spare kernel stack"));
+  return top;
 }
 
-function nameSpare(slot: u32): void {
-  spareSlot = slot;
-  spareTop = stackTop(slot);
-  setSpareStack(spareTop);
+/** Names the stack for the next trap from ring 3 to kernel level. */
+function nameSpare(top: usize): void {
+  spareTop = top;
+  setSpareStack(top);
 }
 
 /** A thread that starts (or goes on after parking) at kernel level does so on the spare stack, with its argument and return address. */
@@ -305,7 +314,7 @@ export function startWith(thread: Thread): void {
   thread.state = THREAD_RUNNING;
   thread.quantum = QUANTUM;
   loadDirectory(kernelSpace().physical);
-  switchedAt = timeStamp();
-  if (!dedicatedStacks()) takeSpare();
-  switchTo(thread);
+  countedAt = <u32>timeStamp();
+  if (!dedicatedStacks()) nameSpare(newSpare());
+  switchTo(changetype<Thread>(current), thread);
 }

@@ -35,7 +35,7 @@ export const MOST_THREADS: u32 = SLOTS - 16;
 /** Pooled stacks beyond what the threads there are may need, so that a thread that comes and goes makes none. */
 const SPARE_STACKS: u32 = 8;
 
-/** Slot numbers: of pooled stacks from the start, most recently used last; of slots without pages from the end. */
+/** Tops of stacks: of pooled ones from the start, most recently used last; of those without pages from the end. */
 const pool: usize = memory.data(4816, 16);
 /** Window address of the ledger by 8 MB of address space. */
 const ledgers: usize = memory.data(640, 16);
@@ -106,21 +106,20 @@ export function commitStackPage(address: usize): bool {
   return true;
 }
 
-/** Slot number of a stack with its first pages mapped; -1 when memory or slots are exhausted. */
-export function takeStack(): u32 {
-  if (pooled > 0) return load<u32>(pool + --pooled * 4);
-  if (empty === 0 && fresh === SLOTS) return -1;
-  const slot = empty > 0 ? load<u32>(emptySlot(empty)) : fresh;
-  for (let page: u32 = 1; page <= firstPages(); page++)
-    if (!commitStackPage(stackTop(slot) - page * PAGE)) return -1;
+/** Top of a stack with its first pages mapped; 0 when memory or slots are exhausted. */
+export function takeStack(): usize {
+  if (pooled > 0) return load<usize>(pool + --pooled * 4);
+  if (empty === 0 && fresh === SLOTS) return 0;
+  const top = empty > 0 ? load<usize>(emptyStack(empty)) : stackTop(fresh);
+  for (let page: u32 = 1; page <= firstPages(); page++) if (!commitStackPage(top - page * PAGE)) return 0;
   if (empty > 0) empty--;
   else fresh++;
   claimStacks();
-  return slot;
+  return top;
 }
 
-/** Where the `number`-th slot without pages stands, from 1 on. */
-function emptySlot(number: u32): usize {
+/** Where the `number`-th stack without pages stands, from 1 on. */
+function emptyStack(number: u32): usize {
   return pool + (SLOTS - number) * 4;
 }
 
@@ -151,13 +150,13 @@ function claimStacks(): void {
 }
 
 /** Gives a stack back to the pool, or its pages if there are enough stacks without it. */
-export function giveStack(slot: u32): void {
+export function giveStack(top: usize): void {
   if (fresh - empty <= neededStacks() + SPARE_STACKS) {
-    store<u32>(pool + pooled++ * 4, slot);
+    store<usize>(pool + pooled++ * 4, top);
     return;
   }
-  trimStack(stackTop(slot));
-  store<u32>(emptySlot(++empty), slot);
+  trimStack(top);
+  store<usize>(emptyStack(++empty), top);
 }
 
 /** Unmaps the pages of a stack below the one that contains `lowest`. Returns how many. */
@@ -177,10 +176,7 @@ export function trimStack(lowest: usize): u32 {
 /** Trims every pooled stack to its top page. */
 export function trimPool(): u32 {
   let count: u32 = 0;
-  for (let index: u32 = 0; index < pooled; index++) {
-    const slot = load<u32>(pool + index * 4);
-    count += trimStack(stackTop(slot) - PAGE);
-  }
+  for (let index: u32 = 0; index < pooled; index++) count += trimStack(load<usize>(pool + index * 4) - PAGE);
   return count;
 }
 

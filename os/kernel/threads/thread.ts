@@ -62,6 +62,7 @@ export const USER_THREAD_EXIT: usize = 0x3f000800;
 const FLOATING_POINT_SIZE: usize = 108;
 
 declare function kernelThreadExit(): usize;
+declare function handOff(next: usize, entry: usize): u32;
 export declare function enterUser(entry: usize, stack: usize): void;
 
 @unmanaged
@@ -121,8 +122,8 @@ export class Thread {
   suspended: u32 = 0;
   /** An unpark came before the park. */
   unparked: u32 = 0;
-  /** Slot number + 1 of the kernel stack it keeps, 0 for none. */
-  kernelStack: u32 = 0;
+  /** Top of the kernel stack it keeps, 0 for none. */
+  kernelStack: usize = 0;
   /** Kernel virtual address at which its kernel stack faulted. */
   faultAddress: usize = 0;
   /** Probed sections that it is in (i386/critical.ts), and how far down the probe of the outermost touched the stack. */
@@ -227,15 +228,14 @@ export function createThread(
 function takeOwnStack(thread: Thread): bool {
   const flags = enterCritical();
   // Beyond a stack's pages, the tables that it may need.
-  const slot = framesToSpare(firstPages() + 3) ? takeStack() : -1;
+  thread.kernelStack = framesToSpare(firstPages() + 3) ? takeStack() : 0;
   leaveCritical(flags);
-  thread.kernelStack = slot + 1;
-  return slot !== -1;
+  return thread.kernelStack !== 0;
 }
 
 function giveOwnStack(thread: Thread): void {
   const flags = enterCritical();
-  if (thread.kernelStack !== 0) giveStack(thread.kernelStack - 1);
+  if (thread.kernelStack !== 0) giveStack(thread.kernelStack);
   leaveCritical(flags);
 }
 
@@ -309,12 +309,14 @@ export function stopHere(): void {
   while (thread.suspended !== 0 && thread.cancelled === 0) privateTrap(STOP, 0, 0, 0);
 }
 
-/**
- * Gives the processor to the parked thread `server` (null: to anybody) and waits until a thread answers: one trap, and no ready queue between
- * the two. The server runs with the caller's priority and on what is left of its turn. Result: WAIT_WOKEN, WAIT_CANCELLED.
- */
-export function awaitAnswer(server: usize): u32 {
-  return privateTrap(AWAIT_ANSWER, <u32>server, 0, 0);
+/** Waits until a thread answers. Result: WAIT_WOKEN, WAIT_CANCELLED. */
+export function awaitAnswer(): u32 {
+  return privateTrap(AWAIT_ANSWER, 0, 0, 0);
+}
+
+/** The same, and the parked thread `server` gets the processor meanwhile (hand-off.ts). */
+export function awaitAnswerOf(server: usize): u32 {
+  return handOff(server, 0);
 }
 
 /** Ends the wait of `caller` for an answer, if it is waiting; null does nothing. */
@@ -327,7 +329,7 @@ export function answer(caller: usize): void {
  * interrupts on, when unparked. The caller takes over the processor.
  */
 export function answerAndPark(caller: usize, entry: usize): void {
-  privateTrap(ANSWER, <u32>caller, <u32>entry, 0);
+  handOff(caller, entry);
 }
 
 export function unparkThread(thread: Thread): void {

@@ -34,12 +34,9 @@ export const FLUSH_ALL: u32 = 0x18;
 export const HELPER_WAIT: u32 = 0x19;
 /** ecx = directory: if it is loaded, the kernel's own is loaded instead. */
 export const LEAVE_DIRECTORY: u32 = 0x1a;
-/** ecx = parked thread record, or 0: it gets the processor; the caller waits for an answer. */
+/** The caller waits for an answer. */
 export const AWAIT_ANSWER: u32 = 0x1b;
-/**
- * ecx = thread record, or 0: it has its answer. edx = code address: the caller parks, and goes on there on another kernel stack when
- * it is unparked or gets the processor; 0: it goes on.
- */
+/** ecx = thread record: it has its answer. */
 export const ANSWER: u32 = 0x1c;
 /** ecx = directory, edx = index: puts an empty page table there (i386/vtlb.ts). */
 export const MAKE_TABLE: u32 = 0x1d;

@@ -442,6 +442,9 @@ class Emitter {
       case "lockCmpxchg":
         a.emitPrefixed("lock", "cmpxchg", x, y);
         return;
+      case "lockAdd":
+        a.emitPrefixed("lock", "add", x, y);
+        return;
       case "lockXadd":
         a.emitPrefixed("lock", "xadd", x, y);
         return;

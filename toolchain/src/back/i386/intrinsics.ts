@@ -140,10 +140,14 @@ export const intrinsics: Readonly<Record<string, Intrinsic | undefined>> = {
     if (s.isWanted(i)) s.emit("mov", [s.destination(i), register(EAX)]);
   }),
   atomicAdd: make(2, true, (s, i) => {
+    if (!s.isWanted(i)) {
+      s.emit("lockAdd", [memoryAt(s, i, 4), s.use(i.operands[1])]);
+      return;
+    }
     const t = s.temporary();
     s.emit("mov", [t, s.useAny(i.operands[1])]);
     s.emit("lockXadd", [memoryAt(s, i, 4), t]);
-    if (s.isWanted(i)) s.emit("mov", [s.destination(i), t]);
+    s.emit("mov", [s.destination(i), t]);
   }),
   timeStamp: make(0, true, (s, i) => {
     s.emit("rdtsc", [], { writes: (1 << EAX) | (1 << EDX) });
