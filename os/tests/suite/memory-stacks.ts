@@ -191,6 +191,8 @@ function idleStacks(): void {
   // Each keeps the page it is on and what the probe promises it.
   const wanted: u32 = areTrimmed() ? (depth - 2) * 2 : 0;
   if (areTrimmed()) {
+    // What was given back so far may be others' pages.
+    sleep(trimInterval());
     const patience = trimInterval() + PATIENCE;
     for (let waited: u32 = 0; trimmed() - before < wanted && waited < patience; waited += 20) sleep(20);
     expect(trimmed() - before >= wanted, text("pages of stacks were not given back"));
