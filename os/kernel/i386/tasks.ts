@@ -11,8 +11,9 @@
  */
 
 import { panicAt } from "../epitaph";
+import { refill, resolve } from "../memory/refill";
 import { overflowed } from "../threads/helper";
-import { currentDirectory } from "../threads/scheduler";
+import { currentDirectory, dispatchIsDue } from "../threads/scheduler";
 import { inKernelStacks } from "../threads/stacks";
 import { currentThread, type Thread } from "../threads/thread";
 import { TRAPS_RING1, TRAPS_TASK_GATE, trapDesign } from "./design";
@@ -42,7 +43,7 @@ import {
   writeTaskDescriptor,
   writeTaskGate,
 } from "./processor";
-import { describeNestedFault, firstLevelTrap, isRefill, leaveFirstLevel, pageFault } from "./traps";
+import { describeNestedFault, firstLevelTrap, leaveFirstLevel, pageFault } from "./traps";
 
 declare function interruptTask(): usize;
 declare function faultTask(): usize;
@@ -111,11 +112,17 @@ export function taskFault(vector: u32, error: u32): void {
   const interrupted = taskAt(taskAt(PAGE_FAULT_TASK).link & 0xffff);
   // A fault of the refill itself must not come through the gate of a task that is busy.
   writeFirstLevelGate(VECTOR_PAGE_FAULT);
-  if (!isRefill(error, linear)) {
+  const nested = isNested(interrupted);
+  const resolved = nested
+    ? refill(error, linear)
+    : resolve(error, linear, (interrupted.cs & 3) === 0, interrupted.eflags);
+  if (!resolved || (!nested && dispatchIsDue())) {
     const thread = currentThread();
     saveTask(interrupted, thread, vector, error);
-    if (isNested(interrupted)) describeNestedFault(thread, linear);
-    pageFault(thread, linear);
+    if (!resolved) {
+      if (nested) describeNestedFault(thread, linear);
+      pageFault(thread, linear);
+    }
     leaveFirstLevel();
     loadTask(interrupted, currentThread());
   }

@@ -13,13 +13,14 @@
 
 import { print, printHexadecimal } from "../console";
 import { panic, panicAt } from "../epitaph";
-import { refillKernel, refillUser } from "../memory/refill";
+import { FAULT_PROTECTION, FAULT_WRITE, refill, resolve } from "../memory/refill";
 import { beginCall, endCall, handOffs } from "../threads/hand-off";
 import { helperHasWork, helperThread, queueForHelper } from "../threads/helper";
 import { abandonMutexes, beginLock, endLock, settlePriority } from "../threads/locks";
 import { checkStackFault, checksOn, checkTrappedDepth, checkUnprobed } from "../threads/probe-check";
 import {
   dispatch,
+  dispatchIsDue,
   forgetFloatingPoint,
   leaveDirectory,
   makeReady,
@@ -77,7 +78,6 @@ import { deviceInterrupt } from "./interrupts";
 import {
   INTERRUPTS_ON,
   KERNEL_BASE,
-  KERNEL_LINEAR,
   KERNEL_REGIONS_END,
   KERNEL_REGIONS_START,
   SHARED_END,
@@ -107,9 +107,6 @@ const CONTINUATION_ROOM: usize = 512;
 const RETURN_FRAME: usize = 12;
 /** Ticks of processor time that a cancelled thread of a program in the kernel has to come to its end by itself. */
 export const CANCEL_GRACE: u32 = 200;
-/** Bits of a page fault's error code. */
-const FAULT_PROTECTION: u32 = 1;
-const FAULT_WRITE: u32 = 2;
 /** Bytes of `int 0x31`. */
 const TRAP_LENGTH: u32 = 2;
 /** Result of an operation that the caller's ring may not ask for. */
@@ -124,8 +121,9 @@ export function firstLevelTrap(thread: Thread): void {
   if (vector === VECTOR_PRIVATE_TRAP) privateOperation(thread);
   else if (vector === VECTOR_PAGE_FAULT) {
     const linear = readControl2();
-    if (isRefill(thread.error, linear)) return;
-    pageFault(thread, linear);
+    if (resolve(thread.error, linear, atKernelLevel(thread), thread.eflags)) {
+      if (!dispatchIsDue()) return;
+    } else pageFault(thread, linear);
   } else if (vector >= VECTOR_INTERRUPT) deviceInterrupt(vector - VECTOR_INTERRUPT);
   else if (vector === VECTOR_DEVICE_NOT_AVAILABLE) switchFloatingPoint();
   else if (vector === VECTOR_DEBUG && atKernelLevel(thread)) {
@@ -214,7 +212,7 @@ function inImages(address: usize): bool {
 export function nestedTrap(frame: Thread): void {
   const vector = frame.vector;
   const linear = readControl2();
-  if (vector === VECTOR_PAGE_FAULT && isRefill(frame.error, linear)) return;
+  if (vector === VECTOR_PAGE_FAULT && refill(frame.error, linear)) return;
   if (vector >= VECTOR_INTERRUPT && vector < VECTOR_INTERRUPT + 16) {
     deviceInterrupt(vector - VECTOR_INTERRUPT);
     return;
@@ -245,16 +243,7 @@ export function describeNestedFault(frame: Thread, linear: usize): void {
   panicAt(text("a first-level handler made a fault"), frame);
 }
 
-/**
- * Was the fault only a translation that the VTLB has dropped? Then it is back, and nothing else has happened (not even a
- * dispatch). A fault of the refill itself changes CR2, so that was read before.
- */
-export function isRefill(error: u32, linear: usize): bool {
-  if (error & FAULT_PROTECTION) return false;
-  return linear >= KERNEL_LINEAR ? refillKernel(linear) : refillUser(linear);
-}
-
-/** A page fault at thread level that is no refill. */
+/** A page fault at thread level that first level does not resolve. */
 export function pageFault(thread: Thread, linear: usize): void {
   const address: usize = linear - KERNEL_BASE;
   if (atKernelLevel(thread) && inKernelStacks(address)) {

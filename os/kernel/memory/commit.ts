@@ -9,8 +9,6 @@
  */
 
 import { PROTECT_WRITE } from "../../interfaces/IMemory";
-import { E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
-import type { HRESULT } from "../../interfaces/types";
 import { PAGE, WINDOW_SIZE, WINDOW_START } from "../i386/layout";
 import { PTE_PRESENT, PTE_UNCACHED, PTE_USER, PTE_WRITE } from "../i386/paging";
 import { enterTranslation, noteRefill } from "../i386/vtlb";
@@ -25,6 +23,7 @@ import {
   releaseTree,
   residentSlot,
   residentWord,
+  slotThere,
   unlockTree,
 } from "./frame-tree";
 import {
@@ -72,41 +71,77 @@ function deviceEntry(region: Region, page: usize): u32 {
   return <u32>(region.source + (page - region.start)) | PTE_PRESENT | PTE_UNCACHED | write;
 }
 
+/** The leaf word of the page at an address if it is there, and may be written if `write`; else 0. */
+export function readyWord(region: Region, address: usize, write: bool): u32 {
+  const tree = region.tree;
+  if (!tree) return 0;
+  const word = residentWord(tree, numberOf(region, address));
+  return write && mustCopy(region, word) ? 0 : word;
+}
+
 /** The page-table entry for an address, without bringing anything in; 0 for none. With interrupts off, at any ring. */
 export function residentEntry(space: Space, address: usize): u32 {
   const region = findRegion(space, address);
   if (!region) return 0;
   if (region.kind === REGION_DEVICE) return deviceEntry(region, address & ~(PAGE - 1));
-  const tree = region.tree;
-  if (!tree) return 0;
-  const word = residentWord(tree, region.offset + <u32>((address - region.start) >> 12));
+  const word = readyWord(region, address, false);
   return word === 0 ? 0 : entryFor(space, region, word);
 }
 
 /**
  * Brings in the page of `region` at `address` and its translation; `write` when it must be the space's own to write. The space is locked.
- * E_OUTOFMEMORY.
+ * Returns the page's leaf word (a device's: its page-table entry); 0 when memory is exhausted.
  */
-export function commitPage(space: Space, region: Region, address: usize, write: bool): HRESULT {
+export function commitPage(space: Space, region: Region, address: usize, write: bool): u32 {
   const page = address & ~(PAGE - 1);
   const kind = region.kind;
-  if (kind === REGION_DEVICE) {
-    enterTranslation(space.physical, page + space.bias, deviceEntry(region, page));
-    return S_OK;
-  }
+  if (kind === REGION_DEVICE) return enterDevice(space, region, page);
   const tree = region.tree ? region.tree : giveTree(region);
-  if (!tree) return E_OUTOFMEMORY;
+  if (!tree) return 0;
   if (kind === REGION_SHARED) lockTree(tree);
-  const slot = residentSlot(tree, region.offset + <u32>((page - region.start) >> 12));
-  const word: u32 = slot === 0 ? 0 : load<u32>(slot);
-  let result: HRESULT = S_OK;
-  if (slot === 0) result = E_OUTOFMEMORY;
-  else if (word === 0) result = bringFirst(space, region, page, write, slot);
-  else if (write && kind === REGION_IMAGE_DATA && word & RESIDENT_SHARED)
-    result = bringCopy(space, region, page, slot);
-  else if (enter(space, region, page, word) === 0) noteRefill();
+  const slot = residentSlot(tree, numberOf(region, page));
+  const word = slot === 0 ? 0 : bring(space, region, page, write, slot);
   if (kind === REGION_SHARED) unlockTree(tree);
-  return result;
+  return word;
+}
+
+/**
+ * The same at first level, where nothing waits: also 0 when a lock that may be held or memory of the heap is wanted; then
+ * the thread has to do it. Interrupts may be on, since no thread runs meanwhile.
+ */
+export function commitAtOnce(space: Space, region: Region, address: usize, write: bool): u32 {
+  const page = address & ~(PAGE - 1);
+  if (region.kind === REGION_DEVICE) return enterDevice(space, region, page);
+  const tree = region.tree;
+  const slot = tree ? slotThere(tree, numberOf(region, page)) : 0;
+  if (slot === 0) return 0;
+  if ((space.lock !== 0 || region.kind === REGION_SHARED) && readyWord(region, page, write) === 0) return 0;
+  return bring(space, region, page, write, slot);
+}
+
+function enterDevice(space: Space, region: Region, page: usize): u32 {
+  const entry = deviceEntry(region, page);
+  enterTranslation(space.physical, page + space.bias, entry);
+  return entry;
+}
+
+/** Number in the region's tree of the page at an address. */
+function numberOf(region: Region, address: usize): u32 {
+  return region.offset + <u32>((address - region.start) >> 12);
+}
+
+/** Is a page with this leaf word shared until it is written? */
+function mustCopy(region: Region, word: u32): bool {
+  return region.kind === REGION_IMAGE_DATA && (word & RESIDENT_SHARED) !== 0;
+}
+
+/** The page whose leaf word is at `slot`: returns the word; 0 when memory is exhausted. */
+function bring(space: Space, region: Region, page: usize, write: bool, slot: usize): u32 {
+  const word = load<u32>(slot);
+  if (word === 0) return bringFirst(space, region, page, write, slot);
+  if (write && mustCopy(region, word)) return bringCopy(space, region, page, slot);
+  if (enter(space, region, page, word) === 0) noteRefill();
+  return word;
 }
 
 function giveTree(region: Region): FrameTree | null {
@@ -122,24 +157,24 @@ function enter(space: Space, region: Region, page: usize, word: u32): u32 {
 }
 
 /** A page that nobody has touched. */
-function bringFirst(space: Space, region: Region, page: usize, write: bool, slot: usize): HRESULT {
+function bringFirst(space: Space, region: Region, page: usize, write: bool, slot: usize): u32 {
   const word = firstFrame(space, region, page, write);
-  if (word === 0) return E_OUTOFMEMORY;
+  if (word === 0) return 0;
   store<u32>(slot, word);
   if (region.kind === REGION_SHARED) countForAll(region.tree!);
   enter(space, region, page, word);
-  return S_OK;
+  return word;
 }
 
 /** A page that is shared until it is written, and is written. */
-function bringCopy(space: Space, region: Region, page: usize, slot: usize): HRESULT {
+function bringCopy(space: Space, region: Region, page: usize, slot: usize): u32 {
   const shared = load<u32>(slot) & RESIDENT_FRAME;
   const word = ownCopy(space, region, shared);
-  if (word === 0) return E_OUTOFMEMORY;
+  if (word === 0) return 0;
   store<u32>(slot, word);
   enter(space, region, page, word);
   releaseFrame(shared);
-  return S_OK;
+  return word;
 }
 
 /** A leaf word for a page that nobody has touched; counts it. 0 when memory is exhausted. */
@@ -259,5 +294,5 @@ export function willBeCopied(space: Space, address: usize): bool {
   if (!region || region.kind !== REGION_IMAGE_DATA || (region.protection & PROTECT_WRITE) === 0) return false;
   const tree = region.tree;
   if (!tree) return false;
-  return (residentWord(tree, region.offset + <u32>((address - region.start) >> 12)) & RESIDENT_SHARED) !== 0;
+  return mustCopy(region, residentWord(tree, numberOf(region, address)));
 }

@@ -7,8 +7,8 @@ import { enterCritical, leaveCritical } from "../i386/critical";
 import { PAGE, WINDOW_START } from "../i386/layout";
 import { PTE_FRAME } from "../i386/paging";
 import { inKernelStacks, stackFrame, stackPresent } from "../threads/stacks";
-import { commitPage, residentEntry } from "./commit";
-import { RESIDENT_FRAME, residentWord } from "./frame-tree";
+import { commitPage, readyWord, residentEntry } from "./commit";
+import { RESIDENT_FRAME } from "./frame-tree";
 import { releaseFrame, shareFrame, window } from "./frames";
 import { findRegion, REGION_DEVICE, REGION_IMAGE_CODE, REGION_ONE_FRAME } from "./regions";
 import { kernelSpace, lockSpace, type Space, unlockSpace } from "./space";
@@ -26,9 +26,9 @@ function reach(space: Space, address: usize, write: bool): usize {
   const region = findRegion(space, address);
   if (!region || region.kind === REGION_DEVICE) return 0;
   if (write && (region.kind === REGION_IMAGE_CODE || region.kind === REGION_ONE_FRAME)) return 0;
-  if (commitPage(space, region, address, write) !== S_OK) return 0;
-  const word = residentWord(region.tree!, region.offset + <u32>((address - region.start) >> 12));
-  return window(word & RESIDENT_FRAME) + (address & (PAGE - 1));
+  let word = readyWord(region, address, write);
+  if (word === 0) word = commitPage(space, region, address, write);
+  return word === 0 ? 0 : window(word & RESIDENT_FRAME) + (address & (PAGE - 1));
 }
 
 /**

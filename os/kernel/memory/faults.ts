@@ -1,6 +1,7 @@
 /**
- * Page faults at thread level. The first-level handler (i386/traps.ts) has moved the fault to the thread's own kernel stack,
- * so this code may wait and be preempted. What it finds:
+ * Page faults at thread level: those that first level could not resolve (refill.ts), because a lock is held, heap or frames are wanted, or
+ * the access is a fault. The first-level handler (i386/traps.ts) has moved them to the thread's own kernel stack, so this code may wait and
+ * be preempted. What it finds:
  *
  *   a page of a region not yet touched        is committed, and the instruction runs again
  *   a page that the VTLB has lost             is entered again
@@ -9,7 +10,6 @@
  *   anything else                             is the program's fault, or the kernel's own
  */
 
-import { PROTECT_WRITE } from "../../interfaces/IMemory";
 import { E_ACCESSDENIED, E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
 import { print, printHexadecimal } from "../console";
@@ -29,16 +29,12 @@ import {
   VECTOR_PAGE_FAULT,
 } from "../i386/layout";
 import { CANCEL_GRACE } from "../i386/traps";
-import { currentThread, exitThread, PENDING_IN_PROCESS, stopHere, type Thread } from "../threads/thread";
+import { currentThread, exitThread, stopHere, type Thread } from "../threads/thread";
 import { leaveModule, pendingFault, programFault } from "../upper";
 import { commitPage } from "./commit";
-import { findRegion, REGION_STACK, type Region } from "./regions";
-import { mapScratch } from "./scratch";
+import { accessible, isWrite } from "./refill";
+import { goToScratch, mapScratch, notePending } from "./scratch";
 import { kernelSpace, lockSpace, type Space, unlockSpace } from "./space";
-
-/** Bits of a page fault's error code. */
-const FAULT_PROTECTION: u32 = 1;
-const FAULT_WRITE: u32 = 2;
 
 /** Continuation of #PF; `frame.vector` holds the linear address. */
 export function memoryFault(frame: Thread): void {
@@ -54,8 +50,7 @@ export function memoryFault(frame: Thread): void {
     return;
   }
   if (user && !lost && atKernelLevel(frame)) {
-    mapScratch(linear);
-    notePending(<u32>linear | PENDING_IN_PROCESS, result);
+    goToScratch(linear, result === E_OUTOFMEMORY);
     return;
   }
   const vector =
@@ -67,14 +62,6 @@ export function memoryFault(frame: Thread): void {
   fault(frame, vector, user ? linear : linear - KERNEL_BASE);
 }
 
-/** Records the first bad address of a call for its end. */
-function notePending(address: u32, result: HRESULT): void {
-  const thread = currentThread();
-  if (thread.pendingFault !== 0) return;
-  thread.pendingFault = address;
-  thread.pendingExhausted = result === E_OUTOFMEMORY ? 1 : 0;
-}
-
 /**
  * The kernel has no frame for a page of the program in the kernel for which it works. Like a process's bad pointer, that goes to the
  * scratch page; the program ends as soon as the thread is back in its code.
@@ -84,14 +71,9 @@ function goOnWithout(address: usize): bool {
   if (thread.programEnd === 0 || address < KERNEL_REGIONS_START || address >= KERNEL_REGIONS_END)
     return false;
   mapScratch(address + KERNEL_BASE);
-  notePending(<u32>address, E_OUTOFMEMORY);
+  notePending(<u32>address, true);
   if (thread.cancelled <= CANCEL_GRACE) thread.cancelled = CANCEL_GRACE + 1;
   return true;
-}
-
-/** A stack does not grow into its lowest page. */
-function isGuard(region: Region, address: usize): bool {
-  return region.kind === REGION_STACK && address - region.start < PAGE;
 }
 
 function inStackGuard(thread: Thread, address: usize): bool {
@@ -100,18 +82,10 @@ function inStackGuard(thread: Thread, address: usize): bool {
 
 /** Brings the page in if its region allows the access: on first touch, on the first write to a shared one, or back. */
 function resolve(space: Space, address: usize, error: u32): HRESULT {
-  const write = (error & FAULT_WRITE) !== 0;
-  if (error & FAULT_PROTECTION && !write) return E_ACCESSDENIED;
-  let result: HRESULT = E_ACCESSDENIED;
   lockSpace(space);
-  const region = findRegion(space, address);
-  if (
-    region &&
-    region.protection !== 0 &&
-    !isGuard(region, address) &&
-    (!write || region.protection & PROTECT_WRITE)
-  )
-    result = commitPage(space, region, address, write);
+  const region = accessible(space, address, error);
+  let result: HRESULT = E_ACCESSDENIED;
+  if (region) result = commitPage(space, region, address, isWrite(error)) === 0 ? E_OUTOFMEMORY : S_OK;
   unlockSpace(space);
   return result;
 }

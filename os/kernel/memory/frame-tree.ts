@@ -52,6 +52,18 @@ export function unlockTree(tree: FrameTree): void {
   changetype<Mutex>(changetype<usize>(tree) + offsetof<FrameTree>("lock")).release();
 }
 
+/** Address of the leaf word of a page; 0 if there is no node for it yet. */
+export function slotThere(tree: FrameTree, index: u32): usize {
+  let slot = changetype<usize>(tree) + offsetof<FrameTree>("root");
+  for (let shift = tree.depth * NODE_BITS; shift > 0; ) {
+    const node: usize = load<u32>(slot);
+    if (node === 0) return 0;
+    shift -= NODE_BITS;
+    slot = node + ((index >> shift) & NODE_MASK) * 4;
+  }
+  return slot;
+}
+
 /** The leaf word of a page. */
 export function residentWord(tree: FrameTree, index: u32): u32 {
   let node = tree.root;

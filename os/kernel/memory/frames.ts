@@ -41,14 +41,14 @@ class Frame {
 }
 
 const counts: usize = memory.data(44, 16);
-/** Most frames by owner since boot; OWNER_FREE's is the most in use since `restartPeak`. */
-const peaks: usize = memory.data(44, 16);
 /** Frames of kernel stacks, then of user stacks, over time. */
 const stackMeans: usize = memory.data(64, 16);
 let table: usize = 0;
 let frames: u32 = 0;
 let managed: u32 = 0;
 let firstFree: u32 = 0;
+/** Fewest free frames at the times when one was given back, since `restartPeak`. */
+let fewestFree: u32 = 0xffffffff;
 
 function frameAt(number: u32): Frame {
   return changetype<Frame>(table + number * 8);
@@ -58,24 +58,14 @@ function countSlot(owner: u32): usize {
   return counts + owner * 4;
 }
 
-/** One frame more or less for an owner. In a critical section. */
-function recount(owner: u32, change: i32): void {
-  const slot = countSlot(owner);
-  const before = load<u32>(slot);
-  const after = before + <u32>change;
-  if (owner === OWNER_KERNEL_STACKS || owner === OWNER_USER_STACKS) stackMean(owner).set(after);
-  store<u32>(slot, after);
-  const peak = peaks + (owner << 2);
-  if (after > load<u32>(peak)) store<u32>(peak, after);
+/** An owner has `count` frames. In a critical section. */
+function setCount(owner: u32, count: u32): void {
+  store<u32>(countSlot(owner), count);
+  if (owner === OWNER_KERNEL_STACKS || owner === OWNER_USER_STACKS) stackMean(owner).set(count);
 }
 
 function stackMean(owner: u32): TimeMean {
   return changetype<TimeMean>(stackMeans + (owner - OWNER_KERNEL_STACKS) * TIME_MEAN);
-}
-
-function noteUse(): void {
-  const used = managed - load<u32>(countSlot(OWNER_FREE));
-  if (used > load<u32>(peaks)) store<u32>(peaks, used);
 }
 
 /**
@@ -137,8 +127,7 @@ export function allocateFrame(owner: u32): u32 {
   frame.references = 1;
   frame.owner = <u8>owner;
   store<u32>(countSlot(OWNER_FREE), free - 1);
-  recount(owner, 1);
-  noteUse();
+  setCount(owner, load<u32>(countSlot(owner)) + 1);
   leaveCritical(flags);
   memory.fill(window(number << 12), 0, PAGE);
   return number << 12;
@@ -158,11 +147,13 @@ export function releaseFrame(physical: u32): void {
   const flags = enterCritical();
   if (--frame.references === 0) {
     const owner: u32 = frame.owner;
-    recount(owner, -1);
-    store<u32>(countSlot(OWNER_FREE), load<u32>(countSlot(OWNER_FREE)) + 1);
     frame.owner = <u8>OWNER_FREE;
     frame.next = firstFree;
     firstFree = number;
+    const free = load<u32>(countSlot(OWNER_FREE));
+    store<u32>(countSlot(OWNER_FREE), free + 1);
+    if (free < fewestFree) fewestFree = free;
+    setCount(owner, load<u32>(countSlot(owner)) - 1);
   }
   leaveCritical(flags);
 }
@@ -171,9 +162,9 @@ export function frameCount(owner: u32): u32 {
   return owner < OWNERS ? load<u32>(countSlot(owner)) : 0;
 }
 
-/** Most frames that the owner ever had. */
+/** Most frames that kernel or user stacks ever had. */
 export function peakFrames(owner: u32): u32 {
-  return load<u32>(peaks + (owner << 2));
+  return stackMean(owner).peak;
 }
 
 /** Mean over the time since boot of the frames of kernel or user stacks, in thousandths. */
@@ -186,11 +177,11 @@ export function meanFrames(owner: u32): u32 {
 
 /** Most frames in use since `restartPeak` (or boot). */
 export function peakInUse(): u32 {
-  return load<u32>(peaks);
+  return managed - min<u32>(fewestFree, freeFrames());
 }
 
 export function restartPeak(): void {
-  store<u32>(peaks, managed - load<u32>(countSlot(OWNER_FREE)));
+  fewestFree = 0xffffffff;
 }
 
 export function totalFrames(): u32 {

@@ -12,6 +12,7 @@ import { PAGE } from "../i386/layout";
 import { PTE_PRESENT, PTE_WRITE } from "../i386/paging";
 import { enterTranslation, removeTranslations } from "../i386/vtlb";
 import { currentDirectory } from "../threads/scheduler";
+import { currentThread, PENDING_IN_PROCESS } from "../threads/thread";
 import { allocateFrame, OWNER_KERNEL_HEAP, window } from "./frames";
 
 const LIMIT: u32 = 64;
@@ -34,7 +35,21 @@ export function scratchHits(): u32 {
   return hits;
 }
 
-/** Puts the scratch page at a user address of the loaded address space. */
+/** A service meets the bad address `linear` of its caller: it goes on with the scratch page, and its call's end raises the fault. */
+export function goToScratch(linear: usize, exhausted: bool): void {
+  mapScratch(linear);
+  notePending(<u32>linear | PENDING_IN_PROCESS, exhausted);
+}
+
+/** Records the first bad address of a call for its end. */
+export function notePending(address: u32, exhausted: bool): void {
+  const thread = currentThread();
+  if (thread.pendingFault !== 0) return;
+  thread.pendingFault = address;
+  thread.pendingExhausted = exhausted ? 1 : 0;
+}
+
+/** Puts the scratch page at an address of the loaded address space. */
 export function mapScratch(address: usize): void {
   const page = address & ~(PAGE - 1);
   const flags = enterCritical();

@@ -173,7 +173,7 @@ export function mapRegion(
   if (inserted && kind & REGION_COMMIT) {
     // Written by the kernel's interrupt handlers, which cannot wait for a copy.
     for (let at = start; at < start + rounded && result === S_OK; at += PAGE)
-      result = commitPage(space, region, at, true);
+      if (commitPage(space, region, at, true) === 0) result = E_OUTOFMEMORY;
   }
   unlockSpace(space);
   if (result !== S_OK) {
@@ -249,7 +249,7 @@ export function commitRange(space: Space, address: usize, size: u32): HRESULT {
     lockSpace(space);
     const region = findRegion(space, at);
     if (!region || (region.protection & PROTECT_READ) === 0) result = E_NOTFOUND;
-    else result = commitPage(space, region, at, false);
+    else if (commitPage(space, region, at, false) === 0) result = E_OUTOFMEMORY;
     unlockSpace(space);
     if (at === last) break;
   }

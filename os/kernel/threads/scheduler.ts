@@ -117,6 +117,10 @@ export function requestDispatch(): void {
   reschedule = true;
 }
 
+export function dispatchIsDue(): bool {
+  return reschedule;
+}
+
 /** One millisecond of the running thread is over. */
 export function chargeTick(): void {
   const thread = changetype<Thread>(current);

@@ -90,15 +90,17 @@ export function stackFrame(address: usize): u32 {
 
 /** Maps the page at a kernel stack's address; false when memory is exhausted. */
 export function commitStackPage(address: usize): bool {
-  if (stackFrame(address) !== 0) return true;
-  if (ledgerEntry(address) === 0) {
+  let entry = ledgerEntry(address);
+  if (entry === 0) {
     const ledger = allocateFrame(OWNER_STACK_TABLES);
     if (ledger === 0) return false;
     store<u32>(ledgers + ((address - STACKS_START) >> LEDGER_REACH) * 4, <u32>window(ledger));
+    entry = ledgerEntry(address);
   }
+  if (load<u16>(entry) !== 0) return true;
   const frame = allocateFrame(OWNER_KERNEL_STACKS);
   if (frame === 0) return false;
-  store<u16>(ledgerEntry(address), <u16>(frame >> 12));
+  store<u16>(entry, <u16>(frame >> 12));
   const page = address & ~(PAGE - 1);
   const depth = <u32>((stackTop(slotOf(page)) - page) / PAGE);
   if (depth > deepest) deepest = depth;
