@@ -13,7 +13,7 @@
  * taskgate: page faults and device interrupts come through task gates (tasks.ts), whose tasks start at the end of this file.
  *
  * A trap taken in first-level code (interrupts while idle, `wake` from an interrupt handler) has its frame on the first-level stack,
- * without esp and ss. Interrupts are off at first level but for the one HLT of `idleWait`.
+ * without esp and ss. Interrupts are off at first level but for the one HLT of `idleWait` and while a page is brought in (memory/refill.ts).
  */
 
 import type { Assembler } from "@rialto/machine/i386/assembler.ts";

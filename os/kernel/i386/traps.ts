@@ -1,6 +1,6 @@
 /**
  * First-level handlers, at ring 0 with interrupts off: interrupts, private traps, exceptions. The thread's context is in its
- * record (traps.asm.ts). Nothing here waits or touches memory that can fault.
+ * record (traps.asm.ts). Nothing here waits or touches memory that can fault. Page faults that need no waiting end here too (memory/refill.ts).
  *
  * What needs a thread's environment goes on at kernel level on a kernel stack: a copy of the context is put there and the thread resumes
  * in a continuation (`memoryFaultEntry` and its like) that ends by restoring that copy.

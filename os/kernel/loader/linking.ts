@@ -6,7 +6,7 @@
 import { E_NOSYMBOL, E_OUTOFMEMORY, E_VERSION, S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
 import { print, printHexadecimal, printName } from "../console";
-import { copyToSpace } from "../memory/copy";
+import { patchSpace } from "../memory/copy";
 import {
   findSymbol,
   type ImageFile,
@@ -31,7 +31,7 @@ export function linkImage(image: LoadedImage): HRESULT {
     if (relocationType(file, index) !== RELOCATION_GLOB_DAT) continue;
     const result = importAddress(image, relocationSymbol(file, index), value);
     if (result < 0) return result;
-    if (copyToSpace(image.space, relocationAddress(file, index) + image.shift, value, 4) < 0)
+    if (patchSpace(image.space, relocationAddress(file, index) + image.shift, value, 4) < 0)
       return E_OUTOFMEMORY;
   }
   return S_OK;

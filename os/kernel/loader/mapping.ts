@@ -10,7 +10,7 @@ import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
 import { E_EXISTS, E_OUTOFMEMORY } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
 import { PAGE, WINDOW_START } from "../i386/layout";
-import { copyFromSpace, copyToSpace, frameAt } from "../memory/copy";
+import { copyFromSpace, frameAt, patchSpace } from "../memory/copy";
 import { REGION_ANONYMOUS, REGION_COMMIT, REGION_IMAGE_CODE, REGION_IMAGE_DATA } from "../memory/regions";
 import { kernelSpace, mapRegion, unmapRegion } from "../memory/space";
 import { RELOCATION_RELATIVE, relocationAddress, relocationType } from "./elf";
@@ -86,7 +86,7 @@ function relocate(image: LoadedImage): HRESULT {
     const place: usize = relocationAddress(file, index) + image.shift;
     if (copyFromSpace(image.space, place, value, 4) < 0) return E_OUTOFMEMORY;
     store<u32>(value, load<u32>(value) + image.shift);
-    if (copyToSpace(image.space, place, value, 4) < 0) return E_OUTOFMEMORY;
+    if (patchSpace(image.space, place, value, 4) < 0) return E_OUTOFMEMORY;
   }
   return 0;
 }

@@ -1,6 +1,5 @@
 /** Reading and writing other spaces through the window on physical memory, and what is under an address. */
 
-import { PROTECT_WRITE } from "../../interfaces/IMemory";
 import { E_ACCESSDENIED, S_OK } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
 import { enterCritical, leaveCritical } from "../i386/critical";
@@ -10,6 +9,7 @@ import { inKernelStacks, stackFrame, stackPresent } from "../threads/stacks";
 import { commitPage, readyWord, residentEntry } from "./commit";
 import { RESIDENT_FRAME } from "./frame-tree";
 import { releaseFrame, shareFrame, window } from "./frames";
+import { accessible, FAULT_WRITE } from "./refill";
 import { findRegion, REGION_DEVICE, REGION_IMAGE_CODE, REGION_ONE_FRAME } from "./regions";
 import { kernelSpace, lockSpace, type Space, unlockSpace } from "./space";
 
@@ -21,10 +21,18 @@ export function frameAt(space: Space, address: usize): u32 {
   return entry === 0 ? 0 : (entry & PTE_FRAME) | (<u32>address & (<u32>PAGE - 1));
 }
 
-/** Window address of the page at `address`, committed for reading or writing; 0 if that is not allowed. The space is locked. */
-function reach(space: Space, address: usize, write: bool): usize {
-  const region = findRegion(space, address);
+/** What is to be done with memory of a space: what its program may do, or what the loader must in spite of the program's rights. */
+const READ: u32 = 0;
+const WRITE: u32 = 1;
+const PATCH: u32 = 2;
+
+/** Window address of the page at `address`, committed for that access; 0 if it is not allowed or memory is exhausted. The space is locked. */
+function reach(space: Space, address: usize, access: u32): usize {
+  const write = access !== READ;
+  const region =
+    access === PATCH ? findRegion(space, address) : accessible(space, address, write ? FAULT_WRITE : 0);
   if (!region || region.kind === REGION_DEVICE) return 0;
+  // Frames of others, whatever is asked for.
   if (write && (region.kind === REGION_IMAGE_CODE || region.kind === REGION_ONE_FRAME)) return 0;
   let word = readyWord(region, address, write);
   if (word === 0) word = commitPage(space, region, address, write);
@@ -32,15 +40,13 @@ function reach(space: Space, address: usize, write: bool): usize {
 }
 
 /**
- * Physical address of a word of a space that may be written, with a reference to its frame that keeps it there even when the word's region
- * ends; 0 if the space has no such word or memory is exhausted. Thread level.
+ * Physical address of a word of a space that its program may write, with a reference to its frame that keeps it there even when the word's
+ * region ends; 0 if the space has no such word or memory is exhausted. Thread level.
  */
 export function holdWord(space: Space, address: usize): u32 {
   if (address & 3) return 0;
   lockSpace(space);
-  const region = findRegion(space, address);
-  const writable = region !== null && (region.protection & PROTECT_WRITE) !== 0;
-  let there: usize = writable ? reach(space, address, true) : 0;
+  let there = reach(space, address, WRITE);
   if (there === 0 && space === kernelSpace() && inKernelStacks(address) && stackPresent(address))
     there = window(stackFrame(address)) + (address & (PAGE - 1));
   const physical = there === 0 ? 0 : <u32>(there - WINDOW_START);
@@ -54,19 +60,19 @@ export function dropWord(physical: u32): void {
   releaseFrame(physical);
 }
 
-function copyPages(space: Space, address: usize, kernelAddress: usize, size: u32, write: bool): HRESULT {
+function copyPages(space: Space, address: usize, kernelAddress: usize, size: u32, access: u32): HRESULT {
   let result: HRESULT = S_OK;
   let done: u32 = 0;
   lockSpace(space);
   while (done < size) {
-    const there = reach(space, address + done, write);
+    const there = reach(space, address + done, access);
     if (there === 0) {
       result = E_ACCESSDENIED;
       break;
     }
     const room = <u32>(PAGE - (there & (PAGE - 1)));
     const length = min<u32>(size - done, room);
-    if (write) memory.copy(there, kernelAddress + done, length);
+    if (access !== READ) memory.copy(there, kernelAddress + done, length);
     else memory.copy(kernelAddress + done, there, length);
     done += length;
   }
@@ -74,21 +80,20 @@ function copyPages(space: Space, address: usize, kernelAddress: usize, size: u32
   return result;
 }
 
-/** May a program write all of [address, address + size), in one region of its? */
-export function isWritable(space: Space, address: usize, size: u32): bool {
-  lockSpace(space);
-  const region = findRegion(space, address);
-  const writable = region !== null && (region.protection & PROTECT_WRITE) !== 0;
-  const inside = writable && address - region!.start + size <= region!.size;
-  unlockSpace(space);
-  return inside;
-}
-
-/** Copies from kernel memory (present, not in a region of `space`) into a space, read-only data pages included. E_ACCESSDENIED. */
+/**
+ * Copies from kernel memory (present, not in a region of `space`) to where the space's program may write. E_ACCESSDENIED: the pages before the
+ * one that it may not write are written, as by a program that stores the same.
+ */
 export function copyToSpace(space: Space, address: usize, source: usize, size: u32): HRESULT {
-  return copyPages(space, address, source, size, true);
+  return copyPages(space, address, source, size, WRITE);
 }
 
+/** The same for the loader: to a space's own pages of any protection, but not to frames that others have too. */
+export function patchSpace(space: Space, address: usize, source: usize, size: u32): HRESULT {
+  return copyPages(space, address, source, size, PATCH);
+}
+
+/** E_ACCESSDENIED where the space's program may not read. */
 export function copyFromSpace(space: Space, address: usize, destination: usize, size: u32): HRESULT {
-  return copyPages(space, address, destination, size, false);
+  return copyPages(space, address, destination, size, READ);
 }

@@ -19,7 +19,7 @@ import type { HRESULT } from "../../interfaces/types";
 import { FAULT_STUB } from "../calls/proxies";
 import { atKernelLevel } from "../i386/design";
 import { USER_END } from "../i386/layout";
-import { copyFromSpace, copyToSpace, isWritable } from "../memory/copy";
+import { copyFromSpace, copyToSpace } from "../memory/copy";
 import { inKernelStacks, slotOf, stackTop } from "../threads/stacks";
 import type { Thread } from "../threads/thread";
 import { endFaulty } from "./faults";
@@ -58,7 +58,7 @@ export function deliverFault(object: ThreadObject, culprit: Process, context: Th
   store<u32>(call, 0);
   store<u32>(call, <u32>at, 4);
   const space = culprit.space;
-  if (<usize>context.esp >= USER_END || !isWritable(space, at - 8, size + 8)) return false;
+  if (<usize>context.esp >= USER_END) return false;
   if (copyToSpace(space, at, changetype<usize>(frame), size) < 0) return false;
   if (copyToSpace(space, at - 8, call, 8) < 0) return false;
   object.inFault = 1;

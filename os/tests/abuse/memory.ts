@@ -8,11 +8,12 @@ import { ISharedMemory } from "../../interfaces/ISharedMemory";
 import type { MemoryInfo, ProcessInfo } from "../../interfaces/ISystem";
 import type { IThread } from "../../interfaces/IThread";
 import { IThreads } from "../../interfaces/IThreads";
-import { E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
+import { E_FAIL, E_OUTOFMEMORY, S_OK } from "../../interfaces/results";
 import { bindWaiting, memoryObject, systemObject } from "../../lib/rt/program";
 import { stringEquals } from "../../lib/rt/strings";
 import { PRIORITY_DEFAULT } from "../../lib/rt/threads";
 import { type Condition, FOREVER, type Mutex, sleep, WAIT_WOKEN, waitOn, wake } from "../../lib/rt/wait";
+import { outArgumentAbuse } from "./out-arguments";
 import { scratchAbuse } from "./scratch";
 
 const PAGE: usize = 4096;
@@ -38,7 +39,8 @@ export function memoryAbuse(name: usize, argument: usize): i32 {
   if (stringEquals(name, text("shared-peer"))) return sharedPeer(argument);
   if (stringEquals(name, text("shared-mutex"))) return takeTurns(argument);
   if (stringEquals(name, text("shared-fake"))) return mapFake();
-  return scratchAbuse(name);
+  const result = scratchAbuse(name);
+  return result === E_FAIL ? outArgumentAbuse(name) : result;
 }
 
 function reserve(size: u32): usize {
@@ -136,7 +138,7 @@ function startThread(entry: u32): IThread | null {
   return result === S_OK ? changetype<IThread>(load<usize>(word)) : null;
 }
 
-function frameOf(address: usize): u32 {
+export function frameOf(address: usize): u32 {
   const word = stackAlloc(4);
   store<u32>(word, 0);
   memoryObject().frame(<u32>address, word);
@@ -148,6 +150,11 @@ function firstUntouched(): usize {
   const word = stackAlloc(4);
   volatileStore32(word, <u32>untouched);
   return (volatileLoad32(word) + PAGE - 1) & ~(PAGE - 1);
+}
+
+/** Pages of the image's data that are the archive's own until they are written: 0 and 1 for copies, 2 for a wait, 3 for out arguments. */
+export function untouchedPage(index: u32): usize {
+  return firstUntouched() + index * PAGE;
 }
 
 /** Pages of the image's data are shared until the program, or the kernel for it, writes to them. */
@@ -180,7 +187,7 @@ function copyOnWrite(): i32 {
 
 /** A word in a page that is shared until it is written. */
 function untouchedWord(): usize {
-  return firstUntouched() + 2 * PAGE;
+  return untouchedPage(2);
 }
 
 function waiter(_argument: usize): u32 {

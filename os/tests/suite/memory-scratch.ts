@@ -3,7 +3,7 @@
 import { type MemoryCounters, PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
 import type { IProcess } from "../../interfaces/IProcess";
 import type { ISharedMemory } from "../../interfaces/ISharedMemory";
-import { type MemoryInfo, PLACE_KERNEL } from "../../interfaces/ISystem";
+import { type MemoryInfo, PLACE_KERNEL, PLACE_PROCESS } from "../../interfaces/ISystem";
 import { E_OUTOFMEMORY, E_POINTER, S_OK } from "../../interfaces/results";
 import { memoryObject, systemObject } from "../../lib/rt/program";
 import { sleep } from "../../lib/rt/wait";
@@ -72,6 +72,27 @@ function readOnly(): void {
   expectEqual(withSharedWord(text("pass-read-only-buffer")), UNTOUCHED, text("word of a read-only page"));
 }
 
+/** Where the program may not write, the kernel does not write for it. */
+function outArguments(): void {
+  expectAbuse(text("out-into-code"), 0);
+  expectAbuse(text("out-into-read-only"), 0);
+  expectAbuse(text("out-straddling"), 0);
+  expectAbuse(text("out-interface"), 0);
+}
+
+function outArgumentsOfServers(): void {
+  for (let place = PLACE_PROCESS; place <= PLACE_KERNEL; place++) {
+    const server = changetype<Server>(stackAlloc(offsetof<Server>()));
+    if (!startServer(server, place)) return;
+    expectAbuse(text("out-of-server"), 0);
+    server.stop();
+  }
+}
+
+function outIntoSharedData(): void {
+  expectAbuse(text("out-into-shared-data"), 0);
+}
+
 /** What one thread's call put into the scratch page, the call of another one does not find there. */
 function anothersScratch(): void {
   expectEqual(withSharedWord(text("scratch-of-another")), 0, text("sum of another thread's bad page"));
@@ -105,6 +126,9 @@ export function scratchCases(): void {
   runCase(text("scratch-for-a-string"), functionAddress(endlessString));
   runCase(text("scratch-for-a-large-buffer"), functionAddress(largeBuffer));
   runCase(text("scratch-for-read-only-pages"), functionAddress(readOnly));
+  runCase(text("out-arguments-into-read-only-pages"), functionAddress(outArguments));
+  runCase(text("out-arguments-of-servers-into-read-only-pages"), functionAddress(outArgumentsOfServers));
+  runCase(text("out-arguments-into-shared-data"), functionAddress(outIntoSharedData));
   runCase(text("scratch-of-another-thread"), functionAddress(anothersScratch));
   runCase(text("touch-without-memory-in-a-call"), functionAddress(withoutMemory));
   runCase(text("touch-without-memory-in-the-kernel"), functionAddress(withoutMemoryInKernel));
