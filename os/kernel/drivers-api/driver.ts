@@ -15,7 +15,7 @@ import { INTERRUPTS_ON, PAGE } from "../i386/layout";
 import { PTE_FRAME } from "../i386/paging";
 import { kernelEntry } from "../memory/refill";
 import { REGION_DEVICE } from "../memory/regions";
-import { kernelSpace, mapRegion } from "../memory/space";
+import { commitRange, kernelSpace, mapRegion } from "../memory/space";
 
 let depth: u32 = 0;
 
@@ -40,16 +40,16 @@ function frameUnder(address: u32): u32 {
 }
 
 /**
- * Makes sure that the pages are there. Nothing takes a page of the kernel's space away but the end of its region, so there is
- * no count to keep.
+ * Makes sure that the pages are there: E_NOTFOUND for addresses behind which there can be none, E_OUTOFMEMORY. Nothing takes a page of the kernel's
+ * space away but the end of its region, so there is no count to keep.
  */
 export function pin(address: u32, size: u32): HRESULT {
   if (size === 0 || address + size < address) return E_INVALIDARG;
   const last = (address + size - 1) & ~(<u32>PAGE - 1);
   let page = address & ~(<u32>PAGE - 1);
   for (;;) {
-    volatileLoad8(page);
-    if (frameUnder(page) === 0) return E_NOTFOUND;
+    const result: HRESULT = frameUnder(page) === 0 ? commitRange(kernelSpace(), page, <u32>PAGE) : S_OK;
+    if (result !== S_OK) return result;
     if (page === last) break;
     page += <u32>PAGE;
   }

@@ -36,7 +36,7 @@ import {
 
 /**
  * Six tables hold what an instruction touches when code, source and destination lie across the borders of tables; up to four
- * of the heap hold what a refill reads.
+ * of the heap hold what a refill reads. os/kernel/README.md argues that fewer may not do.
  */
 const LEAST: u32 = 10;
 const MOST: u32 = 1024;

@@ -90,6 +90,23 @@ export function removeReady(thread: Thread): void {
   }
 }
 
+/** Takes the ready thread of a priority whose turn it is; there is one. */
+function takeFirst(priority: u32): Thread {
+  const slot = readyQueues + priority * 4;
+  const thread = changetype<Thread>(load<usize>(slot));
+  const next = thread.next!;
+  if (next === thread) {
+    store<usize>(slot, 0);
+    readyMask &= ~(1 << priority);
+  } else {
+    store<usize>(slot, changetype<usize>(next));
+    const last = thread.previous!;
+    last.next = next;
+    next.previous = last;
+  }
+  return thread;
+}
+
 /** The most urgent priority that has a ready thread; there is one. */
 function highestReady(): u32 {
   return 31 - <u32>clz<u32>(readyMask);
@@ -145,9 +162,7 @@ export function dispatch(): void {
   }
   if (readyMask === 0) idle();
   reschedule = false;
-  const priority = highestReady();
-  const next = changetype<Thread>(load<usize>(readyQueues + priority * 4));
-  removeReady(next);
+  const next = takeFirst(highestReady());
   next.state = THREAD_RUNNING;
   next.quantum = QUANTUM;
   // One that parked and was unparked before anybody else could run needs its new stack.

@@ -21,6 +21,11 @@ const PAGE: usize = 4096;
 const TURNS: u32 = 200;
 const PATIENCE: u32 = 2000;
 const BOTH: u32 = PROTECT_READ | PROTECT_WRITE;
+/** One page table each. */
+const PLACES: u32 = 64;
+const FIRST_PLACE: usize = 0x20000000;
+const TABLE_REACH: usize = 0x400000;
+const MARK: u32 = 0x5eed5eed;
 /** Static data of the image's file, since strings follow it: whole pages that nothing has written to. */
 const untouched: usize = memory.data(24576, 16);
 /** A zero that the compiler does not know. */
@@ -31,6 +36,7 @@ export function memoryAbuse(name: usize, argument: usize): i32 {
   if (stringEquals(name, text("hog-by-touch"))) return hog();
   if (stringEquals(name, text("hog-by-commit"))) return hogByCommit();
   if (stringEquals(name, text("hog-regions"))) return hogRegions();
+  if (stringEquals(name, text("tables-without-frames"))) return tablesWithoutFrames();
   if (stringEquals(name, text("guard"))) return touchGuard();
   if (stringEquals(name, text("pass-guard"))) return passGuard();
   if (stringEquals(name, text("unmap-race"))) return unmapRace();
@@ -68,6 +74,33 @@ function hogByCommit(): i32 {
   const small = reserve(64 * <u32>PAGE);
   if (small === 0 || memoryObject().commit(<u32>small, 64 * <u32>PAGE) !== S_OK) return 4;
   return memoryObject().unmap(<u32>small) === S_OK ? 0 : 5;
+}
+
+/**
+ * Maps an object of one page far and wide, takes all frames, and then reads it everywhere: each place wants a page table, for most of which there
+ * is no frame.
+ */
+function tablesWithoutFrames(): i32 {
+  const word = stackAlloc(4);
+  const counters = changetype<MemoryCounters>(stackAlloc(offsetof<MemoryCounters>()));
+  store<u32>(word, 0);
+  if (memoryObject().share(<u32>PAGE, word) !== S_OK) return 1;
+  const object = changetype<ISharedMemory>(load<usize>(word));
+  for (let place: u32 = 0; place < PLACES; place++) {
+    store<u32>(word, <u32>(FIRST_PLACE + place * TABLE_REACH));
+    if (memoryObject().mapShared(object, word, BOTH) !== S_OK) return 2;
+  }
+  store<u32>(FIRST_PLACE, MARK);
+  const rest = reserve(0x1c000000);
+  if (rest === 0 || memoryObject().commit(<u32>rest, 0x1c000000) !== E_OUTOFMEMORY) return 3;
+  memoryObject().counters(changetype<usize>(counters));
+  const evictions = counters.evictions;
+  for (let round: u32 = 0; round < 2; round++)
+    for (let place: u32 = 0; place < PLACES; place++)
+      if (volatileLoad32(FIRST_PLACE + place * TABLE_REACH) !== MARK) return 4;
+  memoryObject().counters(changetype<usize>(counters));
+  if (counters.evictions === evictions) return 5;
+  return memoryObject().unmap(<u32>rest) === S_OK ? 0 : 6;
 }
 
 /** Maps one region after the other until the kernel will have no more. */

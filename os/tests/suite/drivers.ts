@@ -1,8 +1,9 @@
 /** The driver calls, and the timer driver on them: loaded, used and unloaded while interrupts come. */
 
 import { IDriver } from "../../interfaces/IDriver";
+import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
 import type { IProcess } from "../../interfaces/IProcess";
-import { PLACE_KERNEL, PLACE_PROCESS, type ProcessInfo } from "../../interfaces/ISystem";
+import { type MemoryInfo, PLACE_KERNEL, PLACE_PROCESS, type ProcessInfo } from "../../interfaces/ISystem";
 import type { IThread } from "../../interfaces/IThread";
 import { ITimer } from "../../interfaces/ITimer";
 import {
@@ -13,11 +14,12 @@ import {
   E_FAIL,
   E_INVALIDARG,
   E_NOTFOUND,
+  E_OUTOFMEMORY,
   E_TIMEOUT,
   S_OK,
 } from "../../interfaces/results";
 import { allocate, free } from "../../lib/rt/heap";
-import { bindWaiting, systemObject } from "../../lib/rt/program";
+import { bindWaiting, memoryObject, systemObject } from "../../lib/rt/program";
 import { PRIORITY_DEFAULT } from "../../lib/rt/threads";
 import { sleep } from "../../lib/rt/wait";
 import { expect, expectEqual, runCase } from "./check";
@@ -31,6 +33,8 @@ const CLOCK_LINE: u32 = 0;
 const CASCADE_LINE: u32 = 2;
 const TIMER_LINE: u32 = 8;
 const VIDEO_MEMORY: u32 = 0xb8000;
+/** In the kernel's address space, where nothing is mapped. */
+const NOWHERE: u32 = 0xbe000000;
 const CLIENTS: u32 = 3;
 const LOADS: u32 = 8;
 const FASTEST: u32 = 8192;
@@ -92,9 +96,32 @@ function callsWork(driver: IDriver, block: u32, word: usize): void {
   expectEqual(readFlags() & 0x200, 0x200, text("interrupt flag outside"));
   expectEqual(driver.pin(block, 4), S_OK, text("result of pin"));
   expectEqual(driver.pin(block, 0), E_INVALIDARG, text("result of pinning nothing"));
+  expectEqual(driver.pin(NOWHERE, 4), E_NOTFOUND, text("result of pinning what is not there"));
   expectEqual(driver.translate(block, word), S_OK, text("result of translate"));
   expectEqual(load<u32>(word) & 0xfff, block & 0xfff, text("offset in the page"));
   expectEqual(driver.unpin(block, 4), S_OK, text("result of unpin"));
+}
+
+/** Pages come with the pin, or the answer is that there are none; then they can be had by others again. */
+function pinnedPages(): void {
+  if (ownRing() === 3) return;
+  const word = stackAlloc(4);
+  const driver = driverObject();
+  const info = changetype<MemoryInfo>(stackAlloc(offsetof<MemoryInfo>()));
+  systemObject().memoryInfo(changetype<usize>(info));
+  store<u32>(word, 0);
+  const size = (info.total + 1) << 12;
+  if (!expectEqual(memoryObject().map(word, size, PROTECT_READ | PROTECT_WRITE), S_OK, text("result of map")))
+    return;
+  const region = load<u32>(word);
+  expectEqual(driver.translate(region, word), E_NOTFOUND, text("result of translating an untouched page"));
+  expectEqual(driver.pin(region + 4090, 8), S_OK, text("result of pinning two pages"));
+  expectEqual(driver.translate(region + 4096, word), S_OK, text("result of translating the second"));
+  expectEqual(driver.translate(region + 8192, word), E_NOTFOUND, text("result of translating the third"));
+  expectEqual(driver.pin(region, size), E_OUTOFMEMORY, text("result of pinning more than there is"));
+  expectEqual(memoryObject().unmap(region), S_OK, text("result of unmap"));
+  expectEqual(driver.pin(region, 4), E_NOTFOUND, text("result of pinning what is gone"));
+  driver.release();
 }
 
 function driverCalls(): void {
@@ -258,6 +285,7 @@ function faultInSection(): void {
 
 export function driverCases(): void {
   runCase(text("driver-calls"), functionAddress(driverCalls));
+  runCase(text("driver-pins-pages"), functionAddress(pinnedPages));
   runCase(text("driver-in-a-process"), functionAddress(timerInAProcess));
   runCase(text("timer-driver"), functionAddress(timerTicks));
   runCase(text("timer-driver-unloaded-under-clients"), functionAddress(unloadUnderClients));

@@ -4,11 +4,14 @@ import { type MemoryCounters, PROTECT_READ, PROTECT_WRITE } from "../../interfac
 import type { IProcess } from "../../interfaces/IProcess";
 import type { ISharedMemory } from "../../interfaces/ISharedMemory";
 import { type MemoryInfo, PLACE_PROCESS, type ProcessInfo } from "../../interfaces/ISystem";
+import type { IThread } from "../../interfaces/IThread";
 import { E_INVALIDARG, E_NOTFOUND, E_OUTOFMEMORY, E_POINTER, S_OK } from "../../interfaces/results";
 import { memoryObject, systemObject } from "../../lib/rt/program";
+import { PRIORITY_DEFAULT } from "../../lib/rt/threads";
 import { waitOn } from "../../lib/rt/wait";
 import { expect, expectEqual, runCase } from "./check";
 import { expectAbuse, runToEnd } from "./servers";
+import { joinThread, threadsObject } from "./started-threads";
 
 const PAGE: usize = 4096;
 const BOTH: u32 = PROTECT_READ | PROTECT_WRITE;
@@ -16,6 +19,8 @@ const BOTH: u32 = PROTECT_READ | PROTECT_WRITE;
 const TABLES: u32 = 24;
 const REACH: usize = 0x400000;
 const MANY_REGIONS: u32 = 1000;
+/** Regions into which an address space is divided, by halves. */
+const PIECES: u32 = 256;
 const NAME: usize = text("suite.shared");
 const PATIENCE: u32 = 2000;
 
@@ -161,6 +166,54 @@ function commitTooMuch(): void {
   expectEqual(memoryObject().unmap(<u32>small), S_OK, text("result of unmapping that"));
 }
 
+function doNothing(_argument: usize): u32 {
+  return 0;
+}
+
+/** Regions until there is no room for a page. Then all answers are errors, and after a region has gone there is room for one like it. */
+function fullAddressSpace(): void {
+  const list = stackAlloc(PIECES * 4);
+  const word = stackAlloc(4);
+  let made: u32 = 0;
+  let size: u32 = 0x10000000;
+  while (size >= <u32>PAGE && made < PIECES) {
+    store<u32>(word, 0);
+    const result = memoryObject().map(word, size, BOTH);
+    if (result === S_OK) store<u32>(list + made++ * 4, load<u32>(word));
+    else {
+      expectEqual(result, E_OUTOFMEMORY, text("result of map when there is no room"));
+      size >>= 1;
+    }
+  }
+  expect(size < <u32>PAGE, text("the address space did not fill up"));
+  store<u32>(word, 0);
+  expectEqual(memoryObject().share(<u32>PAGE, word), S_OK, text("result of share"));
+  const object = changetype<ISharedMemory>(load<usize>(word));
+  store<u32>(word, 0);
+  expectEqual(memoryObject().mapShared(object, word, BOTH), E_OUTOFMEMORY, text("result of mapShared"));
+  const threads = threadsObject();
+  const result = threads.create(<u32>functionAddress(doNothing), 0, PRIORITY_DEFAULT, word);
+  threads.release();
+  // A thread of a process has its stack in the process's address space.
+  expectEqual(result, codeSegment() & 2 ? E_OUTOFMEMORY : S_OK, text("result of starting a thread"));
+  if (result === S_OK) joinThread(changetype<IThread>(load<usize>(word)));
+  const last = load<u32>(list + --made * 4);
+  store<u32>(last, 5);
+  expectEqual(memoryObject().unmap(last), S_OK, text("result of unmapping one"));
+  store<u32>(word, 0);
+  expectEqual(memoryObject().mapShared(object, word, BOTH), S_OK, text("result of mapShared into the gap"));
+  expectEqual(load<u32>(load<u32>(word)), 0, text("word of the object"));
+  expectEqual(memoryObject().unmap(load<u32>(word)), S_OK, text("result of unmapping the object"));
+  object.release();
+  while (made > 0)
+    expectEqual(memoryObject().unmap(load<u32>(list + --made * 4)), S_OK, text("result of unmap"));
+}
+
+/** Page tables when there is no frame for one: those there are change hands. */
+function tablesWithoutFrames(): void {
+  expectAbuse(text("tables-without-frames"), 0);
+}
+
 function hogs(): void {
   expectAbuse(text("hog-by-touch"), E_OUTOFMEMORY);
   expectAbuse(text("hog-by-commit"), 0);
@@ -199,6 +252,8 @@ export function sharingCases(): void {
   runCase(text("guard-pages"), functionAddress(guards));
   runCase(text("unmap-while-the-kernel-writes"), functionAddress(unmapRace));
   runCase(text("commit-too-much"), functionAddress(commitTooMuch));
+  runCase(text("address-space-full"), functionAddress(fullAddressSpace));
+  runCase(text("vtlb-without-frames"), functionAddress(tablesWithoutFrames));
   runCase(text("memory-hogs"), functionAddress(hogs));
   runCase(text("region-hog"), functionAddress(regionHog));
   runCase(text("many-regions"), functionAddress(manyRegions));
