@@ -137,12 +137,21 @@ function start(engine: EngineName, folder: string, image: Uint8Array): Running {
   }
 }
 
-/** Runs an image until it has sent so many marks more than one, or for so many seconds. */
+/** How long an image runs. */
+export interface RunLength {
+  /** Intervals between marks; with `enough`, at most. */
+  readonly intervals: number;
+  /** Milliseconds of processor time behind the first mark, and intervals, after which it may stop before. */
+  readonly enough?: { readonly milliseconds: number; readonly intervals: number };
+  /** Seconds of wall time. */
+  readonly limit: number;
+}
+
+/** Runs an image as long as it says. */
 export async function runEngine(
   engine: EngineName,
   image: Uint8Array,
-  intervals: number,
-  limit: number,
+  { intervals, enough, limit }: RunLength,
 ): Promise<EngineRun> {
   const folder = mkdtempSync(join(tmpdir(), "rialto-engine-"));
   try {
@@ -156,7 +165,11 @@ export async function runEngine(
       child.stdout!.setEncoding("latin1").on("data", (output: string) => {
         if (times.length === 0) startTime = performance.now() - begin;
         times.push(...marks(output));
-        if (times.length > intervals) child.kill("SIGKILL");
+        const isEnough =
+          enough !== undefined &&
+          times.length > enough.intervals &&
+          times[times.length - 1]! - times[0]! >= enough.milliseconds;
+        if (times.length > intervals || isEnough) child.kill("SIGKILL");
       });
       child.on("error", reject);
       child.on("close", () => {

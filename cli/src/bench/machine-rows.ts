@@ -39,9 +39,9 @@ const INTEGER = [
   "interpreter of byte code",
 ] as const;
 
-const WARM = { intervals: 6, counted: 2 } as const;
+const WARM = { intervals: 30, counted: 3 } as const;
 /** Instructions in an interval of a warm loop, and in a short phase. */
-const LOOP = 60e6;
+const LOOP = 20e6;
 const PHASE = 45e6;
 const MEMORY = 16 * 2 ** 20;
 

@@ -29,11 +29,15 @@ export interface SpeedReport {
 export interface SpeedRequest {
   /** Part of the names of the rows that are wanted; all when absent. */
   readonly only: string | undefined;
+  /** All when absent. */
+  readonly engines?: readonly EngineName[] | undefined;
   readonly runs: number;
 }
 
 /** Seconds that one run may take; rows that need more on an engine stay empty there. */
 const LIMIT = 40;
+/** Milliseconds of processor time after which a warm row has run long enough, and intervals that it must have: one to warm up, one that counts. */
+const ENOUGH = { milliseconds: 1000, intervals: 2 } as const;
 
 /** "ns" is better when small, MIPS when large; a ratio says how much faster. */
 export function speedRatio(unit: MachineRow["unit"], ours: number, theirs: number): number {
@@ -41,9 +45,9 @@ export function speedRatio(unit: MachineRow["unit"], ours: number, theirs: numbe
 }
 
 function figureOf(row: MachineRow, intervals: readonly number[]): number {
-  const counted = intervals.slice(-row.counted);
+  const counted = intervals.slice(-Math.min(row.counted, Math.max(1, intervals.length - 1)));
   const isPhases = row.counted === row.intervals;
-  const milliseconds = isPhases ? counted.reduce((sum, each) => sum + each, 0) : median(counted);
+  const milliseconds = isPhases ? intervals.reduce((sum, each) => sum + each, 0) : median(counted);
   return row.unit === "ns" ? (milliseconds * 1e6) / row.operations : row.instructions / milliseconds / 1000;
 }
 
@@ -63,18 +67,19 @@ function groupMean(rows: readonly SpeedRow[], engines: readonly EngineName[]): S
   return { name: "integer loops, geometric mean", unit: "MIPS", figures };
 }
 
-/** `progress` is told what is measured next. */
+/** `progress` is told what is measured next, `finished` what has been. */
 export async function measureSpeed(
   ambient: string,
   request: SpeedRequest,
   progress: (text: string) => void,
+  finished: (row: SpeedRow) => void,
 ): Promise<SpeedReport> {
   const missing: Partial<Record<EngineName, string>> = {};
   for (const engine of ENGINES) {
     const reason = whyMissing(engine);
     if (reason !== undefined) missing[engine] = reason;
   }
-  const engines = ENGINES.filter((engine) => missing[engine] === undefined);
+  const engines = (request.engines ?? ENGINES).filter((engine) => missing[engine] === undefined);
   const { only } = request;
   const wanted = await machineRows(ambient, (name) => only === undefined || name.includes(only));
   const starts = new Map<EngineName, number[]>(engines.map((engine) => [engine, []]));
@@ -86,15 +91,24 @@ export async function measureSpeed(
         progress(`${row.name}: ${engine}, run ${round + 1} of ${request.runs}`);
         // An engine that did not finish once is not waited for again.
         if (round > 0 && values.get(engine)!.length === 0) continue;
-        const run = await runEngine(engine, row.image, row.intervals, LIMIT);
-        if (run.intervals.length < row.intervals) continue;
+        const isWhole = row.counted === row.intervals;
+        const enough = isWhole ? undefined : ENOUGH;
+        const { intervals } = row;
+        const run = await runEngine(engine, row.image, {
+          intervals,
+          limit: LIMIT,
+          ...(enough && { enough }),
+        });
+        if (run.intervals.length < (isWhole ? intervals : ENOUGH.intervals)) continue;
         values.get(engine)!.push(figureOf(row, run.intervals));
         starts.get(engine)!.push(run.start);
       }
     }
     const figures: Partial<Record<EngineName, Figure>> = {};
     for (const [engine, list] of values) if (list.length > 0) figures[engine] = summary(list);
-    rows.push({ name: row.name, unit: row.unit, figures });
+    const result = { name: row.name, unit: row.unit, figures };
+    rows.push(result);
+    finished(result);
   }
   const integer = wanted.filter(({ group }) => group === "integer").map(({ name }) => name);
   const members = rows.filter(({ name }) => integer.includes(name));

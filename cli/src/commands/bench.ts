@@ -11,6 +11,7 @@ interface BenchFlags {
   readonly scale?: boolean;
   readonly json?: boolean;
   readonly only?: string;
+  readonly engines?: string;
   readonly runs: string;
 }
 
@@ -34,15 +35,34 @@ async function ambientDeclarations(): Promise<string> {
   return readFileSync(`${REPOSITORY}os/ambient.d.ts`, "utf8");
 }
 
-async function benchMachine(json: boolean, only: string | undefined, runs: number): Promise<void> {
+async function benchMachine(
+  json: boolean,
+  only: string | undefined,
+  runs: number,
+  engineList: string | undefined,
+): Promise<void> {
   const { measureSpeed, speedRatio } = await import("../bench/machine-speed.ts");
   const { ENGINES } = await import("../bench/engines.ts");
   const { formatColumns } = await import("../bench/reports.ts");
   const { UsageError } = await import("../errors.ts");
   const onTerminal = process.stderr.isTTY;
-  const report = await measureSpeed(await ambientDeclarations(), { only, runs }, (text) => {
-    if (onTerminal) process.stderr.write(`\r\x1b[K${text}`);
+  const engines = engineList?.split(",").map((word) => {
+    const engine = ENGINES.find((name) => name === word);
+    if (engine === undefined)
+      throw new UsageError(`--engines ${engineList}: it takes a list of ${ENGINES.join(", ")}`);
+    return engine;
   });
+  const report = await measureSpeed(
+    await ambientDeclarations(),
+    { only, runs, engines },
+    (text) => {
+      if (onTerminal) process.stderr.write(`\r\x1b[K${text}`);
+    },
+    ({ name, unit, figures }) => {
+      const medians = Object.entries(figures).map(([engine, { median }]) => `${engine} ${median.toFixed(0)}`);
+      process.stderr.write(`${onTerminal ? "\r\x1b[K" : ""}${name} (${unit}): ${medians.join(", ")}\n`);
+    },
+  );
   if (onTerminal) process.stderr.write("\r\x1b[K");
   if (report.rows.length === 0)
     throw new UsageError(`--only ${only}: no row of the bench has that in its name`);
@@ -207,6 +227,7 @@ export function register(program: Command): void {
     .description("measure the machine, the kernel, traps, or the toolchain")
     .option("-m, --memory <size>", "size of RAM (kernel)", "16M")
     .option("--only <text>", "rows whose name has this in it (machine)")
+    .option("--engines <list>", "interpreter,jit,v86,qemu,bochs or some of them (machine)")
     .option("--runs <count>", "runs of each row on each engine (machine)", "5")
     .option("--cycle-model <name>", "fast, detailed or instructions (kernel)", "fast")
     .option(
@@ -231,7 +252,7 @@ export function register(program: Command): void {
       const json = flags.json === true;
       switch (subject) {
         case "machine":
-          return benchMachine(json, flags.only, parseRuns(flags.runs));
+          return benchMachine(json, flags.only, parseRuns(flags.runs), flags.engines);
         case "kernel":
           return (flags.scale ? benchScale : benchKernel)(
             json,

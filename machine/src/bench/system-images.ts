@@ -450,15 +450,15 @@ const benches = {
   flat: bench("loads and stores, segment base 0", 4000, (...as) => basedCode(0, ...as)),
   based: bench("loads and stores, segment base 1 GB", 4000, (...as) => basedCode(1, ...as)),
   library: bench("a library page in ring 3 base 0 and ring 1 base 1 GB by turns", 2000, sharedLibrary),
-  interrupt3: bench("null int and iret, ring 3-0-3", 300_000, (...as) => nullInterrupt(3, ...as)),
-  interrupt1: bench("null int and iret, ring 1-0-1", 300_000, (...as) => nullInterrupt(1, ...as)),
-  systemCall: bench("system call, 14 instructions, ring 3-1-3", 200_000, systemCall),
-  pageFault: bench("page fault, unmap, invlpg, map, ring 1-0-1", 100_000, pageFault),
-  taskGate: bench("task gate round trip", 100_000, taskGate),
-  pageTableReload: bench("CR3 reload, 32 pages touched", 40_000, pageTableReload),
+  interrupt3: bench("null int and iret, ring 3-0-3", 60_000, (...as) => nullInterrupt(3, ...as)),
+  interrupt1: bench("null int and iret, ring 1-0-1", 60_000, (...as) => nullInterrupt(1, ...as)),
+  systemCall: bench("system call, 14 instructions, ring 3-1-3", 40_000, systemCall),
+  pageFault: bench("page fault, unmap, invlpg, map, ring 1-0-1", 30_000, pageFault),
+  taskGate: bench("task gate round trip", 20_000, taskGate),
+  pageTableReload: bench("CR3 reload, 32 pages touched", 10_000, pageTableReload),
   coldOnce: bench("cold code, 1 MiB of small functions, 1 round", 1, coldCode),
   coldOften: bench("cold code, 1 MiB of small functions, 1000 rounds", 1000, coldCode),
-  writtenCode: bench("store into code, then call it", 20_000, writtenCode),
+  writtenCode: bench("store into code, then call it", 4_000, writtenCode),
 } as const satisfies Record<string, SystemBench>;
 
 export type SystemImageName = keyof typeof benches;

@@ -55,6 +55,7 @@ export function createCodeCache(core: ProcessorCore): CodeCache {
   const pool = new Int32Array((RECORDS + ENTRY_RECORDS) * Field.WORDS);
   const maps: (Int32Array | null)[] = new Array(frameCount).fill(null);
   const freeMaps: Int32Array[] = [];
+  const freeCoverage: Uint8Array[] = [];
   const codeFrames = new Uint8Array(frameCount + 1);
   const versions = new Uint32Array(frameCount + 1);
   const coverage: (Uint8Array | null)[] = new Array(frameCount).fill(null);
@@ -66,6 +67,11 @@ export function createCodeCache(core: ProcessorCore): CodeCache {
     if (map) {
       map.fill(0);
       freeMaps.push(map);
+    }
+    const chunks = coverage[frameNumber];
+    if (chunks) {
+      chunks.fill(0);
+      freeCoverage.push(chunks);
     }
     maps[frameNumber] = null;
     coverage[frameNumber] = null;
@@ -91,7 +97,7 @@ export function createCodeCache(core: ProcessorCore): CodeCache {
       if (map === null) {
         map = freeMaps.pop() ?? new Int32Array(4096);
         maps[frameNumber] = map;
-        coverage[frameNumber] = new Uint8Array(CHUNKS);
+        coverage[frameNumber] = freeCoverage.pop() ?? new Uint8Array(CHUNKS);
         codeFrames[frameNumber] = 1;
         cache.onPagesChanged();
       }

@@ -12,6 +12,8 @@ import { Assembler } from "../assembler.ts";
 import {
   byte,
   cl,
+  cr0,
+  cr3,
   dh,
   dl,
   dword,
@@ -248,6 +250,75 @@ function lateEntry(): Uint8Array {
   return buildElfKernel(a.finish(), { entry: "start" });
 }
 
+/** Paging on; accesses of every size to pages that share a set of the data TLB, aligned and not, some across their ends. */
+function crowdedTlb(seed: number): Uint8Array {
+  let state = seed;
+  const random = (below: number): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return ((state >>> 8) * below) >>> 24;
+  };
+  const a = new Assembler();
+  const [TABLE, DIRECTORY] = [0x28_0000, 0x28_1000];
+  const place = () => ({
+    base: ebp,
+    displacement:
+      random(6) * 0x1_0000 + random(2) * 0x1000 + [0, 8, 0x10, 0x21, 0x42, 0x63, 4093][random(7)]!,
+  });
+  a.label("start");
+  a.emit("mov", esp, 0x20_4000);
+  a.emit("mov", eax, 7);
+  const fill = a.newLabel();
+  a.place(fill);
+  a.emit("mov", edx, eax);
+  a.emit("shr", edx, 10);
+  a.emit("mov", dword({ base: edx, displacement: TABLE }), eax);
+  a.emit("add", eax, 4096);
+  a.emit("cmp", eax, 0x40_0000);
+  a.emit("jb", fill);
+  a.emit("mov", dword({ displacement: DIRECTORY }), TABLE | 7);
+  a.emit("mov", eax, DIRECTORY);
+  a.emit("mov", cr3, eax);
+  a.emit("mov", eax, cr0);
+  a.emit("or", eax, 0x8000_0000 | 0);
+  a.emit("mov", cr0, eax);
+  a.emit("mov", ebp, 0x30_0000);
+  const again = a.newLabel();
+  a.place(again);
+  for (let i = 0; i < 60; i++) {
+    const r = doubles[random(doubles.length)]!;
+    switch (random(8)) {
+      case 0:
+        a.emit("mov", r, dword(place()));
+        break;
+      case 1:
+        a.emit("mov", dword(place()), r);
+        break;
+      case 2:
+        a.emit("add", dword(place()), r);
+        break;
+      case 3:
+        a.emit("movzx", r, word(place()));
+        break;
+      case 4:
+        a.emit("inc", byte(place()));
+        break;
+      case 5:
+        a.emit("push", dword(place()));
+        a.emit("pop", r);
+        break;
+      case 6:
+        // An address-size prefix that no memory operand heeds.
+        a.byte(0x67);
+        a.emit("mov", r, edx);
+        break;
+      default:
+        a.emit("xor", r, dword(place()));
+    }
+  }
+  a.emit("jmp", again);
+  return buildElfKernel(a.finish(), { entry: "start" });
+}
+
 describe("compiled code is the interpreter's equal", () => {
   it("on random programs", () => {
     let compiledShare = 0;
@@ -277,6 +348,16 @@ describe("compiled code is the interpreter's equal", () => {
     const pair = pairOf(lateEntry(), 4 * 2 ** 20, 3);
     runInStep(pair, 1009, 60_000, 10);
     expect(pair.compiled.processor.compiler?.statistics.instructions).toBeGreaterThan(0);
+  });
+
+  it("where pages displace each other in the data TLB", () => {
+    for (const seed of [1, 2]) {
+      const pair = pairOf(crowdedTlb(seed), 4 * 2 ** 20, 3);
+      runInStep(pair, 1013, 100_000, 20);
+      const { instructions } = pair.compiled.processor.compiler!.statistics;
+      expect(instructions / pair.compiled.instructions).toBeGreaterThan(0.8);
+      expect(pair.compiled.statistics().tlbMisses.data4K).toBeGreaterThan(1000);
+    }
   });
 
   it("on the CRC loop", () => {
