@@ -17,7 +17,7 @@ function suiteGroups(): string[] {
 }
 
 /** Milliseconds between trims of stacks: the usual ten seconds would be long for a case to wait. */
-const TRIM_INTERVAL = "500";
+export const TRIM_INTERVAL = "500";
 
 /** Stands for all groups. */
 const ALL = "all";

@@ -15,13 +15,14 @@ interface BenchFlags {
   readonly runs: string;
 }
 
-const SUBJECTS = ["machine", "kernel", "traps", "toolchain"] as const;
+const SUBJECTS = ["machine", "kernel", "traps", "designs", "toolchain"] as const;
 
 const EXAMPLES = `
 machine    speed of our machine, compiled and interpreted, beside v86, QEMU and Bochs where they are installed
 kernel     instructions and cycles of calls, switches, faults, programs made and ended (os/tests/kernelbench), in a process and in the kernel
-traps      cycles of task gates and of traps from each ring, beside the paper's Table 7-3
            with --scale the same operations among up to 1,000 threads, regions, objects and processes (-m 64M has room for as many)
+traps      cycles of task gates and of traps from each ring, beside the paper's Table 7-3
+designs    the trap designs (traps=) by what they cost the kernel, the stack policies (stacks=) by the memory they take, beside the paper's figures
 toolchain  size and instruction counts of small programs, against gcc -m32 -O2 -march=pentium where it is installed
 `;
 
@@ -167,6 +168,15 @@ async function benchScale(
   );
 }
 
+/** Seconds of the guest's time for the stacks: trimming comes every ten. */
+const WORKLOAD_SECONDS = 60;
+
+async function benchDesigns(json: boolean, memory: number, cycleModel: CycleModelName): Promise<void> {
+  const { formatDesigns, measureDesigns } = await import("../bench/designs.ts");
+  const report = await measureDesigns(memory, cycleModel, WORKLOAD_SECONDS);
+  print(json ? `${JSON.stringify(report, null, 2)}\n` : formatDesigns(report));
+}
+
 async function benchToolchain(json: boolean): Promise<void> {
   const { GCC, gccAvailable, measureGcc, measureOurs } = await import("../bench/generated-code.ts");
   const { BENCH_PROGRAMS } = await import("../bench/programs.ts");
@@ -223,13 +233,13 @@ async function benchToolchain(json: boolean): Promise<void> {
 export function register(program: Command): void {
   program
     .command("bench <subject>")
-    .usage("[options] machine|kernel|traps|toolchain")
-    .description("measure the machine, the kernel, traps, or the toolchain")
-    .option("-m, --memory <size>", "size of RAM (kernel)", "16M")
+    .usage("[options] machine|kernel|traps|designs|toolchain")
+    .description("measure the machine, the kernel, traps, the kernel's designs, or the toolchain")
+    .option("-m, --memory <size>", "size of RAM (kernel, designs)", "16M")
     .option("--only <text>", "rows whose name has this in it (machine)")
     .option("--engines <list>", "interpreter,jit,v86,qemu,bochs or some of them (machine)")
     .option("--runs <count>", "runs of each row on each engine (machine)", "5")
-    .option("--cycle-model <name>", "fast, detailed or instructions (kernel)", "fast")
+    .option("--cycle-model <name>", "fast, detailed or instructions (kernel, designs)", "fast")
     .option(
       "--set <key=value>",
       "set a boot option (kernel; repeatable)",
@@ -262,6 +272,8 @@ export function register(program: Command): void {
           );
         case "traps":
           return benchTraps(json);
+        case "designs":
+          return benchDesigns(json, parseMemorySize(flags.memory), parseCycleModel(flags.cycleModel));
         case "toolchain":
           return benchToolchain(json);
       }
