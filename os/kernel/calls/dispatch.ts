@@ -26,8 +26,8 @@ import { KERNEL_BASE, USER_END } from "../i386/layout";
 import { raisePendingFault } from "../objects/faults";
 import { COUNT_SYSTEM_CALLS, countLive } from "../objects/live";
 import type { Process } from "../objects/process";
-import type { ThreadObject } from "../objects/threads";
-import { currentThread, exitThread, stopHere, type Thread } from "../threads/thread";
+import { currentThreadObject, type ThreadObject } from "../objects/threads";
+import { currentThread, exitThread, stopHere } from "../threads/thread";
 import {
   ARGUMENT_IN_BYTES,
   ARGUMENT_INTERFACE_IN,
@@ -72,79 +72,75 @@ const NOTE_SIZE: u32 = 12;
  * the object's module end the call instead of the caller's program; a thread has one, because it is in one system call at a time.
  */
 export function systemCall(index: u32, userStack: usize): i32 {
-  const thread = currentThread();
-  const handles = handlesOf(thread);
+  const handles = currentHandles();
   countLive(COUNT_SYSTEM_CALLS, 1);
-  if (userStack >= USER_END - STACK_MARGIN) return leaveCall(thread, 0, E_POINTER);
+  if (userStack >= USER_END - STACK_MARGIN) return leaveCall(userStack, E_POINTER);
   // Word 0 of the arguments is `this`.
   const frame = userStack + 4 - KERNEL_BASE;
   const offset = load<u32>(frame) - <u32>PROXY_ENTRIES;
-  const chunk = (offset & ~PROXY_OFFSETS) !== 0 ? 0 : chunkOf(handles, offset / PROXY_SIZE);
-  if (chunk === 0) return leaveCall(thread, frame, E_HANDLE);
+  if ((offset & ~PROXY_OFFSETS) !== 0) return leaveCall(userStack, E_HANDLE);
+  const chunk = chunkOf(handles, offset / PROXY_SIZE);
+  if (chunk === 0) return leaveCall(userStack, E_HANDLE);
   const handle = handleIn(chunk, offset / PROXY_SIZE);
-  if (!enterHandle(thread, handle)) return leaveCall(thread, frame, E_HANDLE);
+  if (!enterHandle(handle)) return leaveCall(userStack, E_HANDLE);
   let result: i32 = E_NOTIMPL;
   const descriptor = changetype<Interface>(handle.descriptor);
   if (index < descriptor.methodCount) {
     const method = methodAt(descriptor, index);
     const target = handle.object;
-    if (method.flags !== 0) result = specialCall(thread, handle, index, method, frame);
-    else if (isRemoteProxy(target)) {
-      const proxy = changetype<RemoteProxy>(target);
-      result =
-        method.argumentCount === 0
-          ? callRemote(proxy, method, index, frame)
-          : callRemotely(proxy, method, index, frame);
+    if (method.flags !== 0) result = specialCall(handle, index, method, frame);
+    else if (method.argumentCount === 0 && isRemoteProxy(target)) {
+      // Without pointers, the words can be taken from the caller's stack when the call is marshalled.
+      result = callRemote(changetype<RemoteProxy>(target), method, index, frame);
     } else {
       const words = stackAlloc(WORDS);
       store<usize>(words, target);
-      if (takeArguments(method, words, frame)) {
-        const object = changetype<ThreadObject>(thread.call);
-        const vtable = load<usize>(target);
-        object.guardVtable = vtable;
-        result = guardedInvoke(load<usize>(vtable + (index << 2)), words, guardOf(object));
+      const end = (<u32>method.words) << 2;
+      for (let at: usize = 4; at < end; at += 4) store<u32>(words + at, load<u32>(frame + at));
+      if (isRemoteProxy(target)) {
+        if (checkPointers(method.arguments, method.argumentCount, words))
+          result = callRemote(changetype<RemoteProxy>(target), method, index, words);
+        else result = E_POINTER;
+      } else if (method.argumentCount === 0 || checkPointers(method.arguments, method.argumentCount, words)) {
+        result = callObject(target, index, words);
       } else result = E_POINTER;
     }
   }
   disableInterrupts();
   handle.busy--;
   const unused = (handle.busy | handle.count) === 0;
+  const thread = currentThread();
   // With interrupts off until the thread is back in its program, nothing can be asked of it in between.
   if (!unused && (thread.pendingFault | thread.cancelled | thread.suspended) === 0) return result;
   enableInterrupts();
-  if (unused) closeHandle(handlesOf(thread), handle);
-  return leaveCall(thread, frame, result);
+  if (unused) closeHandle(currentHandles(), handle);
+  return leaveCall(userStack, result);
 }
 
-function handlesOf(thread: Thread): HandleTable {
-  return changetype<Process>(thread.process).handles;
+function currentHandles(): HandleTable {
+  return changetype<Process>(currentThread().process).handles;
 }
 
 /** Keeps the handle's entry busy; false if the process has no such handle. */
-function enterHandle(thread: Thread, handle: Handle): bool {
+function enterHandle(handle: Handle): bool {
   atomicAdd(changetype<usize>(handle) + offsetof<Handle>("busy"), 1);
   if (handle.count !== 0) return true;
-  unpinHandle(handlesOf(thread), handle);
+  unpinHandle(currentHandles(), handle);
   return false;
 }
 
-/**
- * A call with pointers on an object of a process. Neither kind needs a guard: a RemoteProxy is no module that could fault. Without pointers, the
- * words are taken from the caller's stack when the call is marshalled.
- */
-function callRemotely(proxy: RemoteProxy, method: Method, index: u32, frame: usize): i32 {
-  const words = stackAlloc(WORDS);
-  store<usize>(words, changetype<usize>(proxy));
-  return takeArguments(method, words, frame) ? callRemote(proxy, method, index, words) : E_POINTER;
+/** A call on an object here, under a guard; a RemoteProxy needs none, as it is no module that could fault. */
+function callObject(target: usize, index: u32, words: usize): i32 {
+  const object = currentThreadObject();
+  const vtable = load<usize>(target);
+  object.guardVtable = vtable;
+  return guardedInvoke(load<usize>(vtable + (index << 2)), words, guardOf(object));
 }
 
-/** Copies the words after `this`; false for a pointer out of range. */
-function takeArguments(method: Method, words: usize, frame: usize): bool {
-  const end = (<u32>method.words) << 2;
-  for (let offset: usize = 4; offset < end; offset += 4)
-    store<u32>(words + offset, load<u32>(frame + offset));
-  let argument = method.arguments;
-  for (let left: u32 = method.argumentCount; left !== 0; left--) {
+/** Checks and biases the pointers that `count` arguments are, none of them an interface; false for one out of range. */
+function checkPointers(first: usize, count: u32, words: usize): bool {
+  let argument = first;
+  for (let left = count; left !== 0; left--) {
     if (!checkPointer(changetype<Argument>(argument), words)) return false;
     argument += ARGUMENT_SIZE;
   }
@@ -155,29 +151,24 @@ function takeArguments(method: Method, words: usize, frame: usize): bool {
  * The end of a call that is not the usual one: the caller may be suspended, have met the scratch page, or be about to end. Returns with
  * interrupts off.
  */
-function leaveCall(thread: Thread, frame: usize, result: i32): i32 {
+function leaveCall(userStack: usize, result: i32): i32 {
+  const thread = currentThread();
   disableInterrupts();
   stopHere();
   if ((thread.cancelled | thread.pendingFault) === 0) return result;
   enableInterrupts();
   if (thread.cancelled) exitThread(<u32>E_CANCELLED);
-  raisePendingFault(thread, frame === 0 ? 0 : load<u32>(frame - 4));
+  raisePendingFault(thread, userStack >= USER_END - STACK_MARGIN ? 0 : load<u32>(userStack - KERNEL_BASE));
   // The program handles its faults: it meets this one on the way back.
-  return leaveCall(thread, frame, result);
+  return leaveCall(userStack, result);
 }
 
-function specialCall(thread: Thread, handle: Handle, index: u32, method: Method, frame: usize): i32 {
+function specialCall(handle: Handle, index: u32, method: Method, frame: usize): i32 {
   // References through a proxy are counted in its handle alone.
   if (index === METHOD_ADD_REF) return <i32>addHandleReference(handle);
-  if (index === METHOD_RELEASE) return releaseHandle(handlesOf(thread), handle);
-  return callWithInterfaces(
-    changetype<ThreadObject>(thread.call),
-    changetype<Process>(thread.process),
-    handle.object,
-    index,
-    method,
-    frame,
-  );
+  if (index === METHOD_RELEASE) return releaseHandle(currentHandles(), handle);
+  const object = currentThreadObject();
+  return callWithInterfaces(object, object.process, handle.object, index, method, frame);
 }
 
 function guardOf(object: ThreadObject): usize {
@@ -224,7 +215,7 @@ function callWithInterfaces(
     // After a bad argument only the pointers that come out matter: they are to hold null.
     if (argument.kind <= ARGUMENT_INTERFACE_IN && result < 0) continue;
     if (argument.kind < ARGUMENT_INTERFACE_IN) {
-      if (!checkPointer(argument, words)) result = E_POINTER;
+      if (!checkPointers(changetype<usize>(argument), 1, words)) result = E_POINTER;
     } else if (argument.kind === ARGUMENT_INTERFACE_IN) {
       result = borrowInterface(process, load<u32>(slot), argument.detail, slot, note);
     } else {

@@ -38,7 +38,7 @@ export function clockInterrupt(): void {
   volatileStore32(tickWord, elapsed);
   if (elapsed === 1) calibrationStart = timeStamp();
   if (elapsed === 1 + CALIBRATION) frequency = <u32>(((timeStamp() - calibrationStart) * 1000) / CALIBRATION);
-  chargeTick();
+  chargeTick(elapsed);
   turnWheel(elapsed);
   for (let timer = takeDue(elapsed); timer; timer = takeDue(elapsed)) {
     if (timer.thread !== 0) timeOut(changetype<Thread>(timer.thread));

@@ -32,6 +32,8 @@ declare function restoreFloatingPoint(area: usize): void;
 
 /** Milliseconds a thread runs before others of its priority get their turn. */
 const QUANTUM: u32 = 10;
+/** Ticks after which the time of a thread that keeps running is counted: less than 2^32 cycles at any frequency. */
+const COUNT_TICKS: u32 = 256;
 /** Bytes of the saved context at the start of a record. */
 const CONTEXT_SIZE: usize = 68;
 
@@ -49,7 +51,7 @@ let loadedDirectory: u32 = 0;
 /** The thread whose registers are in the floating-point unit. */
 let floatingPointOwner: usize = 0;
 let taskSwitched: bool = false;
-/** Low word of the time stamp when the running thread's time was last counted: at every switch and tick, so that a word is enough. */
+/** Low word of the time stamp when the running thread's time was last counted: at every switch, and so often besides that a word is enough. */
 let countedAt: u32 = 0;
 let switches: u32 = 0;
 
@@ -138,11 +140,11 @@ export function dispatchIsDue(): bool {
   return reschedule;
 }
 
-/** One millisecond of the running thread is over. */
-export function chargeTick(): void {
+/** One millisecond of the running thread is over, the `tick`-th since boot. */
+export function chargeTick(tick: u32): void {
   const thread = changetype<Thread>(current);
   if (thread.state !== THREAD_RUNNING) return;
-  countTime(thread, <u32>timeStamp());
+  if ((tick & (COUNT_TICKS - 1)) === 0) countTime(thread, <u32>timeStamp());
   if (thread.cancelled !== 0 && thread.cancelled !== CANCELLED_BY_FORCE) thread.cancelled++;
   if (thread.quantum > 0) thread.quantum--;
   if (thread.quantum === 0) reschedule = true;

@@ -107,6 +107,8 @@ function alarms(where: usize): HRESULT {
 }
 
 function privateTraps(): void {
+  // Its page is there.
+  volatileStore32(turn, 0);
   for (let group: u32 = 0; group < GROUPS; group++) {
     begin();
     for (let round: u32 = 0; round < CALLS; round++) wake(turn, 0);
