@@ -29,7 +29,8 @@ import {
   wordsOf,
 } from "./table";
 
-const ARENA: usize = 0x00400000;
+/** No power of two, which is a random value. */
+const ARENA: usize = 0x00410000;
 const ARENA_SIZE: u32 = 0x10000;
 const NEVER: usize = 0x00480000;
 const FIXED: usize = 0x00500000;
@@ -38,6 +39,7 @@ const LOSABLE_SIZE: u32 = 0x10000;
 const BEHIND: u32 = 0x100000;
 const USER_END: u32 = 0x7ffff000;
 const PROXIES: usize = 0x3f001000;
+const PROXIES_SIZE: usize = 0x10000;
 
 /** In FIXED: the vtable of OWN_OBJECT, 64 methods; objects without vtable and without methods; strings, NAME bytes each. */
 const OWN_VTABLE: usize = FIXED;
@@ -149,6 +151,13 @@ export function fillArguments(words: usize, method: usize, brief: bool): void {
     else if (kind === KIND_INTERFACE_OUT_BY_ID && below(8) !== 0)
       store<u32>(words + otherWordOf(argument) * 4, iidOf(interfaceAt(below(interfaceCount()))));
   }
+}
+
+/** The proxy that a call has stored where `address` points; 0 if there is none. */
+export function givenOut(address: u32): usize {
+  if (address - <u32>ARENA > ARENA_SIZE - 4) return 0;
+  const pointer = load<usize>(address);
+  return pointer - PROXIES < PROXIES_SIZE ? pointer : 0;
 }
 
 function value(): u32 {

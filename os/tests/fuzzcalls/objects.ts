@@ -42,7 +42,7 @@ import {
   wordsOf,
 } from "./table";
 
-const MOST_OBJECTS: u32 = 32;
+const MOST_OBJECTS: u32 = 48;
 /** Stack words of a method that main.ts can call. */
 const MOST_WORDS: u32 = 8;
 /** Bytes of shared memory to map. */
@@ -51,16 +51,18 @@ const SHARED: u32 = 0x3000;
 const FREE_HANDLE: usize = 0x3f001000 + 7000 * 8;
 
 /** Of each object: pointer, entry of its interface; masks (64 bits) of methods left out and of methods whose values are kept small. */
-const pointers: usize = memory.data(128, 16);
-const entries: usize = memory.data(128, 16);
-const leftOut: usize = memory.data(256, 16);
-const brief: usize = memory.data(256, 16);
+const pointers: usize = memory.data(192, 16);
+const entries: usize = memory.data(192, 16);
+const leftOut: usize = memory.data(384, 16);
+const brief: usize = memory.data(384, 16);
 /** By number of an interface in the table: it is accounted for. */
 const seen: usize = memory.data(256, 16);
 /** Where calls put what they find. */
 const found: usize = memory.data(4, 16);
 
 let count: u32 = 0;
+/** How many of them were gathered; the others have come out of calls. */
+let gathered: u32 = 0;
 let complete: bool = true;
 
 export function objectCount(): u32 {
@@ -211,6 +213,25 @@ function gatherServers(): void {
   waits(text("slow"));
 }
 
+/** A call has given an object out, with a reference: it takes one of the last places, whose object goes. `choice` is random. */
+export function adopt(pointer: usize, iid: u32, choice: u32): void {
+  let first: u32 = 0;
+  while (first < gathered && iidOf(objectInterface(first)) !== iid) first++;
+  if (first === gathered) return;
+  const place = gathered + ((choice >> 3) % (MOST_OBJECTS - gathered));
+  const at = min<u32>(place, count);
+  const before = at < count ? objectPointer(at) : 0;
+  let without: u64 = 0;
+  for (let index = first; index < gathered; index++)
+    if (iidOf(objectInterface(index)) === iid) without |= load<u64>(leftOut + index * 8);
+  store<u64>(leftOut + at * 8, without);
+  store<u64>(brief + at * 8, load<u64>(brief + first * 8));
+  store<usize>(entries + at * 4, objectInterface(first));
+  store<usize>(pointers + at * 4, pointer);
+  if (at === count) count++;
+  if (before !== 0) changetype<IUnknown>(before).release();
+}
+
 /** False if an object is missing, or an interface or method forgotten. */
 export function gatherObjects(): bool {
   gatherSystem();
@@ -224,5 +245,6 @@ export function gatherObjects(): bool {
   none(IInternal.IID, text("base of those two"));
   for (let index: u32 = 0; index < interfaceCount(); index++)
     if (load<u8>(seen + index) === 0) complete = false;
+  gathered = count;
   return complete;
 }

@@ -11,6 +11,7 @@ export const KIND_IN_BYTES: u8 = 4;
 export const KIND_IN_OUT_BYTES: u8 = 6;
 export const KIND_STRING: u8 = 7;
 export const KIND_INTERFACE_IN: u8 = 8;
+export const KIND_INTERFACE_OUT: u8 = 9;
 export const KIND_INTERFACE_OUT_BY_ID: u8 = 10;
 
 export function interfaceCount(): u32 {
@@ -76,4 +77,9 @@ export function wordOf(argument: usize): u32 {
 
 export function otherWordOf(argument: usize): u32 {
   return load<u8>(argument, 2);
+}
+
+/** Id of the interface that an argument of KIND_INTERFACE_OUT gives out. */
+export function outInterfaceOf(argument: usize): u32 {
+  return load<u32>(argument, 4);
 }
