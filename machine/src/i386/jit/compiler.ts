@@ -17,7 +17,7 @@
 
 import { FIRST_CACHED, FIRST_ENTRY_RECORD } from "../code-cache.ts";
 import { pendingFault } from "../fault.ts";
-import { HotOperation } from "../hot-operations.ts";
+import { FIRST_COLD, HotOperation } from "../hot-operations.ts";
 import { DELIVERED } from "../interpreter.ts";
 import { Field, Slot, SOFT_TLB_SETS } from "../layout.ts";
 import type { ProcessorParts } from "../parts.ts";
@@ -234,7 +234,7 @@ export function createCompiler(
   const side = {
     follow(): number {
       decoder.resume();
-      return wayTo(decoder.locate(s[EIP]!), 0);
+      return goOn(decoder.locate(s[EIP]!));
     },
     slowRead(selector: number, offset: number): number {
       try {
@@ -297,17 +297,35 @@ export function createCompiler(
         faulted(error);
         return p | Exit.fault;
       }
-      return wayTo(next, 4);
+      return goOn(next);
     },
   };
 
-  /** Where compiled code goes for a record: to its code, or out. Counts it from now on, or the first of `skips` behind it that can be. */
-  function wayTo(record: number, skips: number): number {
-    if (s[BUDGET]! <= 0) return record;
-    const p = pool[record + OPERATION] === HotOperation.continueAt ? pool[record + LINK]! : record;
+  /** Runs instructions that are handlers, one after the other, for which regions would only come back; then goes where code goes on. */
+  function goOn(record: number): number {
+    let p = record;
+    while (s[BUDGET]! > 0) {
+      if (pool[p + OPERATION] === HotOperation.continueAt) p = pool[p + LINK]!;
+      const at = pool[p + OPERATION] === ENTRY ? pool[p + LINK]! : p;
+      const operation = pool[at + OPERATION]!;
+      if (operation < FIRST_COLD) return wayTo(p);
+      s[BUDGET] = s[BUDGET]! - pool[at + CLOCKS]!;
+      s[RETIRED] = s[RETIRED]! + 1;
+      try {
+        p = handlers[operation]!(at);
+      } catch (error) {
+        faulted(error);
+        return at | Exit.fault;
+      }
+    }
+    return p;
+  }
+
+  /** Where compiled code goes for a record: to its code, or out, in which case it is counted from now on. */
+  function wayTo(p: number): number {
     if (p < FIRST_CACHED || p >= FIRST_ENTRY_RECORD) return p;
     if (pool[p + OPERATION] !== ENTRY) {
-      count(p, decoder.frame(), skips);
+      count(p, decoder.frame(), 0);
       return p;
     }
     const variant = variantFor(numberOf(pool[p + LINK]!));

@@ -7,7 +7,7 @@
 import { Field } from "../layout.ts";
 
 /** Longest region, in instructions; more makes functions that hosts compile slowly, and more copies of the same code. */
-const MOST_INSTRUCTIONS = 80;
+const MOST_INSTRUCTIONS = 150;
 const DEEPEST_CALL = 1;
 
 const { BYTES, IMMEDIATE, LINK } = Field;
