@@ -1,7 +1,7 @@
 /** What the upper half of the kernel offers to the lower (README.md). */
 
 import { systemCall } from "./calls/dispatch";
-import { doorInvoke } from "./calls/doors";
+import { doorInvoke } from "./calls/door-calls";
 import { remoteInvoke } from "./calls/remote";
 import { serverReturned } from "./calls/server-threads";
 import { start } from "./loader/startup";

@@ -10,67 +10,33 @@
  * has none: collocated clients call it directly (§5.1). Interface pointers that come out of a call are made doors too. Those that a
  * service passes as arguments in calls of its own are not: they end with its instance.
  *
- * A visit is also the way out of a module that faults: the call comes back with E_DISCONNECTED. For that reason the kernel's own calls of a
- * service go through doors too, inner ones, which belong to one instance and pass by the gate.
+ * Here: services and their lists of doors. Gate and visits are in visits.ts, calls in door-calls.ts.
  *
- * Service.lock guards the list of doors and the step of a door's references to 0; a leaf. `gate` and the counts of visits change with
- * interrupts off. A door's last release never waits: while the gate is closed the door stays in the list with 0 references, until `sweepDoors`.
+ * Service.lock guards the list of doors and the step of a door's references to 0; a leaf. A door's last release never waits: while the gate is
+ * closed the door stays in the list with 0 references, until `sweepDoors`.
  */
 
 import { IServiceObject } from "../../interfaces/IServiceObject";
-import { IServiceState } from "../../interfaces/IServiceState";
 import { IUnknown } from "../../interfaces/IUnknown";
-import {
-  E_CANCELLED,
-  E_DISCONNECTED,
-  E_MOVED,
-  E_NOINTERFACE,
-  E_NOTIMPL,
-  E_OUTOFMEMORY,
-  S_OK,
-} from "../../interfaces/results";
+import { E_NOINTERFACE } from "../../interfaces/results";
 import type { HRESULT } from "../../interfaces/types";
 import { enterCritical, leaveCritical } from "../i386/critical";
 import { allocate, free } from "../memory/heap";
 import { countLive, LIVE_DOORS, LIVE_SERVICES } from "../objects/live";
 import type { Process } from "../objects/process";
-import { currentThreadObject, type ThreadObject } from "../objects/threads";
 import type { Mutex } from "../threads/mutex";
-import { FOREVER, WAIT_CANCELLED, waitOn, wake } from "../threads/wait";
-import {
-  ARGUMENT_INTERFACE_IN,
-  ARGUMENT_INTERFACE_OUT,
-  ARGUMENT_SIZE,
-  type Argument,
-  type Interface,
-  interfaceWithId,
-  isInternal,
-  METHOD_ADD_REF,
-  METHOD_QUERY_INTERFACE,
-  METHOD_RELEASE,
-  METHOD_WORDS,
-  type Method,
-  methodAt,
-} from "./descriptors";
-import { clearInterfaces } from "./marshal";
+import { interfaceWithId } from "./descriptors";
 import { MAX_METHODS } from "./proxies";
-import { servedFor } from "./records";
-import { isRemoteProxy, type RemoteProxy } from "./remote";
+import { GATE_OPEN, leaveProcess } from "./visits";
 
 declare function doorStubAddress(): usize;
-declare function guardedInvoke(code: usize, words: usize, guard: usize): i32;
 
-export const GATE_OPEN: u32 = 0;
-export const GATE_CLOSED: u32 = 1;
-/** Its program has ended: every call answers E_DISCONNECTED. */
-export const GATE_GONE: u32 = 2;
 /** The key of an object that is no IServiceObject: it cannot be found in another instance. */
 export const NO_KEY: u32 = 0xffffffff;
 
 const STUB_SIZE: usize = 16;
 export const DOOR_BUCKETS: u32 = 32;
 export const INNER_DOOR: usize = 36;
-const VISIT_POOL: u32 = 16;
 
 const vtable: usize = memory.data(256, 16);
 
@@ -107,25 +73,6 @@ export class Door {
   /** Of an inner door: the instance whose `target` it stands for. */
   instance: Process | null = null;
 }
-
-/** One call through a door. The guard is drawn in i386/remote-stubs.asm.ts. */
-@unmanaged
-export class Visit {
-  guard: usize = 0;
-  guardReturn: usize = 0;
-  guardStack: usize = 0;
-  guardBase: usize = 0;
-  guardSource: usize = 0;
-  guardDestination: usize = 0;
-  /** The visit around this one. */
-  next: Visit | null = null;
-  service: Service = changetype<Service>(0);
-  /** The instance that is visited. */
-  process: Process = changetype<Process>(0);
-}
-
-let pool: Visit | null = null;
-let pooled: u32 = 0;
 
 /** Runs once, before the first call. */
 export function prepareDoors(): void {
@@ -171,7 +118,8 @@ export function releaseService(service: Service): void {
   countLive(LIVE_SERVICES, -1);
 }
 
-function doorMutex(service: Service): Mutex {
+/** Of the list of doors. */
+export function doorMutex(service: Service): Mutex {
   return changetype<Mutex>(changetype<usize>(service) + offsetof<Service>("lock"));
 }
 
@@ -294,11 +242,13 @@ function freeDoor(door: Door): void {
   releaseService(service);
 }
 
-function addDoorReference(door: Door): u32 {
+/** Returns how many there are then. */
+export function addDoorReference(door: Door): u32 {
   return atomicAdd(changetype<usize>(door) + offsetof<Door>("references"), 1) + 1;
 }
 
-function releaseDoor(door: Door): u32 {
+/** Gives a reference back; how many are left. */
+export function releaseDoor(door: Door): u32 {
   const word = changetype<usize>(door) + offsetof<Door>("references");
   while (true) {
     const count = volatileLoad32(word);
@@ -364,240 +314,4 @@ export function takeTarget(service: Service): usize {
   }
   mutex.release();
   return target;
-}
-
-function gateWord(service: Service): usize {
-  return changetype<usize>(service) + offsetof<Service>("gate");
-}
-
-/** Sets the gate unless the service is gone; opening or ending lets all that wait look again. */
-export function setGate(service: Service, gate: u32): void {
-  const mutex = doorMutex(service);
-  mutex.acquire();
-  const flags = enterCritical();
-  if (service.gate !== GATE_GONE) {
-    if (gate === GATE_CLOSED) service.closings++;
-    volatileStore32(gateWord(service), gate);
-  }
-  leaveCritical(flags);
-  mutex.release();
-  if (gate !== GATE_CLOSED) wake(gateWord(service), 0xffffffff);
-}
-
-function insideWord(process: Process): usize {
-  return changetype<usize>(process) + offsetof<Process>("callsInside");
-}
-
-/** Waits until no call is inside an instance, for `milliseconds` at most; how many still are. Cancelling ends the wait. */
-export function waitForVisitors(process: Process, milliseconds: u32): u32 {
-  const step: u32 = 10;
-  for (let waited: u32 = 0; waited < milliseconds; waited += step) {
-    const inside = volatileLoad32(insideWord(process));
-    if (inside === 0) return 0;
-    if (waitOn(insideWord(process), inside, step) === WAIT_CANCELLED) break;
-  }
-  return volatileLoad32(insideWord(process));
-}
-
-function leaveProcess(process: Process): void {
-  if (atomicAdd(insideWord(process), 0xffffffff) === 1) wake(insideWord(process), 0xffffffff);
-}
-
-function takeVisit(): Visit | null {
-  const flags = enterCritical();
-  const visit = pool;
-  if (visit) {
-    pool = visit.next;
-    pooled--;
-  }
-  leaveCritical(flags);
-  return visit ? visit : changetype<Visit | null>(allocate(offsetof<Visit>()));
-}
-
-function giveVisit(visit: Visit): void {
-  visit.guardStack = 0;
-  const flags = enterCritical();
-  const keep = pooled < VISIT_POOL;
-  if (keep) {
-    visit.next = pool;
-    pool = visit;
-    pooled++;
-  }
-  leaveCritical(flags);
-  if (!keep) free(changetype<usize>(visit));
-}
-
-/** Is a thread, or one of those that wait for what it does, inside the service? */
-export function isInside(object: ThreadObject, service: Service): bool {
-  const flags = enterCritical();
-  let found = false;
-  for (let at: ThreadObject | null = object; at && !found; at = servedFor(at)) {
-    let visit = changetype<Visit | null>(at.visits);
-    while (visit && visit.service !== service) visit = visit.next;
-    found = visit !== null;
-  }
-  leaveCritical(flags);
-  return found;
-}
-
-/** The visit has begun; interrupts are off. */
-function begin(object: ThreadObject, visit: Visit, process: Process): void {
-  process.callsInside++;
-  visit.process = process;
-  visit.next = changetype<Visit | null>(object.visits);
-  object.visits = changetype<usize>(visit);
-}
-
-/** Comes in, waiting while the gate is closed. E_DISCONNECTED, E_CANCELLED. */
-function enter(object: ThreadObject, service: Service, visit: Visit): HRESULT {
-  visit.service = service;
-  while (true) {
-    const flags = enterCritical();
-    const gate = service.gate;
-    const open = gate === GATE_OPEN || (gate === GATE_CLOSED && isInside(object, service));
-    if (open) begin(object, visit, service.process);
-    leaveCritical(flags);
-    if (open) return S_OK;
-    if (gate === GATE_GONE) return E_DISCONNECTED;
-    if (waitOn(gateWord(service), GATE_CLOSED, FOREVER) === WAIT_CANCELLED) return E_CANCELLED;
-  }
-}
-
-/** The innermost visit is over; `process` may be gone afterwards. */
-function leave(object: ThreadObject): void {
-  const visit = changetype<Visit>(object.visits);
-  object.visits = changetype<usize>(visit.next);
-  const process = visit.process;
-  giveVisit(visit);
-  leaveProcess(process);
-}
-
-/** Ends the visits of a thread that comes to its end, or those within the visit `until`. */
-export function leaveVisits(object: ThreadObject, until: usize): void {
-  while (object.visits !== until && object.visits !== 0) leave(object);
-}
-
-/** The innermost visit of a thread to an instance, 0 if there is none. */
-export function visitTo(object: ThreadObject, process: Process): usize {
-  let visit = changetype<Visit | null>(object.visits);
-  while (visit && visit.process !== process) visit = visit.next;
-  return changetype<usize>(visit);
-}
-
-/** What the stubs of the vtable call: `words` is the address of the caller's argument words, `this` first. */
-export function doorInvoke(door: Door, index: u32, words: usize): i32 {
-  if (door.instance) return innerInvoke(door, index, words);
-  if (index === METHOD_ADD_REF) return <i32>addDoorReference(door);
-  if (index === METHOD_RELEASE) return <i32>releaseDoor(door);
-  const descriptor = changetype<Interface>(door.descriptor);
-  if (index >= descriptor.methodCount) return E_NOTIMPL;
-  const method = methodAt(descriptor, index);
-  if (index === METHOD_QUERY_INTERFACE && load<u32>(words, 4) === descriptor.iid) {
-    addDoorReference(door);
-    store<usize>(load<usize>(words, 8), changetype<usize>(door));
-    return S_OK;
-  }
-  const service = door.service;
-  const object = currentThreadObject();
-  while (true) {
-    const visit = takeVisit();
-    if (!visit) return clearInterfaces(method, words, E_OUTOFMEMORY);
-    const closings = service.closings;
-    let result = enter(object, service, visit);
-    if (result < 0) {
-      giveVisit(visit);
-      return clearInterfaces(method, words, result);
-    }
-    const before = object.guardVtable;
-    result = isApart(descriptor, visit.process, index)
-      ? clearInterfaces(method, words, E_NOINTERFACE)
-      : callTarget(object, door.target, method, index, words, visit);
-    object.guardVtable = before;
-    if (method.flags !== 0) result = makeDoors(service, visit.process, method, words, result);
-    leave(object);
-    // Only a service that is on the move may send its callers away.
-    if (result !== E_MOVED || service.closings === closings) return result;
-  }
-}
-
-/** Is it a call of an internal interface, while the service is elsewhere? The door's target is the object's IUnknown then. */
-function isApart(descriptor: Interface, process: Process, index: u32): bool {
-  return isInternal(changetype<usize>(descriptor)) && process.ownSpace !== 0 && index > METHOD_RELEASE;
-}
-
-/** A call through an inner door. */
-function innerInvoke(door: Door, index: u32, words: usize): i32 {
-  const method = methodAt(changetype<Interface>(door.descriptor), index);
-  const visit = takeVisit();
-  if (!visit) return clearInterfaces(method, words, E_OUTOFMEMORY);
-  const object = currentThreadObject();
-  visit.service = door.service;
-  const flags = enterCritical();
-  begin(object, visit, door.instance!);
-  leaveCritical(flags);
-  const before = object.guardVtable;
-  const result = callTarget(object, door.target, method, index, words, visit);
-  object.guardVtable = before;
-  leave(object);
-  return result;
-}
-
-/** Calls the object with a copy of the words; nothing may lie below the copy. */
-function callTarget(
-  object: ThreadObject,
-  target: usize,
-  method: Method,
-  index: u32,
-  words: usize,
-  visit: Visit,
-): i32 {
-  const code = load<usize>(load<usize>(target) + (index << 2));
-  object.guardVtable = load<usize>(target);
-  const copy = stackAlloc(METHOD_WORDS << 2);
-  memory.copy(copy, words, (<usize>method.words) << 2);
-  store<usize>(copy, target);
-  if (method.flags !== 0) openDoors(visit.service, method, copy);
-  return guardedInvoke(code, copy, changetype<usize>(visit));
-}
-
-/** The service's own objects come back to it as themselves. */
-function openDoors(service: Service, method: Method, words: usize): void {
-  for (let i: u32 = 0; i < method.argumentCount; i++) {
-    const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
-    if (argument.kind !== ARGUMENT_INTERFACE_IN) continue;
-    const slot = words + ((<usize>argument.word) << 2);
-    const pointer = load<usize>(slot);
-    if (pointer === 0 || !isDoor(pointer) || changetype<Door>(pointer).service !== service) continue;
-    store<usize>(slot, changetype<Door>(pointer).target);
-  }
-}
-
-/** Puts doors in front of the service's objects that came out of a call. Its state is for objects/moving.ts alone, which uses inner doors. */
-function makeDoors(service: Service, process: Process, method: Method, words: usize, result: i32): i32 {
-  for (let i: u32 = 0; i < method.argumentCount; i++) {
-    const argument = changetype<Argument>(method.arguments + i * ARGUMENT_SIZE);
-    if (argument.kind <= ARGUMENT_INTERFACE_IN) continue;
-    const pointer = load<usize>(words + ((<usize>argument.word) << 2));
-    if (result < 0) {
-      if (pointer !== 0) store<usize>(pointer, 0);
-      continue;
-    }
-    const object = load<usize>(pointer);
-    if (object === 0 || !isObjectOf(process, object)) continue;
-    const descriptor: usize =
-      argument.kind === ARGUMENT_INTERFACE_OUT
-        ? argument.detail
-        : interfaceWithId(load<u32>(words + ((<usize>argument.other) << 2)));
-    const offered = descriptor !== 0 && changetype<Interface>(descriptor).iid !== IServiceState.IID;
-    if (!offered) changetype<IUnknown>(object).release();
-    const door: Door | null = offered ? doorFor(service, object, descriptor) : null;
-    store<usize>(pointer, changetype<usize>(door));
-    if (!door) result = offered ? E_OUTOFMEMORY : E_NOINTERFACE;
-  }
-  return result;
-}
-
-function isObjectOf(process: Process, pointer: usize): bool {
-  if (process.ownSpace) return isRemoteProxy(pointer) && changetype<RemoteProxy>(pointer).process === process;
-  return load<usize>(pointer) - process.imageStart < process.imageEnd - process.imageStart;
 }

@@ -7,7 +7,7 @@
  */
 
 import { E_CANCELLED, E_DISCONNECTED, E_FAIL, E_OUTOFMEMORY, E_POINTER } from "../../interfaces/results";
-import { leaveVisits, type Visit, visitTo } from "../calls/doors";
+import { leaveVisits, type Visit, visitTo } from "../calls/visits";
 import { panic } from "../epitaph";
 import { VECTOR_EXHAUSTED, VECTOR_OVERFLOW, VECTOR_PAGE_FAULT, VECTOR_SCRATCH } from "../i386/layout";
 import { revokeHandles } from "../loader/departure";

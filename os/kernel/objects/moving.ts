@@ -38,24 +38,19 @@ import {
   type Door,
   doorFor,
   doorInBucket,
-  GATE_CLOSED,
-  GATE_GONE,
-  GATE_OPEN,
   INNER_DOOR,
   innerDoor,
-  isInside,
   learnKey,
   NO_KEY,
   rehashDoors,
   releaseService,
   releaseTarget,
   type Service,
-  setGate,
   sweepDoors,
   takeTarget,
-  waitForVisitors,
 } from "../calls/doors";
 import { disconnectedObject, isRemoteProxy } from "../calls/remote";
+import { GATE_CLOSED, GATE_GONE, GATE_OPEN, isInside, setGate, waitForVisitors } from "../calls/visits";
 import { print } from "../console";
 import { launchSuccessor } from "../loader/launch";
 import { allocate, free } from "../memory/heap";

@@ -13,9 +13,9 @@ import {
   S_OK,
 } from "../../interfaces/results";
 import type { HRESULT, Out, u32 } from "../../interfaces/types";
-import { leaveVisits } from "../calls/doors";
 import { freeRecord } from "../calls/records";
 import { abandonService } from "../calls/server-threads";
+import { leaveVisits } from "../calls/visits";
 import { USER_END } from "../i386/layout";
 import {
   CANCELLED_BY_FORCE,
@@ -70,7 +70,7 @@ export class ThreadObject extends ComObject implements IThread {
   inFault: u32 = 0;
   /** The bad pointer that its present call is to make a fault about on its return. */
   pendingAddress: u32 = 0;
-  /** Its innermost visit to a movable service (calls/doors.ts). */
+  /** Its innermost visit to a movable service (calls/visits.ts). */
   visits: usize = 0;
   /** A record for its next call (calls/records.ts), 0 for none. */
   spareRecord: usize = 0;
