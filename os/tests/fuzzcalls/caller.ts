@@ -1,5 +1,5 @@
 /**
- * The thread that makes random calls. It survives the faults of its calls. What a call gives out is called in its turn, or passed on, until
+ * A thread that makes random calls. It survives the faults of its calls. What a call gives out is called in its turn, or passed on, until
  * something else takes its place.
  */
 
@@ -34,24 +34,27 @@ export class Caller {
   words: usize = 0;
 }
 
-const area: usize = memory.data(32, 16);
-const contextArea: usize = memory.data(24, 16);
-const wordsArea: usize = memory.data(32, 16);
+const MOST_CALLERS: u32 = 2;
+const callers: usize = memory.data(64, 16);
+const rooms: usize = memory.data(128, 16);
+let count: u32 = 0;
 
-/** Makes the calling thread the caller. */
+/** Makes the calling thread a caller. */
 export function becomeCaller(): Caller {
-  const caller = changetype<Caller>(area);
+  const caller = changetype<Caller>(callers + count * offsetof<Caller>());
   caller.thread = currentThread();
-  caller.context = contextArea;
-  caller.words = wordsArea;
+  caller.context = rooms + count * 64;
+  caller.words = caller.context + 32;
+  count = min<u32>(count + 1, MOST_CALLERS);
   return caller;
 }
 
-/** A fault of the caller is one of its call's; other threads run what calls made them run, and end. */
+/** A fault of a caller is one of its call's; other threads run what calls made them run, and end. */
 export function onFault(address: usize): u32 {
   const frame = changetype<FaultFrame>(address);
-  const caller = changetype<Caller>(area);
-  if (caller.thread === currentThread()) {
+  for (let index: u32 = 0; index < count; index++) {
+    const caller = changetype<Caller>(callers + index * offsetof<Caller>());
+    if (caller.thread !== currentThread()) continue;
     if (caller.calls === 0) return FAULT_DECLINE;
     unwindTo(frame, caller.context, 0xffffffff);
     return FAULT_RESUME;
