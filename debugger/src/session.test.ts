@@ -303,6 +303,7 @@ describe("the conversation", () => {
       "m",
       "mzz,4",
       "M1",
+      "M10000",
       "P",
       "Pzz=1",
       "Z0",

@@ -241,8 +241,8 @@ export class GdbSession {
     const [number, hex] = text.split("=");
     const register = Number.parseInt(number, 16);
     const bytes = bytesOfHex(hex ?? "");
-    if (bytes?.length !== this.#target.registerSizes[register]) return ERROR_ARGUMENT;
-    return this.#target.writeRegister(this.#thread, register, bytes!) ? "OK" : ERROR_ARGUMENT;
+    if (!bytes || bytes.length !== this.#target.registerSizes[register]) return ERROR_ARGUMENT;
+    return this.#target.writeRegister(this.#thread, register, bytes) ? "OK" : ERROR_ARGUMENT;
   }
 
   #memory(text: string): string {
@@ -260,8 +260,8 @@ export class GdbSession {
       .split(",")
       .map((part) => Number.parseInt(part, 16));
     const bytes = colon < 0 ? undefined : decode(text.slice(colon + 1));
-    if (!(address >= 0) || bytes?.length !== length) return ERROR_ARGUMENT;
-    return this.#target.writeMemory(this.#thread, address, bytes!) ? "OK" : ERROR_ADDRESS;
+    if (!(address >= 0) || !bytes || bytes.length !== length) return ERROR_ARGUMENT;
+    return this.#target.writeMemory(this.#thread, address, bytes) ? "OK" : ERROR_ADDRESS;
   }
 
   #breakpoint(insert: boolean, text: string): string {

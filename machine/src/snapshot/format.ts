@@ -95,8 +95,14 @@ export function writeSnapshot(description: unknown, ram: Uint8Array): Uint8Array
     file.set(ram.subarray(page * PAGE, (page + 1) * PAGE), at);
     at += PAGE;
   }
-  words.set(checksum(words), CHECKSUM);
+  sealSnapshot(file);
   return file;
+}
+
+/** Gives a file its checksum; it is whole words, the header among them. */
+export function sealSnapshot(file: Uint8Array): void {
+  const words = new Int32Array(file.buffer, file.byteOffset, file.byteLength / 4);
+  words.set(checksum(words), CHECKSUM);
 }
 
 function damaged(what: string, options?: ErrorOptions): SnapshotError {
