@@ -152,6 +152,14 @@ export function enterTranslation(directory: u32, linear: usize, entry: u32): u32
   return before;
 }
 
+/** Forgets the translation of a page; the caller flushes it. */
+export function dropTranslation(directory: u32, linear: usize): void {
+  const flags = enterCritical();
+  const entry = entryAddress(directory, linear);
+  if (entry !== 0) store<u32>(entry, 0);
+  leaveCritical(flags);
+}
+
 /** Forgets all translations of a page-aligned range, which does not wrap. */
 export function removeTranslations(directory: u32, linear: usize, size: usize): void {
   const last = linear + size - PAGE;

@@ -9,8 +9,8 @@
 
 import { enterCritical, leaveCritical } from "../i386/critical";
 import { PAGE } from "../i386/layout";
-import { PTE_PRESENT, PTE_WRITE } from "../i386/paging";
-import { enterTranslation, removeTranslations } from "../i386/vtlb";
+import { flushAll, flushPage, PTE_PRESENT, PTE_WRITE } from "../i386/paging";
+import { dropTranslation, enterTranslation } from "../i386/vtlb";
 import { currentDirectory } from "../threads/scheduler";
 import { currentThread, PENDING_IN_PROCESS } from "../threads/thread";
 import { allocateFrame, OWNER_KERNEL_HEAP, window } from "./frames";
@@ -63,7 +63,9 @@ export function mapScratch(address: usize): void {
 
 function removeMappings(): void {
   for (let index: u32 = 0; index < count; index++)
-    removeTranslations(currentDirectory(), load<usize>(mappings + index * 4), PAGE);
+    dropTranslation(currentDirectory(), load<usize>(mappings + index * 4));
+  if (count === 1) flushPage(load<usize>(mappings));
+  else flushAll();
   count = 0;
 }
 

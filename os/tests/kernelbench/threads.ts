@@ -107,6 +107,7 @@ function alarms(where: usize): HRESULT {
 }
 
 function privateTraps(): void {
+  volatileStore32(turn, 0); // a word that is there
   // Its page is there.
   volatileStore32(turn, 0);
   for (let group: u32 = 0; group < GROUPS; group++) {
