@@ -142,7 +142,7 @@ function calls(echo: IEcho): void {
   for (let group: u32 = 0; group < GROUPS; group++) {
     begin();
     for (let round: u32 = 0; round < CALLS; round++) threads.current(word);
-    end(CALLS, text("null call to the kernel"), label);
+    end(CALLS, text("call to the kernel, 4 B out"), label);
     begin();
     for (let round: u32 = 0; round < CALLS; round++) echo.nothing();
     end(CALLS, text("null call, server in a process"), label);
