@@ -39,6 +39,8 @@ export class Chromium {
   constructor(program: string) {
     this.#process = spawn(program, [...FLAGS, `--user-data-dir=${this.#profile}`, "about:blank"], {
       stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"],
+      // A group of its own: its processes end with it, and write no more into the profile that is removed.
+      detached: true,
     });
     const [, , , commands, answers] = this.#process.stdio;
     this.#commands = commands as Writable;
@@ -90,10 +92,19 @@ export class Chromium {
     };
   }
 
+  #killGroup(): void {
+    try {
+      if (this.#process.pid !== undefined) process.kill(-this.#process.pid, "SIGKILL");
+    } catch {
+      // Nothing of it is left.
+    }
+  }
+
   async close(): Promise<void> {
     const ended = new Promise((resolve) => this.#process.once("exit", resolve));
     this.#process.kill();
     await ended;
-    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 5 });
+    this.#killGroup();
+    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 10 });
   }
 }
