@@ -10,13 +10,18 @@ import { afterEach, describe, expect, it } from "vitest";
 import { FrameDecoder } from "./frame-stream.ts";
 import { HostStation } from "./host-station.ts";
 
-/** A tap device joined to standard input and output, and after it the test's own statements. */
-const LINUX = `
+/** A tap device in a namespace. */
+const TAP = `
 import fcntl, os, struct, subprocess, sys, threading, socket, time
 tap = os.open('/dev/net/tun', os.O_RDWR)
 fcntl.ioctl(tap, 0x400454ca, struct.pack('16sH', b'tap0', 0x1002))
 for command in ('addr add 10.0.2.15/24 dev tap0', 'link set tap0 up', 'link set lo up'):
     subprocess.run(['ip'] + command.split(), check=True)
+def say(text): print(text, file=sys.stderr, flush=True)
+`;
+
+/** The same, joined to standard input and output until that ends; after it come the test's own statements. */
+const LINUX = `${TAP}
 def outward():
     while True:
         frame = os.read(tap, 2000)
@@ -28,15 +33,12 @@ def inward():
         if len(header) < 4: os._exit(0)
         os.write(tap, sys.stdin.buffer.read(struct.unpack('>I', header)[0]))
 for work in (outward, inward): threading.Thread(target=work, daemon=True).start()
-def say(text): print(text, file=sys.stderr, flush=True)
 def attempt(port):
     s = socket.create_connection(('10.0.2.2', port), timeout=20)
     return s
 `;
 
-const ALONE = spawnSync("unshare", ["-n", "python3", "-c", `${LINUX}\nsay('ready')\nos._exit(0)`], {
-  input: "",
-});
+const ALONE = spawnSync("unshare", ["-n", "python3", "-c", `${TAP}\nsay('ready')`]);
 const CAN = ALONE.stderr?.toString().includes("ready") ?? false;
 const SKIP = CAN ? "" : " (skipped: it takes Linux, python3, ip, and the right to make a network namespace)";
 
