@@ -1,6 +1,7 @@
 /**
  * Small programs in two languages with the same algorithm, for comparing generated code: guest TypeScript for our compiler, C for gcc.
  * Each has one function `run(): u32` whose result both must agree on; what it does fits in a few hundred thousand instructions.
+ * Long because it is a table of programs.
  *
  * Static memory is `area(n)`, n < AREA bytes, in both.
  */

@@ -1,6 +1,6 @@
 /** `--net` and `--mac` of the commands that boot a machine: its cable to a switch (`rialto network`, or QEMU's stream and socket networks). */
 import { createConnection, type Socket } from "node:net";
-import { isFrameLength } from "@rialto/machine/devices/ne2000.ts";
+import { isFrameLength } from "@rialto/machine/network/frame.ts";
 import { UsageError, UserError } from "../errors.ts";
 import { FrameDecoder, sendFrame } from "./frame-stream.ts";
 

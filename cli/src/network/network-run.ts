@@ -1,4 +1,5 @@
 /** Runs the switch of `rialto network` until a signal ends it. */
+import { FRAME_HEADER } from "@rialto/machine/network/frame.ts";
 import { parsePort } from "../tcp-port.ts";
 import { HostStation } from "./host-station.ts";
 import { startSwitch } from "./network-switch.ts";
@@ -16,7 +17,7 @@ function address(frame: Uint8Array, offset: number): string {
 }
 
 function describeFrame(from: string, frame: Uint8Array): string {
-  if (frame.length < 14) return `${from}: ${frame.length} bytes, which are no frame`;
+  if (frame.length < FRAME_HEADER) return `${from}: ${frame.length} bytes, which are no frame`;
   const type = ((frame[12]! << 8) | frame[13]!).toString(16).padStart(4, "0");
   return `${from}: ${address(frame, 6)} to ${address(frame, 0)}, type ${type}, ${frame.length} bytes`;
 }

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { askingStation, echoStation } from "@rialto/machine/test/network-kernels.ts";
 import { isAvailable, skipReason } from "@rialto/machine/test/run-kernel.ts";
+import { until } from "@rialto/machine/test/until.ts";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { FrameDecoder, FrameStreamError } from "./frame-stream.ts";
 import { parseNetworkFlags } from "./network-link.ts";
@@ -53,11 +54,6 @@ function run(program: string, args: readonly string[]): Promise<Finished> {
     errors += part;
   });
   return new Promise((resolve) => child.on("close", (status) => resolve({ status, stdout, stderr })));
-}
-
-/** Polls until something is so. */
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
 const ours = (kernel: string, last: number, ...more: string[]) =>

@@ -1,4 +1,5 @@
 /** Ethernet, ARP, IPv4, ICMP, UDP and TCP as bytes (RFC 826, 791, 792, 768, 9293): what the host's station reads and writes. */
+import { FRAME_HEADER } from "@rialto/machine/network/frame.ts";
 
 export const ETHERTYPE_IPV4 = 0x0800;
 export const ETHERTYPE_ARP = 0x0806;
@@ -8,7 +9,6 @@ export const PROTOCOL_UDP = 17;
 
 export const Tcp = { FIN: 0x01, SYN: 0x02, RST: 0x04, PSH: 0x08, ACK: 0x10 } as const;
 
-const ETHERNET_BYTES = 14;
 const IPV4_BYTES = 20;
 const TCP_BYTES = 20;
 const UDP_BYTES = 8;
@@ -41,21 +41,21 @@ export interface EthernetFrame {
 }
 
 export function readEthernet(frame: Uint8Array): EthernetFrame | undefined {
-  if (frame.length < ETHERNET_BYTES) return undefined;
+  if (frame.length < FRAME_HEADER) return undefined;
   return {
     destination: frame.subarray(0, 6),
     source: frame.subarray(6, 12),
     type: view(frame).getUint16(12),
-    payload: frame.subarray(ETHERNET_BYTES),
+    payload: frame.subarray(FRAME_HEADER),
   };
 }
 
 export function writeEthernet({ destination, source, type, payload }: EthernetFrame): Uint8Array {
-  const frame = new Uint8Array(ETHERNET_BYTES + payload.length);
+  const frame = new Uint8Array(FRAME_HEADER + payload.length);
   frame.set(destination, 0);
   frame.set(source, 6);
   view(frame).setUint16(12, type);
-  frame.set(payload, ETHERNET_BYTES);
+  frame.set(payload, FRAME_HEADER);
   return frame;
 }
 

@@ -8,6 +8,7 @@ import { PentiumPc } from "../boards/pentium-pc.ts";
 import { al, ax, byte, dword, dx, eax, ebx, ecx, edi, edx } from "../i386/assembly.ts";
 import { KernelWriter } from "../test/kernel-writer.ts";
 import { isAvailable, skipReason } from "../test/run-kernel.ts";
+import { until } from "../test/until.ts";
 import type { Picture } from "./display.ts";
 
 interface Mode {
@@ -157,10 +158,6 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "rialto-display-"));
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20));
-}
 
 async function drawnOnQemu(mode: Mode): Promise<Drawn> {
   writeFileSync(join(folder, "kernel"), drawing(mode));

@@ -23,7 +23,7 @@ import type {
   StatefulDevice,
   StateValue,
 } from "./ports.ts";
-import { allOnes } from "./ports.ts";
+import { allOnes, joinBytes } from "./ports.ts";
 import { StateError, StateReader } from "./state-reader.ts";
 
 export const DISPLAY_INDEX_PORT = 0x1ce;
@@ -107,12 +107,8 @@ export class Display implements PortDevice, StatefulDevice {
   }
 
   #readWindow(offset: number, size: AccessSize): number {
-    if (offset >= 0x400 && offset < 0x420) {
-      let value = 0;
-      for (let i = size - 1; i >= 0; i--)
-        value = value * 256 + this.#vga.readByte(0x3c0 + offset - 0x400 + i);
-      return value;
-    }
+    if (offset >= 0x400 && offset < 0x420)
+      return joinBytes(size, (i) => this.#vga.readByte(0x3c0 + offset - 0x400 + i));
     if (offset >= 0x500 && offset < 0x516 && size === 2) return this.#readRegister((offset - 0x500) >> 1);
     return 0;
   }

@@ -8,78 +8,61 @@
  *   10-17  data port: 1, 2 or 4 bytes              4000-bfff  packet memory; everything else reads as ones
  *   18-1f  reading resets the card
  *
- *        page 0 read    page 0 write   page 1    page 2 read
- *   00   CR (all pages)
- *   01   CLDA0          PSTART         PAR0      PSTART
- *   02   CLDA1          PSTOP          PAR1      PSTOP
- *   03   BNRY           BNRY           PAR2      0
- *   04   TSR            TPSR           PAR3      TPSR
- *   05   NCR            TBCR0          PAR4      0
- *   06   FIFO           TBCR1          PAR5      0
- *   07   ISR            ISR            CURR      0
- *   08   CRDA0          RSAR0          MAR0      0
- *   09   CRDA1          RSAR1          MAR1      0
- *   0a   50H            RBCR0          MAR2      0
- *   0b   43H            RBCR1          MAR3      0
- *   0c   RSR            RCR            MAR4      RCR
- *   0d   CNTR0          TCR            MAR5      TCR
- *   0e   CNTR1          DCR            MAR6      DCR
- *   0f   CNTR2          IMR            MAR7      IMR
+ * The registers are in ne2000-registers.ts.
  *
  * Decisions:
  * - A frame takes the time of its bits at 10 Mbit/s, preamble and check sequence included, and reaches the host when it ends. The line has no
  *   collisions and no damaged frames. Frames are without their check sequence; the length in the ring counts its four bytes, and they read
  *   as zero there.
- * - Frames from the host enter at the cycle that they come with. One that finds the receiver stopped, or no room in the ring, is lost, as on the
- *   wire, and counted (§7.0, §10.3).
+ * - Frames from the host enter at the cycle that they come with. One that finds the card stopped is lost; one that finds no room in the ring is
+ *   lost and counted (§7.0, §10.3).
  * - In loopback (TCR bits 2-1) a frame stays in the card and is not received either.
- * - The FIFO reads as zero, and CR's command "send packet" moves nothing: QEMU has neither, and no driver uses them. Remote DMA is done as fast as the guest moves it, so the wait between its end and RDC is none.
+ * - The FIFO reads as zero, and CR's command "send packet" moves nothing: QEMU has neither, and no driver uses them. Remote
+ *   DMA is done as fast as the guest moves it, so the wait between its end and RDC is none.
  */
 import type { Clock, ClockEvent } from "../contract.ts";
+import {
+  FRAME_HEADER,
+  isFrameLength,
+  LONGEST_FRAME,
+  multicastHash,
+  SHORTEST_FRAME,
+} from "../network/frame.ts";
+import {
+  CR_ABORT,
+  CR_REMOTE,
+  CR_REMOTE_READ,
+  CR_REMOTE_WRITE,
+  CR_START,
+  CR_STOP,
+  CR_TRANSMIT,
+  DCR_WORDS,
+  ISR_COUNTERS,
+  ISR_OVERWRITE,
+  ISR_RECEIVED,
+  ISR_REMOTE_DONE,
+  ISR_RESET,
+  ISR_TRANSMITTED,
+  RCR_BROADCAST,
+  RCR_MONITOR,
+  RCR_MULTICAST,
+  RCR_PROMISCUOUS,
+  REGISTERS,
+  type Registers,
+  RSR_GROUP,
+  RSR_INTACT,
+  RSR_MISSED,
+  TCR_LOOPBACK,
+  TSR_SENT,
+} from "./ne2000-registers.ts";
 import { firmwareLine, PciFunction, type RegionDevice } from "./pci.ts";
 import type { AccessSize, DeviceState, InterruptLine, StatefulDevice } from "./ports.ts";
-import { allOnes } from "./ports.ts";
+import { allOnes, joinBytes } from "./ports.ts";
 import { eventState, StateError, StateReader } from "./state-reader.ts";
-
-/** Bytes of a frame without its check sequence: shorter ones from the host are padded, longer ones are refused. */
-const SHORTEST_FRAME = 60;
-const LONGEST_FRAME = 1514;
-const FRAME_HEADER = 14;
-
-/** Whether a frame from the network can have this many bytes. */
-export function isFrameLength(bytes: number): boolean {
-  return bytes >= FRAME_HEADER && bytes <= LONGEST_FRAME;
-}
 
 const ROM_BYTES = 32;
 const MEMORY_START = 0x4000;
 const MEMORY_END = 0xc000;
-
-const CR_STOP = 0x01;
-const CR_START = 0x02;
-const CR_TRANSMIT = 0x04;
-const CR_REMOTE = 0x38;
-const CR_REMOTE_READ = 0x08;
-const CR_REMOTE_WRITE = 0x10;
-const CR_ABORT = 0x20;
-
-const ISR_RECEIVED = 0x01;
-const ISR_TRANSMITTED = 0x02;
-const ISR_OVERWRITE = 0x10;
-const ISR_COUNTERS = 0x20;
-const ISR_REMOTE_DONE = 0x40;
-const ISR_RESET = 0x80;
-
-const DCR_WORDS = 0x01;
-const RCR_BROADCAST = 0x04;
-const RCR_MULTICAST = 0x08;
-const RCR_PROMISCUOUS = 0x10;
-const RCR_MONITOR = 0x20;
-const TCR_LOOPBACK = 0x06;
-const TSR_SENT = 0x01;
-const RSR_INTACT = 0x01;
-const RSR_GROUP = 0x20;
-const RSR_MISSED = 0x10;
 
 const CHECK_SEQUENCE = 4;
 const RING_HEADER = 4;
@@ -100,28 +83,6 @@ export interface Ne2000Options {
   /** Six bytes. */
   readonly stationAddress: readonly number[];
 }
-
-/** Big-endian CRC of an address, of which the top six bits choose the bit of the multicast filter (§10.2). */
-function multicastHash(address: Uint8Array): number {
-  let crc = 0xffff_ffff;
-  for (const byte of address) {
-    for (let bit = 0; bit < 8; bit++) {
-      const carry = (crc >>> 31) ^ ((byte >>> bit) & 1);
-      crc = (crc << 1) ^ (carry ? 0x04c1_1db7 : 0);
-    }
-  }
-  return crc >>> 26;
-}
-
-/** The registers, each with its greatest value. */
-const REGISTERS = {
-  ...{ command: 0xff, status: 0xff, mask: 0x7f },
-  ...{ pageStart: 0xff, pageStop: 0xff, boundary: 0xff, current: 0xff },
-  ...{ transmitPage: 0xff, transmitCount: 0xffff, transmitStatus: 0xff, receiveStatus: 0xff },
-  ...{ receiveConfiguration: 0x3f, transmitConfiguration: 0x1f, dataConfiguration: 0x7f },
-  ...{ remoteAddress: 0xffff, remoteCount: 0xffff },
-} as const;
-type Registers = Record<keyof typeof REGISTERS, number>;
 
 interface Arrival {
   readonly frame: Uint8Array;
@@ -187,9 +148,7 @@ export class Ne2000 implements RegionDevice, StatefulDevice {
 
   readRegion(offset: number, size: AccessSize): number {
     if (offset >= 0x10 && offset < 0x18) return this.#readData(size);
-    let value = 0;
-    for (let i = size - 1; i >= 0; i--) value = value * 256 + this.#readByte(offset + i);
-    return value;
+    return joinBytes(size, (i) => this.#readByte(offset + i));
   }
 
   writeRegion(offset: number, size: AccessSize, value: number): void {
@@ -420,8 +379,7 @@ export class Ne2000 implements RegionDevice, StatefulDevice {
   #readData(size: AccessSize): number {
     if (!this.#remoteIs(CR_REMOTE_READ)) return allOnes(size);
     const width = this.#width(size);
-    let value = 0;
-    for (let i = width - 1; i >= 0; i--) value = value * 256 + this.#load(this.#r.remoteAddress + i);
+    const value = joinBytes(width, (i) => this.#load(this.#r.remoteAddress + i));
     this.#advance(width);
     return width > size ? value & 0xff : value;
   }

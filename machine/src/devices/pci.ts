@@ -13,7 +13,7 @@
  * controllers that is; a line is high while any pin that comes to it is pulled. A changed route shows at the pin's next change.
  */
 import type { AccessSize, DeviceState, InterruptLine, PortDevice, StatefulDevice } from "./ports.ts";
-import { allOnes } from "./ports.ts";
+import { allOnes, joinBytes } from "./ports.ts";
 import { StateError, StateReader } from "./state-reader.ts";
 
 export interface PciIdentity {
@@ -100,9 +100,7 @@ export class PciFunction {
   }
 
   read(register: number, size: AccessSize): number {
-    let value = 0;
-    for (let i = 0; i < size; i++) value += this.#bytes[(register + i) & 0xff]! * 2 ** (8 * i);
-    return value;
+    return joinBytes(size, (i) => this.#bytes[(register + i) & 0xff]!);
   }
 
   write(register: number, size: AccessSize, value: number): void {

@@ -48,6 +48,13 @@ export function allOnes(size: AccessSize): number {
   return size === 4 ? 0xffffffff : size === 2 ? 0xffff : 0xff;
 }
 
+/** The value of `size` bytes, read one by one, lowest first. */
+export function joinBytes(size: AccessSize, byteAt: (index: number) => number): number {
+  let value = 0;
+  for (let i = 0; i < size; i++) value += byteAt(i) * 2 ** (8 * i);
+  return value;
+}
+
 const EMPTY_BUS: PortDevice = { readPort: (_port, size) => allOnes(size), writePort: () => {} };
 
 class SplitAccess implements PortDevice {
@@ -60,9 +67,9 @@ class SplitAccess implements PortDevice {
   }
 
   readPort(port: number, size: AccessSize): number {
-    let value = this.#device.readByte(port);
-    for (let i = 1; i < size; i++) value += this.#ports.read((port + i) & 0xffff, 1) * 2 ** (8 * i);
-    return value;
+    return joinBytes(size, (i) =>
+      i === 0 ? this.#device.readByte(port) : this.#ports.read((port + i) & 0xffff, 1),
+    );
   }
 
   writePort(port: number, size: AccessSize, value: number): void {

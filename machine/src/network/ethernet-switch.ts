@@ -2,6 +2,7 @@
  * A learning Ethernet switch (IEEE 802.1D, 7.7 and 7.8): frames for an address that was seen at a port go to that port alone, all others
  * to every port but the one they came from. It has no time of its own: `send` hands frames on at once.
  */
+import { FRAME_HEADER } from "./frame.ts";
 
 /** Sends a frame into the switch. */
 export interface SwitchPort {
@@ -12,7 +13,6 @@ export interface SwitchPort {
 /** Addresses that a switch remembers; the one that was silent longest makes room. */
 const ADDRESSES = 1024;
 const ADDRESS_BYTES = 6;
-const HEADER_BYTES = 14;
 
 /** A station's address as a number of 48 bits. */
 function addressAt(frame: Uint8Array, offset: number): number {
@@ -38,7 +38,7 @@ export class EthernetSwitch {
   }
 
   #forward(frame: Uint8Array, from: (frame: Uint8Array) => void): void {
-    if (frame.length < HEADER_BYTES || !this.#ports.has(from)) return;
+    if (frame.length < FRAME_HEADER || !this.#ports.has(from)) return;
     this.#learn(addressAt(frame, ADDRESS_BYTES), frame[ADDRESS_BYTES]!, from);
     const place = frame[0]! & 1 ? undefined : this.#places.get(addressAt(frame, 0));
     if (place === from) return;

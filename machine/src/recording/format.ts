@@ -15,8 +15,8 @@
  * Lines stand in the order in which things happened.
  */
 
-import { isFrameLength } from "../devices/ne2000.ts";
 import { fromHex, toHex } from "../hex.ts";
+import { isFrameLength } from "../network/frame.ts";
 
 export const RECORDING_VERSION = 1;
 

@@ -15,13 +15,7 @@ export function echoKernel(): Uint8Array {
   kernel.outByte(0x40, 0xa9);
   kernel.outByte(0x40, 0x04);
   kernel.outByte(SERIAL_PORT + 1, 0x01);
-  const wait = a.newLabel();
-  a.place(wait);
-  a.emit("sti");
-  a.emit("hlt");
-  a.emit("cli");
-  a.emit("cmp", dword({ displacement: done }), 0);
-  a.emit("jz", wait);
+  kernel.sleepWhileZero(done);
   a.emit("mov", eax, dword({ displacement: ticks }));
   kernel.end();
 

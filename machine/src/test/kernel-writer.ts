@@ -125,6 +125,17 @@ export class KernelWriter {
     for (const [port, value] of words) this.outByte(port, value);
   }
 
+  /** Waits in HLT, with interrupts on only there, until a handler has made the variable something else than zero. */
+  sleepWhileZero(variable: number): void {
+    const wait = this.a.newLabel();
+    this.a.place(wait);
+    this.a.emit("sti");
+    this.a.emit("hlt");
+    this.a.emit("cli");
+    this.a.emit("cmp", dword({ displacement: variable }), 0);
+    this.a.emit("jz", wait);
+  }
+
   /** Ends the run with the value that is in EAX now. */
   end(): void {
     this.a.emit("jmp", symbol("end"));

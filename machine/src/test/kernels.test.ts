@@ -259,13 +259,7 @@ const CASES: readonly KernelCase[] = [
       }
       kernel.outByte(0x70, 0x0c);
       kernel.inByte(0x71);
-      const wait = a.newLabel();
-      a.place(wait);
-      a.emit("sti");
-      a.emit("hlt");
-      a.emit("cli");
-      a.emit("cmp", dword({ displacement: order }), 0);
-      a.emit("jz", wait);
+      kernel.sleepWhileZero(order);
       a.emit("mov", eax, dword({ displacement: order }));
       kernel.report("order");
       kernel.endWith(0);
@@ -330,13 +324,7 @@ const CASES: readonly KernelCase[] = [
       kernel.outByte(0x70, 0x0c);
       kernel.inByte(0x71);
       clock(0x0b, 0x22);
-      const wait = a.newLabel();
-      a.place(wait);
-      a.emit("sti");
-      a.emit("hlt");
-      a.emit("cli");
-      a.emit("cmp", dword({ displacement: causes }), 0);
-      a.emit("jz", wait);
+      kernel.sleepWhileZero(causes);
       clock(0x0b, 0x02);
       a.emit("mov", eax, dword({ displacement: causes }));
       kernel.report("causes");
