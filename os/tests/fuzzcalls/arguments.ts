@@ -3,6 +3,7 @@
  * program would pass.
  *
  *   ARENA     64 KB, random words                  NEVER     16 KB, nothing there
+ *   OUTS      a page of each caller's own, for the interface pointers that calls give it
  *   FIXED     4 KB, read-only: objects, names      LOSABLE   64 KB of regions that calls may unmap, protect and commit
  *                                              behind them 1 MB that is not for use, so that large buffers do not reach this program's stacks
  */
@@ -11,7 +12,7 @@ import { PROTECT_READ, PROTECT_WRITE } from "../../interfaces/IMemory";
 import { E_FAIL, S_FALSE, S_OK } from "../../interfaces/results";
 import { memoryObject } from "../../lib/rt/program";
 import { stringCopy } from "../../lib/rt/strings";
-import { objectCount, objectPointer } from "./objects";
+import { anyObject, MOST_CALLERS } from "./objects";
 import {
   argumentCountOf,
   argumentOf,
@@ -21,6 +22,7 @@ import {
   KIND_IN_BYTES,
   KIND_IN_OUT_BYTES,
   KIND_INTERFACE_IN,
+  KIND_INTERFACE_OUT,
   KIND_INTERFACE_OUT_BY_ID,
   KIND_STRING,
   kindOf,
@@ -32,6 +34,8 @@ import {
 /** No power of two, which is a random value. */
 const ARENA: usize = 0x00410000;
 const ARENA_SIZE: u32 = 0x10000;
+const OUTS: usize = 0x00430000;
+const OUT_SIZE: u32 = 0x1000;
 const NEVER: usize = 0x00480000;
 const FIXED: usize = 0x00500000;
 const LOSABLE: usize = 0x00600000;
@@ -119,7 +123,13 @@ function keepNames(): void {
 
 /** Maps and fills what the arguments point at. */
 export function makeArguments(): bool {
-  if (!mapAt(ARENA, ARENA_SIZE) || !mapAt(FIXED, 0x1000) || !mapAt(LOSABLE, LOSABLE_SIZE)) return false;
+  if (
+    !mapAt(ARENA, ARENA_SIZE) ||
+    !mapAt(OUTS, OUT_SIZE * MOST_CALLERS) ||
+    !mapAt(FIXED, 0x1000) ||
+    !mapAt(LOSABLE, LOSABLE_SIZE)
+  )
+    return false;
   if (!mapAt(LOSABLE + LOSABLE_SIZE, BEHIND, 0)) return false;
   for (let offset: u32 = 0; offset < ARENA_SIZE; offset += 4) store<u32>(ARENA + offset, random());
   for (let index: usize = 0; index < 64; index++)
@@ -138,14 +148,14 @@ export function renewLosable(): void {
   mapAt(LOSABLE, LOSABLE_SIZE);
 }
 
-/** Fills in the words after `this`. With `brief` no value is above 2, so that nothing is waited for. */
-export function fillArguments(words: usize, method: usize, brief: bool): void {
+/** Fills in the words after `this` for a caller's call. With `brief` no value is above 2, so that nothing is waited for. */
+export function fillArguments(caller: u32, words: usize, method: usize, brief: bool): void {
   for (let word: u32 = 1; word < wordsOf(method); word++)
     store<u32>(words + word * 4, brief ? below(3) : value());
   for (let index: u32 = 0; index < argumentCountOf(method); index++) {
     const argument = argumentOf(method, index);
     const kind = kindOf(argument);
-    store<u32>(words + wordOf(argument) * 4, pointerOf(kind));
+    store<u32>(words + wordOf(argument) * 4, pointerOf(kind, caller));
     if (kind >= KIND_IN_BYTES && kind <= KIND_IN_OUT_BYTES)
       store<u32>(words + otherWordOf(argument) * 4, size());
     else if (kind === KIND_INTERFACE_OUT_BY_ID && below(8) !== 0)
@@ -153,9 +163,9 @@ export function fillArguments(words: usize, method: usize, brief: bool): void {
   }
 }
 
-/** The proxy that a call has stored where `address` points; 0 if there is none. */
-export function givenOut(address: u32): usize {
-  if (address - <u32>ARENA > ARENA_SIZE - 4) return 0;
+/** The proxy that a caller's call has stored where `address` points; 0 if there is none. */
+export function givenOut(caller: u32, address: u32): usize {
+  if (address - outsOf(caller) > OUT_SIZE - 4) return 0;
   const pointer = load<usize>(address);
   return pointer - PROXIES < PROXIES_SIZE ? pointer : 0;
 }
@@ -184,8 +194,13 @@ function size(): u32 {
   return choice < 62 ? 0x80000000 | random() : 0xfffffff0 | below(16);
 }
 
-function pointerOf(kind: u8): u32 {
+function outsOf(caller: u32): u32 {
+  return <u32>OUTS + caller * OUT_SIZE;
+}
+
+function pointerOf(kind: u8, caller: u32): u32 {
   if (kind === KIND_STRING) return stringPointer();
+  if (kind >= KIND_INTERFACE_OUT && below(4) !== 0) return outsOf(caller) + (below(OUT_SIZE) & ~3);
   return kind === KIND_INTERFACE_IN ? interfacePointer() : dataPointer();
 }
 
@@ -220,7 +235,7 @@ function stringPointer(): u32 {
 
 function interfacePointer(): u32 {
   const choice = below(64);
-  if (choice < 40) return <u32>objectPointer(below(objectCount()));
+  if (choice < 40) return <u32>anyObject(random());
   if (choice < 48) return <u32>OWN_OBJECT;
   if (choice < 50) return <u32>NO_METHODS;
   if (choice < 54) return <u32>PROXIES + below(0x2000) * 8;

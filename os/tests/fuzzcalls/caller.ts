@@ -7,7 +7,15 @@ import { FAULT_DECLINE, FAULT_RESUME, type FaultFrame, IFaults } from "../../int
 import { attempt, handleFaults, unwindTo } from "../../lib/rt/faults";
 import { currentThread, exitThread } from "../../lib/rt/wait";
 import { fillArguments, givenOut, random } from "./arguments";
-import { adopt, isBrief, isLeftOut, objectCount, objectInterface, objectPointer } from "./objects";
+import {
+  adopt,
+  chooseObject,
+  isBrief,
+  isLeftOut,
+  MOST_CALLERS,
+  objectInterface,
+  objectPointer,
+} from "./objects";
 import {
   argumentCountOf,
   argumentOf,
@@ -25,6 +33,7 @@ import {
 @unmanaged
 export class Caller {
   thread: u32 = 0;
+  number: u32 = 0;
   /** Number of the method that is called. */
   index: u32 = 0;
   /** Is a call under way, so that `context` is good? */
@@ -34,7 +43,6 @@ export class Caller {
   words: usize = 0;
 }
 
-const MOST_CALLERS: u32 = 2;
 const callers: usize = memory.data(64, 16);
 const rooms: usize = memory.data(128, 16);
 let count: u32 = 0;
@@ -43,13 +51,17 @@ let count: u32 = 0;
 export function becomeCaller(): Caller {
   const caller = changetype<Caller>(callers + count * offsetof<Caller>());
   caller.thread = currentThread();
+  caller.number = count;
   caller.context = rooms + count * 64;
   caller.words = caller.context + 32;
   count = min<u32>(count + 1, MOST_CALLERS);
   return caller;
 }
 
-/** A fault of a caller is one of its call's; other threads run what calls made them run, and end. */
+/**
+ * A fault of a caller is one of its call's; other threads run what calls made them run, and end. When a thread cannot even do that, calls
+ * have written over this program's own data, and it ends whole.
+ */
 export function onFault(address: usize): u32 {
   const frame = changetype<FaultFrame>(address);
   for (let index: u32 = 0; index < count; index++) {
@@ -59,9 +71,14 @@ export function onFault(address: usize): u32 {
     unwindTo(frame, caller.context, 0xffffffff);
     return FAULT_RESUME;
   }
+  if (frame.ebx === ENDING) return FAULT_DECLINE;
+  frame.ebx = ENDING;
   frame.eip = <u32>functionAddress(endThread);
   return FAULT_RESUME;
 }
+
+/** EBX of a thread in `endThread`; data could be lost. */
+const ENDING: u32 = 0xe0d10f0d;
 
 function endThread(): void {
   exitThread(0);
@@ -88,24 +105,26 @@ function makeCall(address: usize): u32 {
 
 /** One call; false if the choice fell on a method that is left out. */
 export function callOnce(caller: Caller): bool {
-  const object = (random() >> 3) % objectCount();
+  const object = chooseObject(caller.number, random());
+  if (objectPointer(object) === 0) return false;
   const entry = objectInterface(object);
   // One past the last, sometimes: there is no such method.
   const index = (random() >> 3) % (methodCountOf(entry) + (random() % 16 === 0 ? 1 : 0));
   if (isLeftOut(object, index)) return false;
   const method = methodOf(entry, index < methodCountOf(entry) ? index : 0);
   store<usize>(caller.words, objectPointer(object));
-  fillArguments(caller.words, method, isBrief(object, index));
+  fillArguments(caller.number, caller.words, method, isBrief(object, index));
   caller.index = index;
   caller.calls = 1;
   const result = attempt(caller.context, functionAddress(makeCall), changetype<usize>(caller));
   caller.calls = 0;
   if (iidOf(entry) === IFaults.IID) handleFaults(functionAddress(onFault));
-  if (<i32>result >= 0) adoptResults(method, caller.words);
+  if (<i32>result >= 0) adoptResults(caller, method);
   return true;
 }
 
-function adoptResults(method: usize, words: usize): void {
+function adoptResults(caller: Caller, method: usize): void {
+  const words = caller.words;
   for (let index: u32 = 0; index < argumentCountOf(method); index++) {
     const argument = argumentOf(method, index);
     const kind = kindOf(argument);
@@ -114,7 +133,7 @@ function adoptResults(method: usize, words: usize): void {
       kind === KIND_INTERFACE_OUT_BY_ID
         ? load<u32>(words + otherWordOf(argument) * 4)
         : outInterfaceOf(argument);
-    const pointer = givenOut(load<u32>(words + wordOf(argument) * 4));
-    if (pointer !== 0) adopt(pointer, iid, random());
+    const pointer = givenOut(caller.number, load<u32>(words + wordOf(argument) * 4));
+    if (pointer !== 0) adopt(caller.number, pointer, iid, random());
   }
 }

@@ -42,6 +42,8 @@ import {
   wordsOf,
 } from "./table";
 
+/** Threads that make calls. */
+export const MOST_CALLERS: u32 = 2;
 const MOST_OBJECTS: u32 = 48;
 /** Stack words of a method that main.ts can call. */
 const MOST_WORDS: u32 = 8;
@@ -60,13 +62,24 @@ const seen: usize = memory.data(256, 16);
 /** Where calls put what they find. */
 const found: usize = memory.data(4, 16);
 
+/** How many were gathered. Behind them each caller has places of its own for objects that have come out of its calls. */
 let count: u32 = 0;
-/** How many of them were gathered; the others have come out of calls. */
-let gathered: u32 = 0;
 let complete: bool = true;
 
-export function objectCount(): u32 {
-  return count;
+/** Places of one caller. */
+function ownPlaces(): u32 {
+  return (MOST_OBJECTS - count) / MOST_CALLERS;
+}
+
+/** An object that this caller may call, by a random number. Nobody else gives it back meanwhile. */
+export function chooseObject(caller: u32, choice: u32): u32 {
+  const index = (choice >> 3) % (count + ownPlaces());
+  return index < count ? index : index + caller * ownPlaces();
+}
+
+/** Pointer to pass in a call, the other caller's objects too. */
+export function anyObject(choice: u32): usize {
+  return objectPointer((choice >> 3) % MOST_OBJECTS);
 }
 
 export function objectPointer(index: u32): usize {
@@ -213,22 +226,20 @@ function gatherServers(): void {
   waits(text("slow"));
 }
 
-/** A call has given an object out, with a reference: it takes one of the last places, whose object goes. `choice` is random. */
-export function adopt(pointer: usize, iid: u32, choice: u32): void {
+/** A caller's call has given an object out, with a reference: it takes one of the caller's places, whose object goes. `choice` is random. */
+export function adopt(caller: u32, pointer: usize, iid: u32, choice: u32): void {
   let first: u32 = 0;
-  while (first < gathered && iidOf(objectInterface(first)) !== iid) first++;
-  if (first === gathered) return;
-  const place = gathered + ((choice >> 3) % (MOST_OBJECTS - gathered));
-  const at = min<u32>(place, count);
-  const before = at < count ? objectPointer(at) : 0;
+  while (first < count && iidOf(objectInterface(first)) !== iid) first++;
+  if (first === count) return;
+  const at = count + caller * ownPlaces() + ((choice >> 3) % ownPlaces());
+  const before = objectPointer(at);
   let without: u64 = 0;
-  for (let index = first; index < gathered; index++)
+  for (let index = first; index < count; index++)
     if (iidOf(objectInterface(index)) === iid) without |= load<u64>(leftOut + index * 8);
   store<u64>(leftOut + at * 8, without);
   store<u64>(brief + at * 8, load<u64>(brief + first * 8));
   store<usize>(entries + at * 4, objectInterface(first));
   store<usize>(pointers + at * 4, pointer);
-  if (at === count) count++;
   if (before !== 0) changetype<IUnknown>(before).release();
 }
 
@@ -245,6 +256,5 @@ export function gatherObjects(): bool {
   none(IInternal.IID, text("base of those two"));
   for (let index: u32 = 0; index < interfaceCount(); index++)
     if (load<u8>(seen + index) === 0) complete = false;
-  gathered = count;
   return complete;
 }
