@@ -1,10 +1,7 @@
-/**
- * The guest's suite under every kernel that boot options make: `npm run designs -- [--on rialto] [--memory 16M] [OPTION=VALUE[,…]…]`. Without
- * words all of KERNELS run, on QEMU. Ends with a table of cases passed; the exit status is 1 unless all did.
- */
+/** The guest's suite under every kernel that boot options make: `npm run designs -- --help`. Ends with a table of cases passed. */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { Argument, Command, Option } from "commander";
 
 const KERNELS = [
   "traps=ring1",
@@ -25,12 +22,17 @@ const LIMIT = "1200";
 /** What `rialto test` sums up with, a line a place; then the names of cases that failed. */
 const SUM = /^in (?:a process|the kernel), on .+?: (\d+) passed, (\d+) failed(.*)\n((?: {2}FAILED .+\n)*)/gm;
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { on: { type: "string", default: "qemu" }, memory: { type: "string", default: "16M" } },
-});
+const program = new Command("npm run designs --")
+  .description(
+    "the guest's suite under every kernel that boot options make; exit status 1 unless all cases passed",
+  )
+  .addArgument(new Argument("[kernels...]", "OPTION=VALUE[,OPTION=VALUE]…").default(KERNELS, "all there are"))
+  .addOption(new Option("--on <machine>", "what they run on").choices(["rialto", "qemu"]).default("qemu"))
+  .option("-m, --memory <size>", "size of RAM", "16M")
+  .parse();
+const values = program.opts<{ on: string; memory: string }>();
 const rialto = fileURLToPath(new URL("../cli/bin/rialto.mjs", import.meta.url));
-const kernels = positionals.length > 0 ? positionals : KERNELS;
+const [kernels] = program.processedArgs as [string[]];
 const width = Math.max(...kernels.map((kernel) => kernel.length));
 
 /** Runs the suite in a process and in the kernel: a row of the table, and what went wrong. */

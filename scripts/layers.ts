@@ -57,7 +57,7 @@ const ROOMS: readonly Room[] = [
     packages: ["node:", "commander", "picocolors", "tsx", "esbuild"],
   },
   { folder: "web", imports: ["machine/src"], packages: [] },
-  { folder: "scripts", imports: [], packages: ["node:", "typescript"] },
+  { folder: "scripts", imports: [], packages: ["node:", "typescript", "commander"] },
 ];
 
 /** What every test may import besides. */
