@@ -35,6 +35,7 @@ import {
   releaseAll,
   wrongPlaces,
 } from "./objects";
+import { spareSegments } from "./segments";
 
 /** First entry of the proxy table of a process, and its entries' size. */
 const PROXIES: usize = 0x3f001000;
@@ -98,6 +99,7 @@ export function main(argc: i32, argv: usize): i32 {
   if (stringEquals(name, text("fork"))) return fork(secondArgument);
   if (stringEquals(name, text("wrong-places"))) return wrongPlaces();
   if (stringEquals(name, text("endless-string"))) return endlessString();
+  if (stringEquals(name, text("spare-segments"))) return spareSegments();
   return callAbuse(name);
 }
 

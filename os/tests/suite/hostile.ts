@@ -9,7 +9,7 @@ import { E_CANCELLED, E_POINTER, S_OK } from "../../interfaces/results";
 import { systemObject } from "../../lib/rt/program";
 import { sleep } from "../../lib/rt/wait";
 import { expect, expectEqual, runCase } from "./check";
-import { runToEnd } from "./servers";
+import { expectAbuse, runToEnd } from "./servers";
 
 /** How an abuse ends: by a fault; by coming back unharmed; either way, where the processor decides. */
 const FAULTS: u32 = 0;
@@ -191,6 +191,19 @@ function flagsAndStacks(): void {
   abuse(text("private-traps-with-garbage"), text("private-traps"), FAULTS);
 }
 
+/** Threads in the kernel and in a process leave their segments in FS and GS, by turns. */
+function spareSegments(): void {
+  const word = stackAlloc(4);
+  store<u32>(word, 0);
+  const started = systemObject().run(text("abuse"), text("spare-segments"), PLACE_KERNEL, word);
+  if (!expectEqual(started, S_OK, text("result of run"))) return;
+  const inKernel = changetype<IProcess>(load<usize>(word));
+  expectAbuse(text("spare-segments"), 0);
+  expectEqual(inKernel.wait(word), S_OK, text("result of wait"));
+  expectEqual(load<u32>(word), 0, text("exit code in the kernel"));
+  inKernel.release();
+}
+
 function objectsAndPrograms(): void {
   abuse(text("references-given-back-too-often"), text("over-release"), RETURNS);
   abuse(text("references-by-the-hundred-thousand"), text("count-references"), RETURNS);
@@ -202,6 +215,7 @@ function objectsAndPrograms(): void {
   abuse(text("fork-bomb"), text("fork 7"), RETURNS);
   abuse(text("wrong-places"), text("wrong-places"), RETURNS);
   abuse(text("endless-string"), text("endless-string"), FAULTS);
+  runCase(text("segments-of-others"), functionAddress(spareSegments));
   runCase(text("stack-hog-in-the-kernel"), functionAddress(stackHogInKernel));
 }
 
