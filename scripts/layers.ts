@@ -15,7 +15,7 @@ import ts from "typescript";
 interface Room {
   readonly folder: string;
   readonly imports: readonly string[];
-  /** Packages besides the workspace's own, "node:" for all of Node's. */
+  /** Packages besides the workspace's own, "node:" for all of Node's, "#…" for subpath imports of the own one. */
   readonly packages: readonly string[];
 }
 
@@ -30,7 +30,9 @@ const ROOMS: readonly Room[] = [
     imports: ["os/interfaces", "os/lib"],
     packages: [],
   })),
-  { folder: "machine/src", imports: [], packages: [] },
+  { folder: "machine/engine", imports: [], packages: [] },
+  { folder: "machine/engine/host", imports: ["machine/engine/layout"], packages: ["node:"] },
+  { folder: "machine/src", imports: ["machine/engine/layout"], packages: ["#engine"] },
   { folder: "machine/src/i386/x87/host", imports: ["machine/src"], packages: ["node:"] },
   { folder: "machine/src/test", imports: ["machine/src"], packages: ["node:", "iced-x86"] },
   {

@@ -54,7 +54,7 @@ function falsified(
     ],
     commandLine: options,
   });
-  const word = (address: number) => new DataView(pc.memory).getUint32(address - WINDOW, true);
+  const word = (address: number) => pc.ramView.getUint32(address - WINDOW, true);
   const breakpoint = (addressOf(place) + KERNEL_BASE) >>> 0;
   pc.processor.addBreakpoint(breakpoint);
   let done = false;
@@ -64,7 +64,7 @@ function falsified(
     if (reason !== "breakpoint") return { text, done };
     const running = word(addressOf("os/kernel/threads/scheduler/current"));
     if (!when(running, word(addressOf("os/kernel/threads/helper/helperThread")))) continue;
-    new DataView(pc.memory).setUint32(running - WINDOW + PROBES, count, true);
+    pc.ramView.setUint32(running - WINDOW + PROBES, count, true);
     done = true;
     pc.processor.removeBreakpoint(breakpoint);
   }

@@ -10,7 +10,7 @@ it("writes text in text mode and a pixmap of a picture", () => {
   try {
     const file = join(folder, "screen");
     const pc = new PentiumPc({ memory: 2 ** 21 });
-    new Uint8Array(pc.memory).set([0x48, 7, 0x69, 7], 0xb8000);
+    pc.ram.set([0x48, 7, 0x69, 7], 0xb8000);
     writeScreen(openSync(file, "w"), pc);
     expect(readFileSync(file, "utf8")).toBe("Hi\n");
     for (const [register, value] of [

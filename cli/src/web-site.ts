@@ -2,14 +2,24 @@
 import { readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { extname, join } from "node:path";
+import { engineBytes } from "@rialto/machine/i386/engine.ts";
 import { REPOSITORY } from "@rialto/toolchain/build/system.ts";
-import { build } from "esbuild";
+import { build, type Plugin } from "esbuild";
 
 export type Site = ReadonlyMap<string, Uint8Array>;
 
 const TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript; charset=utf-8",
+};
+
+const engine: Plugin = {
+  name: "engine",
+  setup: (building) =>
+    building.onLoad({ filter: /machine\/engine\/host\/browser\.ts$/ }, () => ({
+      contents: engineBytes,
+      loader: "binary",
+    })),
 };
 
 export async function bundleSite(system: {
@@ -21,6 +31,7 @@ export async function bundleSite(system: {
     entryPoints: ["page", "worker"].map((name) => join(web, "src", `${name}.ts`)),
     outdir: web,
     bundle: true,
+    plugins: [engine],
     minify: true,
     format: "esm",
     target: "es2022",

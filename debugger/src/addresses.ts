@@ -42,10 +42,9 @@ export class Addresses {
   readonly #words: DataView;
   readonly bases: readonly number[];
 
-  /** `ramBytes` of `memory`, from its start, are the guest's RAM. */
-  constructor(memory: ArrayBuffer, ramBytes: number, bases: readonly number[]) {
-    this.#ram = new Uint8Array(memory, 0, ramBytes);
-    this.#words = new DataView(memory, 0, ramBytes);
+  constructor(ram: Uint8Array, bases: readonly number[]) {
+    this.#ram = ram;
+    this.#words = new DataView(ram.buffer, ram.byteOffset, ram.byteLength);
     this.bases = bases;
   }
 

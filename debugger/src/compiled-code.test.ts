@@ -33,7 +33,7 @@ function stops(jit: "on" | "off"): string[] {
   a.emit("mov", ecx, dword({ displacement: OTHER }));
   a.emit("ret");
   const { text, symbols } = a.finish();
-  new Uint8Array(pc.memory).set(text, CODE);
+  pc.ram.set(text, CODE);
   pc.processor.enterFlat(CODE);
 
   const seen: string[] = [];

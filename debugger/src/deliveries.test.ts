@@ -58,8 +58,8 @@ function program(pc: PentiumPc): ReadonlyMap<string, number> {
   });
   const code = a.finish();
   const at = (name: string) => CODE + (code.symbols.get(name) ?? 0);
-  new Uint8Array(pc.memory).set(code.text, CODE);
-  const words = new DataView(pc.memory);
+  pc.ram.set(code.text, CODE);
+  const words = pc.ramView;
   const pointer = (address: number, base: number) => {
     words.setUint16(address, 0x7ff, true);
     words.setUint32(address + 2, base, true);
@@ -93,7 +93,7 @@ class Debugged {
   }
 
   get handled(): number {
-    return new DataView(this.pc.memory).getUint32(HANDLED, true);
+    return this.pc.ramView.getUint32(HANDLED, true);
   }
 
   /** One step, however long it takes; why it ended. */

@@ -38,7 +38,7 @@ export class GuestThreads {
     this.#pc = pc;
     this.#kernelBase = layout?.kernelBase ?? 0;
     const bases = layout ? [0, layout.kernelBase, layout.unpagedBase] : [0];
-    this.addresses = new Addresses(pc.memory, pc.statistics().memory, bases);
+    this.addresses = new Addresses(pc.ram, bases);
     this.#memory = kernelMemory(pc, this.#kernelBase);
     if (layout && symbols) this.kernel = RialtoKernel.find(layout, this.#memory, symbols);
   }

@@ -18,13 +18,15 @@ function table(rows: ReadonlyArray<readonly string[]>): string {
   return rows.map((row) => `${line(row).trimEnd()}\n`).join("");
 }
 
+const segmentNames = ["ES", "CS", "SS", "DS", "FS", "GS", "LDTR", "TR"] as const;
+
 function system({ pc: { processor } }: PentiumTarget): string {
   const registers = (["cr0", "cr2", "cr3", "cr4"] as const).map((name) => `${name} ${word(processor[name])}`);
   const tables = (["gdtr", "idtr"] as const).map(
     (name) => `${name} base ${word(processor[name].base)} limit ${hexadecimal(processor[name].limit, 4)}`,
   );
-  const segments = Object.entries(Segment).map(([name, number]) => {
-    const { selector, base, limit, usable } = processor.segment(number);
+  const segments = segmentNames.map((name) => {
+    const { selector, base, limit, usable } = processor.segment(Segment[name]);
     const place = usable ? `base ${word(base)} limit ${word(limit)}` : "null";
     return `${name.toLowerCase().padEnd(4)} ${hexadecimal(selector, 4)} ${place}`;
   });

@@ -43,7 +43,7 @@ function program(pc: PentiumPc): ReadonlyMap<string, number> {
   a.emit("mov", ecx, dword({ displacement: OTHER }));
   a.emit("ret");
   const code = a.finish();
-  const bytes = new Uint8Array(pc.memory);
+  const bytes = pc.ram;
   bytes.set(code.text, CODE);
   const symbols = new Map([...code.symbols].map(([name, offset]) => [name, CODE + offset]));
   if (code.fixups.length > 0) throw new Error("the program is to need no fixups");

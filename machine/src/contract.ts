@@ -30,12 +30,21 @@ export interface Clock {
   resume(saved: SavedEvent, action: () => void): ClockEvent;
 }
 
+/** Memory in which compiled code runs; a WebAssembly.Memory. */
+export interface LinearMemory {
+  readonly buffer: ArrayBuffer;
+}
+
+/** RAM, and in the same linear memory before it the processor's tables. */
+export interface MachineMemory {
+  readonly linear: LinearMemory;
+  /** RAM starts at physical 0. */
+  readonly ram: Uint8Array<ArrayBuffer>;
+}
+
 /** What the processor sees of the board. Addresses are physical, values unsigned. */
 export interface Bus {
-  /** RAM starts at physical 0 and is this many bytes long (a multiple of 4096), unless `ramBytes` says less. */
-  readonly memory: ArrayBuffer;
-  /** Bytes of `memory` that are RAM. The processor keeps its state behind them when there is room (`STATE_BYTES`). */
-  readonly ramBytes?: number;
+  readonly memory: MachineMemory;
   /** Accesses outside RAM: device memory, or an empty bus, which reads as all ones and ignores writes. */
   readPhysical(address: number, size: 1 | 2 | 4): number;
   writePhysical(address: number, size: 1 | 2 | 4, value: number): void;

@@ -39,7 +39,7 @@ class BootedMachine {
       },
     });
     this.pc.loadMultiboot(kernel, { modules: [{ commandLine: "archive", bytes: archive }] });
-    const ram = Buffer.from(this.pc.memory, 0, this.pc.memoryBytes);
+    const ram = Buffer.from(this.pc.ram.buffer, this.pc.ram.byteOffset, this.pc.memoryBytes);
     this.#archive = archive;
     this.#archiveAt = ram.indexOf(archive.subarray(0, PAGE));
     this.image = readArchive(archive).find(({ name }) => name === FILE)?.contents ?? new Uint8Array(0);
@@ -56,7 +56,7 @@ class BootedMachine {
 
   /** Puts an image in the place of the program's; longer ones are cut. */
   #replace(image: Uint8Array): void {
-    const ram = new Uint8Array(this.pc.memory, this.#archiveAt, this.#archive.length);
+    const ram = this.pc.ram.subarray(this.#archiveAt, this.#archiveAt + this.#archive.length);
     const view = new DataView(ram.buffer, ram.byteOffset, ram.byteLength);
     const count = view.getUint32(12, true);
     const index = readArchive(this.#archive).findIndex(({ name }) => name === FILE);

@@ -122,7 +122,7 @@ function snapshot(): Subject {
 function machineState(): Subject {
   const machine = new FreshMachine();
   const pc = busyMachine();
-  const ram = new Uint8Array(pc.memory, 0, MEMORY).slice();
+  const ram = pc.ram.slice();
   const describe = (bytes: Uint8Array) => text(JSON.stringify(readSnapshot(bytes).description));
   return {
     name: "machine state",

@@ -9,7 +9,7 @@ const PAGE = 4096;
 /** `base`: of the kernel's segments. Nothing is there before paging is on. */
 export function kernelMemory(pc: PentiumPc, base: number): KernelMemory {
   const { processor } = pc;
-  const addresses = new Addresses(pc.memory, pc.memoryBytes, []);
+  const addresses = new Addresses(pc.ram, []);
   function bytes(address: number, length: number): Uint8Array {
     if (processor.cr0 < PAGING) return new Uint8Array(0);
     const space = { base, limit: 0xffff_ffff, directory: processor.cr3, cr4: processor.cr4 };

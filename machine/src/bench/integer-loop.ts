@@ -8,8 +8,7 @@ import { EventClock } from "../clock.ts";
 import type { Bus } from "../contract.ts";
 import { Assembler } from "../i386/assembler.ts";
 import { al, byte, cl, dword, eax, ebp, ebx, ecx, edi, edx, esi, esp } from "../i386/assembly.ts";
-import { STATE_BYTES } from "../i386/core.ts";
-import { allocateLinearMemory } from "../i386/jit/web-assembly.ts";
+import { createMachineMemory } from "../i386/core.ts";
 import { Pentium } from "../i386/pentium.ts";
 
 const CODE = 0x1000;
@@ -72,14 +71,12 @@ function assemble(): Uint8Array {
 
 /** A machine of its own, with the loop loaded and ready. */
 export function createIntegerLoop(jit: "on" | "off" = "off"): IntegerLoop {
-  const linear = jit === "on" ? allocateLinearMemory(RAM + STATE_BYTES) : null;
-  const memory = linear === null ? new ArrayBuffer(RAM) : linear.buffer;
-  const bytes = new Uint8Array(memory);
+  const memory = createMachineMemory(RAM);
+  const bytes = memory.ram;
   bytes.set(assemble(), CODE);
   for (let i = 0; i < BUFFER_BYTES; i++) bytes[BUFFER + i] = (i * 73) >> 2;
   const bus: Bus = {
     memory,
-    ramBytes: RAM,
     readPhysical: () => 0xffff_ffff,
     writePhysical: () => {},
     readPort: () => 0xffff_ffff,
@@ -87,7 +84,7 @@ export function createIntegerLoop(jit: "on" | "off" = "off"): IntegerLoop {
     acknowledgeInterrupt: () => 0,
   };
   const clock = new EventClock();
-  const processor = new Pentium(bus, clock, linear === null ? {} : { compileInto: linear });
+  const processor = new Pentium(bus, clock, { compiler: jit === "on" ? {} : null });
   processor.enterFlat(CODE);
   processor.registers[4] = STACK;
   return {
@@ -96,6 +93,6 @@ export function createIntegerLoop(jit: "on" | "off" = "off"): IntegerLoop {
       processor.run(clock.now + cycles);
       return processor.instructions - before;
     },
-    result: () => new DataView(memory).getUint32(BUFFER - 4, true),
+    result: () => new DataView(bytes.buffer, bytes.byteOffset).getUint32(BUFFER - 4, true),
   };
 }

@@ -56,7 +56,7 @@ describe("determinism", () => {
   it("the hash sees memory, processor and devices", () => {
     const pc = new PentiumPc({ memory: 2 * 2 ** 20 });
     const seen = new Set([pc.stateHash()]);
-    new Uint8Array(pc.memory)[0x1fffff] = 1;
+    pc.ram[0x1fffff] = 1;
     seen.add(pc.stateHash());
     pc.processor.registers[3] = 5;
     seen.add(pc.stateHash());

@@ -36,10 +36,9 @@ import { StateError, StateReader } from "../devices/state-reader.ts";
 import { POWER_PORT, PowerManagement, SystemPorts } from "../devices/system-ports.ts";
 import { Uart16550 } from "../devices/uart16550.ts";
 import { VgaText } from "../devices/vga-text.ts";
-import { STATE_BYTES } from "../i386/core.ts";
+import { createMachineMemory } from "../i386/core.ts";
 import type { CycleModelName } from "../i386/cycles.ts";
 import type { CompilerOptions } from "../i386/jit/compiler.ts";
-import { allocateLinearMemory } from "../i386/jit/web-assembly.ts";
 import { Pentium } from "../i386/pentium.ts";
 import type { ProcessorState } from "../i386/processor-state.ts";
 import type { ProcessorStatistics } from "../i386/statistics.ts";
@@ -153,8 +152,8 @@ export interface LoadOptions {
 
 export class PentiumPc {
   readonly frequency: number;
-  /** RAM, and behind it words of the processor. */
-  readonly memory: ArrayBuffer;
+  readonly ram: Uint8Array<ArrayBuffer>;
+  readonly ramView: DataView;
   /** Bytes of RAM. */
   readonly memoryBytes: number;
   readonly processor: Pentium;
@@ -180,8 +179,9 @@ export class PentiumPc {
     }
     this.frequency = options.frequency ?? FREQUENCY;
     this.memoryBytes = memory;
-    const linear = options.jit === "on" ? allocateLinearMemory(memory + STATE_BYTES) : null;
-    this.memory = linear === null ? new ArrayBuffer(memory) : linear.buffer;
+    const machineMemory = createMachineMemory(memory);
+    this.ram = machineMemory.ram;
+    this.ramView = new DataView(this.ram.buffer, this.ram.byteOffset, this.ram.byteLength);
     this.#clock = new EventClock(this.frequency);
     const clock = this.#clock;
 
@@ -197,8 +197,7 @@ export class PentiumPc {
       writePort: (port, size, value) => pci.writeRegion("ports", port, size, value),
     });
     const bus: Bus = {
-      memory: this.memory,
-      ramBytes: memory,
+      memory: machineMemory,
       readPhysical: (address, size) => pci.readRegion("memory", address, size),
       writePhysical: (address, size, value) => pci.writeRegion("memory", address, size, value),
       readPort: (port, size) => ports.read(port, size),
@@ -207,7 +206,7 @@ export class PentiumPc {
     };
     this.processor = new Pentium(bus, clock, {
       cycleModel: options.cycleModel ?? "fast",
-      ...(linear === null ? {} : { compileInto: linear, compiler: options.compiler ?? {} }),
+      compiler: options.jit === "on" ? (options.compiler ?? {}) : null,
     });
     this.phases = new PhaseRecord(() => this.processor.statistics());
 
@@ -233,7 +232,7 @@ export class PentiumPc {
       { output: options.serialOutput ?? (() => {}) },
       { pace: options.serialPace ?? "fast" },
     );
-    this.vga = new VgaText(clock, this.memory);
+    this.vga = new VgaText(clock, this.ram);
     this.display = new Display(this.vga);
     pci.attach(DISPLAY_SLOT, 0, this.display.configuration(FRAME_MEMORY, DISPLAY_REGISTERS));
     if (options.network) {
@@ -295,7 +294,7 @@ export class PentiumPc {
       modules: options.modules ?? [],
       commandLine: options.commandLine ?? "",
     });
-    const ram = new Uint8Array(this.memory);
+    const { ram } = this;
     for (const { address, size } of image.zeroed) ram.fill(0, address, address + size);
     for (const { address, bytes } of image.pieces) ram.set(bytes, address);
     this.processor.enterFlat(image.entry, { eax: MULTIBOOT_MAGIC, ebx: image.information });
@@ -384,7 +383,7 @@ export class PentiumPc {
       phases: this.phases.state(),
       end: this.end ?? null,
     };
-    return writeSnapshot(description, new Uint8Array(this.memory, 0, this.memoryBytes));
+    return writeSnapshot(description, this.ram);
   }
 
   /**
@@ -427,7 +426,7 @@ export class PentiumPc {
       }
       throw error;
     }
-    fillMemory(new Uint8Array(this.memory, 0, this.memoryBytes), contents);
+    fillMemory(this.ram, contents);
   }
 
   /** Everything but RAM and what the host has been told. */
@@ -457,7 +456,7 @@ export class PentiumPc {
     return hash
       .value([this.cycle, this.instructions])
       .words(this.processor.stateWords())
-      .words(new Int32Array(this.memory, 0, this.memoryBytes / 4))
+      .words(new Int32Array(this.ram.buffer, this.ram.byteOffset, this.memoryBytes / 4))
       .digest();
   }
 }

@@ -258,10 +258,9 @@ describe("small devices", () => {
   });
 
   it("VGA text is memory that the host reads", () => {
-    const memory = new ArrayBuffer(0x100000);
-    const cells = new Uint8Array(memory, 0xb8000);
-    cells.set([72, 7, 105, 7]);
-    const vga = new VgaText(new FakeClock(), memory);
+    const ram = new Uint8Array(0x100000);
+    ram.set([72, 7, 105, 7], 0xb8000);
+    const vga = new VgaText(new FakeClock(), ram);
     expect(vga.text()[0]).toBe("Hi");
     vga.writeByte(0x3d4, 0x0f);
     vga.writeByte(0x3d5, 81);

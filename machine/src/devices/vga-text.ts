@@ -29,9 +29,9 @@ export class VgaText implements BytePortDevice, StatefulDevice {
   #paletteWrite = 0;
   #paletteRead = 0;
 
-  constructor(clock: Clock, memory: ArrayBuffer) {
+  constructor(clock: Clock, ram: Uint8Array) {
     this.#clock = clock;
-    this.#cells = new Uint8Array(memory, VGA_TEXT_MEMORY, 0x8000);
+    this.#cells = ram.subarray(VGA_TEXT_MEMORY, VGA_TEXT_MEMORY + 0x8000);
   }
 
   readByte(port: number): number {

@@ -7,7 +7,7 @@
  */
 
 import type { ProcessorCore } from "./core.ts";
-import { Field, Slot } from "./layout.ts";
+import { Address, Field, Slot } from "./layout.ts";
 
 const RECORDS = 1 << 19;
 /** Behind them: records of the compiler of hot code, two for each counted entry. They never count as taken. */
@@ -39,7 +39,7 @@ export interface CodeCache {
   written(address: number, bytes: number): void;
   dropAll(): void;
   /** By frame number: changes when the page's decoded code is dropped. */
-  readonly versions: Uint32Array;
+  readonly versions: Int32Array;
   /** Changes when all records were dropped: links must not be written across a change. */
   generation(): number;
   /** Called when all records were dropped. */
@@ -52,12 +52,12 @@ export interface CodeCache {
 
 export function createCodeCache(core: ProcessorCore): CodeCache {
   const frameCount = core.ramSize >>> 12;
-  const pool = new Int32Array((RECORDS + ENTRY_RECORDS) * Field.WORDS);
+  const pool = core.words(Address.POOL, (RECORDS + ENTRY_RECORDS) * Field.WORDS);
   const maps: (Int32Array | null)[] = new Array(frameCount).fill(null);
   const freeMaps: Int32Array[] = [];
   const freeCoverage: Uint8Array[] = [];
-  const codeFrames = new Uint8Array(frameCount + 1);
-  const versions = new Uint32Array(frameCount + 1);
+  const codeFrames = core.bytes(Address.CODE_FRAMES, frameCount + 1);
+  const versions = core.words(Address.CODE_VERSIONS, frameCount + 1);
   const coverage: (Uint8Array | null)[] = new Array(frameCount).fill(null);
   let top = FIRST_CACHED;
   let generation = 0;

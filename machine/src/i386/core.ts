@@ -4,8 +4,9 @@
  * compiler, which makes the interpreter about twice as fast as methods of an object would.
  */
 
-import type { Bus } from "../contract.ts";
-import { Slot, SOFT_TLB_SETS } from "./layout.ts";
+import type { Bus, MachineMemory } from "../contract.ts";
+import { webAssembly } from "./jit/web-assembly.ts";
+import { Address, Slot, SOFT_TLB_SETS } from "./layout.ts";
 import { Counter } from "./statistics.ts";
 
 /**
@@ -39,22 +40,21 @@ export interface ProcessorCore {
   readonly bus: Bus;
   /** State words, see `Slot`; the same as bytes and as words. */
   readonly s: Int32Array;
-  /** Zeroed words beside `s`, for tables that compiled code looks into. */
-  words(count: number): Int32Array;
+  /** Words of linear memory, for tables that the engine and compiled code look into; zero in a new machine. */
+  bytes(address: number, count: number): Uint8Array;
+  words(address: number, count: number): Int32Array;
+  doubles(address: number, count: number): Float64Array;
   readonly s8: Uint8Array;
   readonly s16: Uint16Array;
   readonly ram8: Uint8Array;
   readonly ram32: Int32Array;
   readonly ramView: DataView;
   readonly ramSize: number;
-  /**
-   * Offsets below these counts are inside the segment and allowed: index = segment × 4 + log2(size). 0 where only the slow
-   * path can decide.
-   */
+  /** See addresses.ts. */
   readonly readLimits: Uint32Array;
   readonly writeLimits: Uint32Array;
   readonly counters: Float64Array;
-  /** [0] the cycle at which BUDGET reaches zero; [1] the cycle up to which cycles by ring are booked; [2] TSC minus cycle, changed by WRMSR. */
+  /** See addresses.ts. */
   readonly time: Float64Array;
   /** Makes the interpreter return to the run loop after the instruction under way. Time does not change. */
   attention(): void;
@@ -70,44 +70,48 @@ export interface ProcessorCore {
   countTransition(from: number, to: number): void;
 }
 
-/** Room behind RAM in which a processor keeps the words that compiled code shares with the interpreter. */
-export const STATE_BYTES = 0x3_0000;
-
+const WASM_PAGE = 0x1_0000;
 /** Physical addresses of RAM are signed 32-bit numbers here. */
 const LARGEST_RAM = 0x8000_0000;
 
-/** Throws RangeError when the board has more RAM than the processor can address here, or no whole pages. */
+/**
+ * Memory for a machine with so much RAM. Throws RangeError when that is more than the processor can address here, or no whole pages, and
+ * when the host has no room for it.
+ */
+export function createMachineMemory(ramBytes: number): MachineMemory {
+  if (ramBytes > LARGEST_RAM || ramBytes % 4096 !== 0) {
+    throw new RangeError(`${ramBytes} bytes of RAM: it must be whole pages of 4096, at most 2 GB`);
+  }
+  const pages = Math.ceil((Address.RAM + ramBytes) / WASM_PAGE);
+  const linear = new webAssembly.Memory({ initial: pages, maximum: pages });
+  return { linear, ram: new Uint8Array(linear.buffer, Address.RAM, ramBytes) };
+}
+
 export function createCore(bus: Bus): ProcessorCore {
-  const ramSize = bus.ramBytes ?? bus.memory.byteLength;
-  if (ramSize > LARGEST_RAM || ramSize % 4096 !== 0) {
-    throw new RangeError(`${ramSize} bytes of RAM: it must be whole pages of 4096, at most 2 GB`);
-  }
-  const isShared = bus.memory.byteLength - ramSize >= STATE_BYTES;
-  const state = isShared ? bus.memory : new ArrayBuffer(STATE_BYTES);
-  const stateEnd = isShared ? ramSize + STATE_BYTES : STATE_BYTES;
-  let free = isShared ? ramSize : 0;
-  function words(count: number): Int32Array {
-    if (free + count * 4 > stateEnd) throw new RangeError("no room for more words of processor state");
-    const taken = new Int32Array(state, free, count);
-    free += count * 4;
-    return taken;
-  }
-  const s = words(Slot.LENGTH);
-  const time = new Float64Array(3);
-  const counters = new Float64Array(Counter.LENGTH);
+  const { linear, ram } = bus.memory;
+  const { buffer } = linear;
+  const ramSize = ram.byteLength;
+  const bytes = (address: number, count: number) => new Uint8Array(buffer, address, count);
+  const words = (address: number, count: number) => new Int32Array(buffer, address, count);
+  const doubles = (address: number, count: number) => new Float64Array(buffer, address, count);
+  const s = words(Address.STATE, Slot.LENGTH);
+  const time = doubles(Address.TIME, 3);
+  const counters = doubles(Address.COUNTERS, Counter.LENGTH);
 
   const core: ProcessorCore = {
     bus,
     s,
+    bytes,
     words,
-    s8: new Uint8Array(state, s.byteOffset, s.byteLength),
-    s16: new Uint16Array(state, s.byteOffset, s.byteLength / 2),
-    ram8: new Uint8Array(bus.memory, 0, ramSize),
-    ram32: new Int32Array(bus.memory, 0, ramSize / 4),
-    ramView: new DataView(bus.memory, 0, ramSize),
+    doubles,
+    s8: new Uint8Array(buffer, Address.STATE, s.byteLength),
+    s16: new Uint16Array(buffer, Address.STATE, s.byteLength / 2),
+    ram8: ram,
+    ram32: words(Address.RAM, ramSize / 4),
+    ramView: new DataView(buffer, Address.RAM, ramSize),
     ramSize,
-    readLimits: new Uint32Array(state, words(32).byteOffset, 32),
-    writeLimits: new Uint32Array(state, words(32).byteOffset, 32),
+    readLimits: new Uint32Array(buffer, Address.READ_LIMITS, 32),
+    writeLimits: new Uint32Array(buffer, Address.WRITE_LIMITS, 32),
     counters,
     time,
     observer: null,

@@ -17,21 +17,12 @@
  * Flags that the manual leaves undefined: AF is 0 after LOGIC and GIVEN.
  */
 
+import * as FlagKind from "../../engine/layout/flag-kinds.ts";
 import type { ProcessorCore } from "./core.ts";
 import { AF, CF, OF, PF, SF, ZF } from "./instruction.ts";
 import { Slot } from "./layout.ts";
 
-export const FlagKind = {
-  STORED: 0,
-  ADD: 1,
-  ADC: 2,
-  SUB: 3,
-  SBB: 4,
-  LOGIC: 5,
-  INC: 6,
-  DEC: 7,
-  GIVEN: 8,
-} as const;
+export { FlagKind };
 
 export const ARITHMETIC_FLAGS = CF | PF | AF | ZF | SF | OF;
 

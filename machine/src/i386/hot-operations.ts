@@ -3,79 +3,10 @@
  * decoded. Numbers from `FIRST_COLD` up are functions, one for each operation of the instruction table.
  */
 
+import * as HotOperation from "../../engine/layout/hot-operations.ts";
 import type { TableInstruction } from "./table.ts";
 
-export const HotOperation = {
-  relocate: 1,
-  continueAt: 2,
-  movRegisterRegister: 3,
-  movRegisterImmediate: 4,
-  movRegisterMemory: 5,
-  movMemoryRegister: 6,
-  movMemoryImmediate: 7,
-  movRegisterBased: 8,
-  movBasedRegister: 9,
-  mov8RegisterRegister: 10,
-  mov8RegisterMemory: 11,
-  mov8MemoryRegister: 12,
-  mov8RegisterImmediate: 13,
-  mov8MemoryImmediate: 14,
-  mov16RegisterMemory: 15,
-  mov16MemoryRegister: 16,
-  movzxRegister: 17,
-  movzxMemory8: 18,
-  movzxMemory16: 19,
-  movsxRegister: 20,
-  movsxMemory8: 21,
-  movsxMemory16: 22,
-  lea: 23,
-  /** 8 operations in opcode order × 5 forms: rr, ri, rm, mr, mi. */
-  arithmetic: 24,
-  testRegisterRegister: 64,
-  testRegisterImmediate: 65,
-  testMemoryImmediate: 66,
-  test8RegisterRegister: 67,
-  incRegister: 68,
-  decRegister: 69,
-  incMemory: 70,
-  decMemory: 71,
-  negRegister: 72,
-  notRegister: 73,
-  /** shl, shr, sar by immediate; then by CL. */
-  shiftImmediate: 74,
-  shiftCl: 77,
-  imulRegister: 80,
-  imulMemory: 81,
-  imulRegisterImmediate: 82,
-  imulMemoryImmediate: 83,
-  pushRegister: 84,
-  pushImmediate: 85,
-  pushMemory: 86,
-  popRegister: 87,
-  callInPage: 88,
-  callRegister: 89,
-  callMemory: 90,
-  ret: 91,
-  retImmediate: 92,
-  jmpInPage: 93,
-  jmpRegister: 94,
-  jmpMemory: 95,
-  /** 16 conditions. */
-  jccInPage: 96,
-  jccFar: 112,
-  leave: 113,
-  nop: 114,
-  cdq: 115,
-  setccRegister: 116,
-  cmp8RegisterImmediate: 117,
-  cmp8MemoryImmediate: 118,
-  cmp8RegisterRegister: 119,
-  test8RegisterImmediate: 120,
-  callFarPage: 121,
-  jmpFarPage: 122,
-  /** No instruction: see jit/compiler.ts. */
-  countedEntry: 123,
-} as const;
+export { HotOperation };
 
 export const FIRST_COLD = 128;
 

@@ -20,11 +20,12 @@
  * an access is walked again before a fault is raised; CR2 and the code are exact.
  */
 
+import { DATA_ENTRIES, LARGE_SETS, WAYS } from "../../engine/layout/tlb-sizes.ts";
 import type { CodeCache } from "./code-cache.ts";
 import type { ProcessorCore } from "./core.ts";
 import type { CycleModel } from "./cycles.ts";
 import { pendingFault, prepareFault } from "./fault.ts";
-import { ControlBit, Slot, SOFT_CODE_SETS, SOFT_TLB_SETS, Vector } from "./layout.ts";
+import { Address, ControlBit, Slot, SOFT_CODE_SETS, SOFT_TLB_SETS, Vector } from "./layout.ts";
 import { Counter } from "./statistics.ts";
 import { TlbBank } from "./tlb.ts";
 
@@ -38,7 +39,6 @@ const LARGE = 0x80;
 
 /** Of a tag, and what an access is compared with has bits 11 to 2 clear. */
 const NO_PAGE = 0x800;
-export const DATA_ENTRIES = SOFT_TLB_SETS * 4;
 const FAULT_PRESENT = 1;
 const FAULT_WRITE = 2;
 const FAULT_USER = 4;
@@ -81,20 +81,20 @@ export function createPaging(core: ProcessorCore, codeCache: CodeCache, cycles: 
   const { codeFrames } = codeCache;
   const { CR0, CR2, CR3, CR4, BUDGET, TRANSLATION_FAILED } = Slot;
   const { CR0_PG, CR0_WP, CR4_PSE } = ControlBit;
-  const readTags = core.words(2 * SOFT_TLB_SETS).fill(NO_PAGE);
-  const writeTags = core.words(2 * SOFT_TLB_SETS).fill(NO_PAGE);
-  const addends = core.words(2 * SOFT_TLB_SETS);
-  /** Set of the 4 MB TLB that stands behind a soft entry, plus one; 0 for 4 KB pages. */
-  const largeOwners = core.words(SOFT_TLB_SETS);
+  const readTags = core.words(Address.READ_TAGS, 2 * SOFT_TLB_SETS).fill(NO_PAGE);
+  const writeTags = core.words(Address.WRITE_TAGS, 2 * SOFT_TLB_SETS).fill(NO_PAGE);
+  const addends = core.words(Address.ADDENDS, 2 * SOFT_TLB_SETS);
+  const largeOwners = core.words(Address.LARGE_OWNERS, SOFT_TLB_SETS);
   /** Index = kind × 64 + entry of the data TLB; kinds are read, user read, write, user write, as bits 0 (user) and 1 (write) number them. */
-  const entryTags = core.words(4 * DATA_ENTRIES).fill(NO_PAGE);
-  const codeTags = core.words(2 * SOFT_CODE_SETS).fill(-1);
-  const codeEntryFrames = core.words(SOFT_CODE_SETS);
-  const data = new TlbBank(SOFT_TLB_SETS, core.words);
-  const large = new TlbBank(2, core.words);
-  const code = new TlbBank(SOFT_CODE_SETS, core.words);
-  /** The 4 MB page used last in each set of its TLB: only that one may have soft entries. */
-  const youngestLarge = new Int32Array(2).fill(-1);
+  const entryTags = core.words(Address.ENTRY_TAGS, 4 * DATA_ENTRIES).fill(NO_PAGE);
+  const codeTags = core.words(Address.CODE_TAGS, 2 * SOFT_CODE_SETS).fill(-1);
+  const codeEntryFrames = core.words(Address.CODE_ENTRY_FRAMES, SOFT_CODE_SETS);
+  const bank = (sets: number, tags: number, entries: number, ages: number): TlbBank =>
+    new TlbBank(core.words(tags, sets * WAYS), core.words(entries, sets * WAYS), core.words(ages, sets));
+  const data = bank(SOFT_TLB_SETS, Address.DATA_TLB_TAGS, Address.DATA_TLB_ENTRIES, Address.DATA_TLB_AGES);
+  const large = bank(LARGE_SETS, Address.LARGE_TLB_TAGS, Address.LARGE_TLB_ENTRIES, Address.LARGE_TLB_AGES);
+  const code = bank(SOFT_CODE_SETS, Address.CODE_TLB_TAGS, Address.CODE_TLB_ENTRIES, Address.CODE_TLB_AGES);
+  const youngestLarge = core.words(Address.YOUNGEST_LARGE, LARGE_SETS).fill(-1);
   const watchedPages = new Set<number>();
   const { dataTlbMiss, codeTlbMiss } = cycles;
 

@@ -7,6 +7,7 @@ import { createCore, type ProcessorCore } from "./core.ts";
 import type { CycleModel } from "./cycles.ts";
 import { createDebugging, type Debugging } from "./debugging.ts";
 import { coldNumbers, createDecoder, type Decoder } from "./decoder.ts";
+import { createEngine, type Engine } from "./engine.ts";
 import { createFlags, type Flags } from "./flags.ts";
 import { createFloatHandlers } from "./float.ts";
 import { createInterpreter, type Handler, type Interpreter } from "./interpreter.ts";
@@ -34,6 +35,7 @@ import { createFloatingPointUnit } from "./x87/unit.ts";
 export interface ProcessorParts {
   readonly core: ProcessorCore;
   readonly codeCache: CodeCache;
+  readonly engine: Engine;
   readonly paging: Paging;
   readonly memory: Memory;
   readonly segments: Segments;
@@ -56,6 +58,7 @@ export interface ProcessorParts {
 export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Handler): ProcessorParts {
   const core = createCore(bus);
   const codeCache = createCodeCache(core);
+  const engine = createEngine(core, codeCache);
   const paging = createPaging(core, codeCache, cycleModel);
   codeCache.onPagesChanged = paging.forgetWrites;
   const plainMemory = createMemory(core, codeCache, paging);
@@ -114,6 +117,7 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
   return {
     core,
     codeCache,
+    engine,
     paging,
     memory,
     segments,

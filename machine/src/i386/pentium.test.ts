@@ -29,6 +29,7 @@ import {
   memory,
   word,
 } from "./assembly.ts";
+import { createMachineMemory } from "./core.ts";
 import { Pentium } from "./pentium.ts";
 
 const CODE = 0x1_0000;
@@ -45,11 +46,11 @@ interface Machine {
 
 /** A processor with 1 MB of RAM and nothing else, at the first instruction of the program. */
 function machine(program: (a: Assembler) => void): Machine {
-  const memoryOfBoard = new ArrayBuffer(0x10_0000);
+  const memory = createMachineMemory(0x10_0000);
   const written: [number, number, number][] = [];
   const clock = new EventClock();
   const bus: Bus = {
-    memory: memoryOfBoard,
+    memory,
     readPhysical: () => 0xffff_ffff,
     writePhysical: () => {},
     readPort: () => 0x5a,
@@ -65,9 +66,9 @@ function machine(program: (a: Assembler) => void): Machine {
   const a = new Assembler();
   program(a);
   const code = a.finish();
-  const bytes = new Uint8Array(memoryOfBoard);
+  const bytes = memory.ram;
   bytes.set(code.text, CODE);
-  const view = new DataView(memoryOfBoard);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
   for (const fixup of code.fixups) {
     view.setUint32(CODE + fixup.offset, CODE + code.symbols.get(fixup.symbol)! + fixup.addend, true);
   }
@@ -313,7 +314,7 @@ function busyMachine(): Machine {
 }
 
 function fingerprint({ processor, clock, written }: Machine): unknown {
-  const ram = new Int32Array(processor.core.ram8.buffer);
+  const ram = processor.core.ram32;
   let hash = 0;
   for (let i = 0; i < ram.length; i++) hash = (Math.imul(hash, 31) + ram[i]!) | 0;
   return {
@@ -405,12 +406,12 @@ describe("host breakpoints", () => {
       a.emit("inc", eax);
       a.emit("loop", a.mark());
     });
-    const before = new Uint8Array(view.buffer.slice(CODE, CODE + 16));
+    const before = new Uint8Array(view.buffer, view.byteOffset + CODE, 16).slice();
     processor.addBreakpoint(CODE + 5);
     expect(processor.run(FOREVER)).toBe("breakpoint");
     expect(processor.eip).toBe(CODE + 5);
     expect(processor.registers[0]).toBe(0);
-    expect(new Uint8Array(view.buffer.slice(CODE, CODE + 16))).toEqual(before);
+    expect(new Uint8Array(view.buffer, view.byteOffset + CODE, 16).slice()).toEqual(before);
     processor.removeBreakpoint(CODE + 5);
     expect(processor.run(processor.clock.now + 1)).toBe("cycle");
     expect(processor.registers[0]).toBe(1);

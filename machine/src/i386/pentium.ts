@@ -21,7 +21,6 @@ import { IF, RF, TF } from "./instruction.ts";
 
 import { DELIVERED, FAULTED } from "./interpreter.ts";
 import { type CompilerOptions, createCompiler, type HotCodeCompiler } from "./jit/compiler.ts";
-import type { LinearMemory } from "./jit/web-assembly.ts";
 import { ControlBit, Field, Segment, Slot, Vector } from "./layout.ts";
 import type { Memory } from "./memory.ts";
 import type { Paging } from "./paging.ts";
@@ -38,9 +37,8 @@ import type { FloatingPointUnit } from "./x87/contract.ts";
 export interface PentiumOptions {
   /** Name of a cycle model; `fast` when absent. */
   readonly cycleModel?: CycleModelName;
-  /** The memory that holds RAM and the processor's state: hot code is compiled to work on it. Absent: all is interpreted. */
-  readonly compileInto?: LinearMemory;
-  readonly compiler?: CompilerOptions;
+  /** How hot code is compiled; null or absent: all is interpreted. */
+  readonly compiler?: CompilerOptions | null;
 }
 
 const FLAT_CODE = 0x00cf_9b00;
@@ -102,9 +100,7 @@ export class Pentium extends RegisterView implements Processor {
     });
     // Before the priming, which then meets counted entries.
     this.compiler =
-      options.compileInto === undefined || cycleModel.detailed
-        ? null
-        : createCompiler(parts, options.compileInto, options.compiler);
+      options.compiler == null || cycleModel.detailed ? null : createCompiler(parts, options.compiler);
     this.prime();
   }
 

@@ -5,13 +5,14 @@ import { describe, expect, it } from "vitest";
 import { PentiumPc } from "../boards/pentium-pc.ts";
 import { EventClock } from "../clock.ts";
 import type { Bus } from "../contract.ts";
+import { createMachineMemory } from "./core.ts";
 import { HotOperation } from "./hot-operations.ts";
 import { Field } from "./layout.ts";
 import { Pentium } from "./pentium.ts";
 
 function bus(bytes = 0x10_0000): Bus {
   return {
-    memory: new ArrayBuffer(bytes),
+    memory: createMachineMemory(bytes),
     readPhysical: () => 0xffff_ffff,
     writePhysical: () => {},
     readPort: () => 0xff,
@@ -51,9 +52,9 @@ describe("priming", () => {
 
   it("leaves registers, memory, time and counters as reset does", () => {
     const board = bus();
-    new Uint8Array(board.memory).fill(0x5a);
+    board.memory.ram.fill(0x5a);
     const processor = new Pentium(board, new EventClock());
-    expect(new Uint8Array(board.memory).every((value) => value === 0x5a)).toBe(true);
+    expect(board.memory.ram.every((value) => value === 0x5a)).toBe(true);
     expect([...processor.registers]).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
     expect(processor.instructions).toBe(0);
     expect(processor.clock.now).toBe(0);

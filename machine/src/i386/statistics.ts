@@ -5,6 +5,7 @@
  * processor's own clock, so that counting costs nothing in straight-line code.
  */
 
+import * as Counter from "../../engine/layout/counters.ts";
 import type { DetailedCounters } from "./timing/detailed.ts";
 
 /** A copy of all counters at one moment, or the difference of two. */
@@ -31,24 +32,7 @@ export interface ProcessorStatistics {
   caches?: DetailedCounters;
 }
 
-/** Indices in the counter array. */
-export const Counter = {
-  EXCEPTIONS: 0,
-  SOFTWARE_INTERRUPTS: 256,
-  HARDWARE_INTERRUPTS: 512,
-  /** from × 4 + to. */
-  RING_TRANSITIONS: 768,
-  CYCLES_BY_RING: 784,
-  CYCLES_IDLE: 788,
-  TASK_SWITCHES: 789,
-  TLB_CODE_4K: 790,
-  TLB_DATA_4K: 791,
-  TLB_DATA_4M: 792,
-  PAGE_FAULTS: 793,
-  SEGMENT_LOADS: 794,
-  CR3_LOADS: 795,
-  LENGTH: 800,
-} as const;
+export { Counter };
 
 /** Turns counters into the documented object. */
 export function describeCounters(

@@ -9,29 +9,7 @@ import type { RowNotation } from "./table-notation.ts";
 
 const hex = (value: number): string => value.toString(16).toUpperCase().padStart(2, "0");
 
-/** Clocks of control transfers in protected mode, by what they pass through. Source: as the table's. */
-export const gateClocks = {
-  callGateSamePrivilege: 22,
-  /** To an inner ring: plus `callGateParameter` for each parameter copied. */
-  callGateInner: 44,
-  callGateParameter: 2,
-  jumpGateSamePrivilege: 18,
-  returnOuter: 23,
-  interruptSamePrivilege: 31,
-  interruptInner: 48,
-  /** INT3 and hardware-detected faults and interrupts. */
-  breakpointSamePrivilege: 27,
-  breakpointInner: 44,
-  interruptReturnSame: 10,
-  interruptReturnOuter: 27,
-  /** Added to a task switch by the instruction that asks for it. */
-  taskGateCall: 22,
-  taskGateJump: 20,
-  taskGateInterrupt: 23,
-  interruptReturnNested: 10,
-  /** From a 32-bit TSS to a 32-bit TSS. */
-  taskSwitch: 85,
-} as const;
+export * as gateClocks from "../../engine/layout/gate-clocks.ts";
 
 const jumps = conditions.flatMap(
   (condition, code) =>

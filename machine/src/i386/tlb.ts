@@ -21,12 +21,12 @@ export class TlbBank {
   /** By set. */
   readonly ages: Int32Array;
 
-  /** `words` gives zeroed words: compiled code looks into them. */
-  constructor(sets: number, words: (count: number) => Int32Array) {
-    this.sets = sets;
-    this.tags = words(sets * 4).fill(-1);
-    this.entries = words(sets * 4);
-    this.ages = words(sets);
+  /** The words are shared with compiled code. */
+  constructor(tags: Int32Array, entries: Int32Array, ages: Int32Array) {
+    this.sets = ages.length;
+    this.tags = tags.fill(-1);
+    this.entries = entries;
+    this.ages = ages;
   }
 
   /** Index of the entry for `page`, now the youngest of its set; -1 on a miss. */

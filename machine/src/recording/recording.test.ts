@@ -120,11 +120,11 @@ describe("record and replay", () => {
     const lines: string[] = [];
     const pc = machine(output);
     // At the entry: CLI, HLT.
-    new Uint8Array(pc.memory).set([0xfa, 0xf4], pc.processor.eip >>> 0);
+    pc.ram.set([0xfa, 0xf4], pc.processor.eip >>> 0);
     const recorder = new Recorder<PcStop>(pc, describeStart(pc, START), (line) => lines.push(line));
     recorder.run(1000);
     const again = machine(output);
-    new Uint8Array(again.memory).set([0xfa, 0xf4], again.processor.eip >>> 0);
+    again.ram.set([0xfa, 0xf4], again.processor.eip >>> 0);
     const replayer = new Replayer<PcStop>(again, parseRecording(lines.join("")), describeStart(again, START));
     expect(replayer.run(1000)).toEqual({ reason: "halted" });
     expect(replayer.finished?.end).toBe("halted");

@@ -216,7 +216,7 @@ describe("bytes that do not fit", () => {
 
   it("a right checksum over a wrong description: refused whole, or a machine that runs", () => {
     const { description } = readSnapshot(bytes);
-    const ram = new Uint8Array(pc.memory, 0, MEMORY);
+    const ram = pc.ram;
     const all = places(description).slice(1);
     const random = numbers(77);
     const wrong: readonly unknown[] = [null, -1, 1e300, 2 ** 40, 0.5, "x", [], {}, true, 0, 255, 65536];
@@ -250,9 +250,7 @@ describe("bytes that do not fit", () => {
     const hash = here.stateHash();
     const changed = structuredClone(description) as { devices: { monitor: unknown } };
     changed.devices.monitor = 5;
-    expect(refusal(writeSnapshot(changed, new Uint8Array(pc.memory, 0, MEMORY)), here).message).toMatch(
-      /monitor/,
-    );
+    expect(refusal(writeSnapshot(changed, pc.ram), here).message).toMatch(/monitor/);
     expect(here.stateHash()).toBe(hash);
     expect(here.save()).toEqual(
       (() => {

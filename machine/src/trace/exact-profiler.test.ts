@@ -48,9 +48,9 @@ function program(cycleModel: CycleModelName = "fast"): Program {
   a.emit("add", dword({ displacement: 0x5_0000 }), 1);
   a.emit("ret");
   const { text, symbols, fixups } = a.finish();
-  const bytes = new Uint8Array(pc.memory);
+  const bytes = pc.ram;
   bytes.set(text, CODE);
-  const view = new DataView(pc.memory);
+  const view = pc.ramView;
   for (const { offset, symbol: name, addend, kind } of fixups) {
     const target = CODE + symbols.get(name)! + addend;
     view.setUint32(CODE + offset, kind === "absolute32" ? target : target - (CODE + offset + 4), true);

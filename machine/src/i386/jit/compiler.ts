@@ -24,10 +24,10 @@ import type { ProcessorParts } from "../parts.ts";
 import { Exit, type Site } from "./exit.ts";
 import { flowOf } from "./operation-names.ts";
 import { discoverRegion } from "./region-graph.ts";
-import { createRuntime, functionTypes, lookupWords } from "./runtime.ts";
+import { createRuntime, functionTypes } from "./runtime.ts";
 import { regionImports, type TranslationContext, translateRegion } from "./translator.ts";
 import { type WasmFunction, writeModule } from "./wasm-writer.ts";
-import { type LinearMemory, webAssembly } from "./web-assembly.ts";
+import { webAssembly } from "./web-assembly.ts";
 
 /** Visits after which an entry is worth compiling: translation and the host's two compilers take a few milliseconds for a region. */
 const HOT = 4000;
@@ -93,36 +93,18 @@ export interface CompilerOptions {
   readonly hot?: number;
 }
 
-export function createCompiler(
-  parts: ProcessorParts,
-  memory: LinearMemory,
-  options: CompilerOptions = {},
-): HotCodeCompiler {
+export function createCompiler(parts: ProcessorParts, options: CompilerOptions = {}): HotCodeCompiler {
   const hot = options.hot ?? HOT;
   const patience = options.hot === undefined ? PATIENCE : hot;
   const batch = options.hot === undefined ? BATCH : 1;
-  const { core, codeCache, decoder, handlers, paging } = parts;
+  const { core, codeCache, decoder, engine, handlers } = parts;
   const { s } = core;
+  const memory = core.bus.memory.linear;
   const { pool, versions } = codeCache;
   const { BUDGET, RETIRED, EIP, MODE, FLAT_SEGMENTS, COMPILED_FAULT, FETCHING, PARTIAL } = Slot;
   const { TRANSLATION_FAILED } = Slot;
   const { readCompiled, modifyCompiled, writeCompiled } = parts.memory;
-  const host = webAssembly!;
-  const lookup = core.words(lookupWords);
-  const { data } = paging.banks;
-  const tables = {
-    state: s.byteOffset,
-    readTags: paging.readTags.byteOffset,
-    writeTags: paging.writeTags.byteOffset,
-    addends: paging.addends.byteOffset,
-    readLimits: core.readLimits.byteOffset,
-    writeLimits: core.writeLimits.byteOffset,
-    entryTags: paging.entryTags.byteOffset,
-    largeOwners: paging.largeOwners.byteOffset,
-    dataTags: data.tags.byteOffset,
-    dataEntries: data.entries.byteOffset,
-    dataAges: data.ages.byteOffset,
-  };
+  const host = webAssembly;
   const ENTRY = HotOperation.countedEntry;
   const statistics = {
     ...{ modules: 0, regions: 0, translated: 0, bytes: 0, entries: 0, flushes: 0, runs: 0, instructions: 0 },
@@ -200,8 +182,6 @@ export function createCompiler(
     const map = codeCache.mapOf(pool[pool[entry + LINK]! + WORDS + FRAME]!);
     return {
       pool,
-      stateAddress: tables.state,
-      ...tables,
       site: (site) => sites.push(site) - 1,
       frame: pool[pool[entry + LINK]! + WORDS + FRAME]! << 12,
       hasTailCalls: runtime.hasTailCalls,
@@ -264,21 +244,11 @@ export function createCompiler(
     },
   };
 
-  const runtime = createRuntime(
-    ...([host, memory, lookup] as const),
-    {
-      state: s.byteOffset,
-      lookup: lookup.byteOffset,
-      codeTags: paging.codeTags.byteOffset,
-      codeEntryFrames: paging.codeEntryFrames.byteOffset,
-      tables,
-    },
-    MOST_REGIONS + BATCH + 1,
-    side,
-  );
+  const runtime = createRuntime(host, memory, MOST_REGIONS + BATCH + 1, side);
 
   const imports = {
     ...runtime.exports,
+    ...engine,
     memory,
     table: runtime.table,
     interpret(p: number): number {

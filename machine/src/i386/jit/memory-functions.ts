@@ -9,8 +9,8 @@
  * The budget is that of the region, which has booked its whole block; it comes back as FAULTED_BUDGET when the access faulted.
  */
 
-import { Slot, SOFT_TLB_SETS } from "../layout.ts";
-import { DATA_ENTRIES } from "../paging.ts";
+import { DATA_ENTRIES } from "../../../engine/layout/tlb-sizes.ts";
+import { Address, Slot, SOFT_TLB_SETS } from "../layout.ts";
 import { BodyWriter, I32, Op, type WasmFunction } from "./wasm-writer.ts";
 
 export const FAULTED_BUDGET = 0x8000_0000 | 0;
@@ -22,21 +22,6 @@ const CLOCKS_SHIFT = 6;
 /** Segment, size and mode of an access, and the clocks of the block's instructions behind it. */
 export function accessInfo(segment: number, size: number, mode: number, clocksBehind: number): number {
   return (segment << 2) | (size >> 1) | (mode !== 0 ? USER : 0) | (clocksBehind << CLOCKS_SHIFT);
-}
-
-/** Addresses in linear memory of what paging.ts and core.ts keep there. */
-export interface MemoryTables {
-  readonly state: number;
-  readonly readTags: number;
-  readonly writeTags: number;
-  readonly addends: number;
-  readonly readLimits: number;
-  readonly writeLimits: number;
-  readonly entryTags: number;
-  readonly largeOwners: number;
-  readonly dataTags: number;
-  readonly dataEntries: number;
-  readonly dataAges: number;
 }
 
 /** Indices of the interpreter's memory functions (selector, offset[, value]) among the imports. */
@@ -56,11 +41,10 @@ const KIND_BYTES = DATA_ENTRIES * 4;
 const KIND_SHIFT = Math.log2(KIND_BYTES / USER);
 
 export function memoryFunctions(
-  tables: MemoryTables,
   types: { readonly read: number; readonly modify: number; readonly write: number },
   slow: SlowAccesses,
 ): WasmFunction[] {
-  const slot = (number: number): number => tables.state + number * 4;
+  const slot = (number: number): number => Address.STATE + number * 4;
 
   /** Puts the physical address into local `first + 3`; branches to `slowDepth` when only the interpreter knows it. */
   function place(w: BodyWriter, isWrite: boolean, info: number, first: number, slowDepth: number): void {
@@ -70,7 +54,7 @@ export function memoryFunctions(
       w.branch(Op.brIf, slowDepth);
     };
     w.get(offset).get(info).constant(SELECTOR_MASK).op(Op.and).constant(2).op(Op.shl);
-    w.memory(Op.load, isWrite ? tables.writeLimits : tables.readLimits).op(Op.geU);
+    w.memory(Op.load, isWrite ? Address.WRITE_LIMITS : Address.READ_LIMITS).op(Op.geU);
     toSlow();
     w.get(info)
       .constant(SELECTOR_MASK & ~3)
@@ -87,9 +71,9 @@ export function memoryFunctions(
       .op(Op.and)
       .tee(set);
     w.get(info).constant(USER).op(Op.and).constant(1).op(Op.shl, Op.add).tee(index);
-    w.memory(Op.load, isWrite ? tables.writeTags : tables.readTags);
+    w.memory(Op.load, isWrite ? Address.WRITE_TAGS : Address.READ_TAGS);
     w.get(linear).constant(PAGE_MASK).op(Op.and, Op.eq).open(Op.if);
-    w.get(index).memory(Op.load, tables.addends).get(linear).op(Op.add).set(physical);
+    w.get(index).memory(Op.load, Address.ADDENDS).get(linear).op(Op.add).set(physical);
     w.otherwise();
     search(w, isWrite, info, { linear, set, index, physical }, toSlow);
     w.close();
@@ -108,7 +92,7 @@ export function memoryFunctions(
       w.get(set)
         .constant(2)
         .op(Op.shl)
-        .memory(Op.load, tables.dataTags + way * 4);
+        .memory(Op.load, Address.DATA_TLB_TAGS + way * 4);
       w.get(linear).constant(12).op(Op.shrU, Op.eq).open(Op.if);
       w.constant(way).set(index).close();
     }
@@ -118,33 +102,40 @@ export function memoryFunctions(
     const ofWay = (bits: number): void => {
       w.constant(bits).get(index).constant(2).op(Op.shl, Op.shrU).constant(0xf).op(Op.and);
     };
-    w.get(set).get(set).memory(Op.load, tables.dataAges);
+    w.get(set).get(set).memory(Op.load, Address.DATA_TLB_AGES);
     ofWay(CLEARED);
     w.constant(-1).op(Op.xor, Op.and);
     ofWay(RAISED);
-    w.op(Op.or).memory(Op.store, tables.dataAges);
+    w.op(Op.or).memory(Op.store, Address.DATA_TLB_AGES);
     // Offset of the entry's word: sets have four entries.
     w.get(set).get(index).op(Op.add).constant(2).op(Op.shl).tee(index);
     const kind = isWrite ? 2 : 0;
     w.get(info).constant(USER).op(Op.and).constant(KIND_SHIFT).op(Op.shl, Op.add);
-    w.memory(Op.load, tables.entryTags + kind * KIND_BYTES);
+    w.memory(Op.load, Address.ENTRY_TAGS + kind * KIND_BYTES);
     w.get(linear).constant(PAGE_MASK).op(Op.and, Op.ne);
     toSlow();
-    w.get(set).constant(0).memory(Op.store, tables.largeOwners);
-    [tables.readTags, tables.readTags + HALF, tables.writeTags, tables.writeTags + HALF].forEach((tag, i) => {
-      w.get(set)
-        .get(index)
-        .memory(Op.load, tables.entryTags + i * KIND_BYTES)
-        .memory(Op.store, tag);
-    });
-    w.get(index).memory(Op.load, tables.dataEntries).get(linear).op(Op.xor).constant(PAGE_MASK).op(Op.and);
+    w.get(set).constant(0).memory(Op.store, Address.LARGE_OWNERS);
+    [Address.READ_TAGS, Address.READ_TAGS + HALF, Address.WRITE_TAGS, Address.WRITE_TAGS + HALF].forEach(
+      (tag, i) => {
+        w.get(set)
+          .get(index)
+          .memory(Op.load, Address.ENTRY_TAGS + i * KIND_BYTES)
+          .memory(Op.store, tag);
+      },
+    );
+    w.get(index)
+      .memory(Op.load, Address.DATA_TLB_ENTRIES)
+      .get(linear)
+      .op(Op.xor)
+      .constant(PAGE_MASK)
+      .op(Op.and);
     w.get(linear).op(Op.xor).set(physical);
     for (const half of [0, HALF]) {
       w.get(set)
         .get(physical)
         .get(linear)
         .op(Op.sub)
-        .memory(Op.store, tables.addends + half);
+        .memory(Op.store, Address.ADDENDS + half);
     }
   }
 
@@ -182,7 +173,7 @@ export function memoryFunctions(
     w.open(Op.block);
     place(w, isModify, info, first, w.depth);
     bySize(w, info, (log) => {
-      w.get(physical).memory(loads[log]!, 0);
+      w.get(physical).memory(loads[log]!, Address.RAM);
       if (isModify) w.get(physical);
       w.get(budget).op(Op.return);
     });
@@ -205,7 +196,7 @@ export function memoryFunctions(
     w.open(Op.block);
     place(w, true, info, first, w.depth);
     bySize(w, info, (log) => {
-      w.get(physical).get(value).memory(stores[log]!, 0);
+      w.get(physical).get(value).memory(stores[log]!, Address.RAM);
       w.get(budget).op(Op.return);
     });
     w.close();

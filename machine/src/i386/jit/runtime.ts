@@ -1,6 +1,6 @@
 /**
- * What all compiled modules share: the table of regions, the functions that lead from one region to the next without leaving WebAssembly,
- * and the arithmetic of flags of unknown kind.
+ * What all compiled modules share besides the engine: the table of regions, and the functions that lead from one region to the next without
+ * leaving WebAssembly.
  *
  * A region ends in `chain` (a place of the same page) or `locate` (any EIP). Both look into a hash table, in linear memory, of the regions
  * that can be run from a physical address under a key (FLAT_SEGMENTS and MODE), and go there by a tail call; a miss returns to the run loop's
@@ -10,23 +10,16 @@
  *   entry of the hash table, four words: physical address or -1 · key · place in the table · free
  */
 
-import { FlagKind } from "../flags.ts";
-import { Segment, Slot, SOFT_CODE_SETS } from "../layout.ts";
+import type { LinearMemory } from "../../contract.ts";
+import { Address, Segment, Slot, SOFT_CODE_SETS } from "../layout.ts";
 import { Exit } from "./exit.ts";
-import { type MemoryTables, memoryFunctions } from "./memory-functions.ts";
+import { memoryFunctions } from "./memory-functions.ts";
 import { BodyWriter, Op, type WasmFunction, writeModule } from "./wasm-writer.ts";
-import {
-  type FunctionTable,
-  type LinearMemory,
-  supportsTailCalls,
-  type WebAssemblyHost,
-} from "./web-assembly.ts";
+import { type FunctionTable, supportsTailCalls, type WebAssemblyHost } from "./web-assembly.ts";
 
 const ENTRIES = 8192;
 const ENTRY_WORDS = 4;
 const INDEX_MASK = (ENTRIES - 1) * ENTRY_WORDS * 4;
-
-export const lookupWords = ENTRIES * ENTRY_WORDS;
 
 /** Types of all modules. */
 export const Type = {
@@ -44,14 +37,6 @@ export const functionTypes = [
   { parameters: 3, results: 3 },
   { parameters: 4, results: 1 },
 ] as const;
-
-export interface RuntimeAddresses {
-  readonly state: number;
-  readonly lookup: number;
-  readonly codeTags: number;
-  readonly codeEntryFrames: number;
-  readonly tables: MemoryTables;
-}
 
 /** Functions of the interpreter's side that the runtime calls: `selector` is segment × 4 + log2(size). */
 export interface InterpreterSide {
@@ -87,8 +72,8 @@ const sideImports = [
 const hash = (physical: number, key: number): number =>
   ((physical ^ (physical >>> 9) ^ (key >>> 6) ^ key) << 4) & INDEX_MASK;
 
-function writeRuntime(addresses: RuntimeAddresses, pages: number, hasTailCalls: boolean): Uint8Array {
-  const slot = (number: number): number => addresses.state + number * 4;
+function writeRuntime(pages: number, hasTailCalls: boolean): Uint8Array {
+  const slot = (number: number): number => Address.STATE + number * 4;
 
   function pushKey(w: BodyWriter): void {
     w.word(slot(Slot.FLAT_SEGMENTS)).word(slot(Slot.MODE)).constant(12).op(Op.shl, Op.or);
@@ -98,16 +83,16 @@ function writeRuntime(addresses: RuntimeAddresses, pages: number, hasTailCalls: 
   function find(w: BodyWriter, physical: number, key: number, at: number): void {
     w.get(physical).get(physical).constant(9).op(Op.shrU, Op.xor).get(key).constant(6).op(Op.shrU, Op.xor);
     w.get(key).op(Op.xor).constant(4).op(Op.shl).constant(INDEX_MASK).op(Op.and).tee(at);
-    w.memory(Op.load, addresses.lookup).get(physical).op(Op.eq);
+    w.memory(Op.load, Address.REGIONS).get(physical).op(Op.eq);
     w.get(at)
-      .memory(Op.load, addresses.lookup + 4)
+      .memory(Op.load, Address.REGIONS + 4)
       .get(key)
       .op(Op.eq, Op.and);
     w.open(Op.if);
   }
 
   function go(w: BodyWriter, at: number): void {
-    w.get(at).memory(Op.load, addresses.lookup + 8);
+    w.get(at).memory(Op.load, Address.REGIONS + 8);
     if (hasTailCalls) w.op(Op.returnCallIndirect, Type.region, 0);
     else w.constant(4).op(Op.shl).constant(Exit.chain).op(Op.or, Op.return);
   }
@@ -157,8 +142,8 @@ function writeRuntime(addresses: RuntimeAddresses, pages: number, hasTailCalls: 
       .tee(at);
     w.word(slot(Slot.MODE)).constant(0).op(Op.ne);
     w.constant(SOFT_CODE_SETS * 4).op(Op.mul, Op.add);
-    w.memory(Op.load, addresses.codeTags).get(page).op(Op.ne).branch(Op.brIf, miss);
-    w.get(at).memory(Op.load, addresses.codeEntryFrames).set(physical);
+    w.memory(Op.load, Address.CODE_TAGS).get(page).op(Op.ne).branch(Op.brIf, miss);
+    w.get(at).memory(Op.load, Address.CODE_ENTRY_FRAMES).set(physical);
     w.get(eip).get(linear).constant(0xfff).op(Op.and, Op.sub).set(start);
     w.word(slot(Slot.LIMIT + Segment.CS))
       .tee(at)
@@ -191,81 +176,31 @@ function writeRuntime(addresses: RuntimeAddresses, pages: number, hasTailCalls: 
     types: functionTypes,
     imports: sideImports,
     functions: [
-      ...flagFunctions(slot(Slot.EFLAGS)),
       ...([chain(), locate(), enter()] as const),
-      ...memoryFunctions(addresses.tables, Type, {
+      ...memoryFunctions(Type, {
         ...{ read: Import.slowRead, modify: Import.slowModify, write: Import.slowWrite },
       }),
     ],
     memoryPages: pages,
-    exports: ["carry", "overflow", "chain", "locate", "enter", "read", "modify", "write"].map(
-      (name, i) => [name, i] as const,
-    ),
+    exports: ["chain", "locate", "enter", "read", "modify", "write"].map((name, i) => [name, i] as const),
     elements: null,
   });
 }
 
-/** Bodies of `carry` (kind, result, left, right, carry) and `overflow` (kind, result, left, right) for flags of unknown kind. */
-function flagFunctions(eflagsAddress: number): WasmFunction[] {
-  const [k, result, left, right, carryBefore] = [0, 1, 2, 3, 4];
-  function choose(cases: readonly (readonly [readonly number[], (w: BodyWriter) => void])[]): Uint8Array {
-    const w = new BodyWriter();
-    for (const [kinds, value] of cases) {
-      kinds.forEach((number, i) => {
-        w.get(k).constant(number).op(Op.eq);
-        if (i > 0) w.op(Op.or);
-      });
-      w.open(Op.if);
-      value(w);
-      w.op(Op.return).close();
-    }
-    w.constant(0);
-    return w.bytes;
-  }
-  const carry = choose([
-    [[FlagKind.ADD], (w) => w.get(result).get(left).op(Op.ltU)],
-    [[FlagKind.SUB], (w) => w.get(left).get(right).op(Op.ltU)],
-    [[FlagKind.INC, FlagKind.DEC], (w) => w.get(carryBefore)],
-    [[FlagKind.GIVEN], (w) => w.get(left)],
-    [[FlagKind.ADC], (w) => w.get(result).get(left).op(Op.leU)],
-    [[FlagKind.SBB], (w) => w.get(left).get(right).op(Op.leU)],
-    [[FlagKind.STORED], (w) => w.word(eflagsAddress).constant(1).op(Op.and)],
-  ]);
-  const signs = (w: BodyWriter, other: number): BodyWriter => w.get(left).get(other).op(Op.xor);
-  const overflow = choose([
-    [
-      [FlagKind.ADD, FlagKind.ADC, FlagKind.INC],
-      (w) => signs(w, result).get(right).get(result).op(Op.xor, Op.and).constant(31).op(Op.shrU),
-    ],
-    [
-      [FlagKind.SUB, FlagKind.SBB, FlagKind.DEC],
-      (w) => signs(w, right).get(left).get(result).op(Op.xor, Op.and).constant(31).op(Op.shrU),
-    ],
-    [[FlagKind.GIVEN], (w) => w.get(right)],
-    [[FlagKind.STORED], (w) => w.word(eflagsAddress).constant(11).op(Op.shrU).constant(1).op(Op.and)],
-  ]);
-  return [
-    { type: Type.carry, locals32: 0, locals64: 0, body: carry },
-    { type: Type.overflow, locals32: 0, locals64: 0, body: overflow },
-  ];
-}
-
-/** `lookup`: `lookupWords` zeroed words at `addresses.lookup` of `memory`. */
 export function createRuntime(
   host: WebAssemblyHost,
   memory: LinearMemory,
-  lookup: Int32Array,
-  addresses: RuntimeAddresses,
   places: number,
   side: InterpreterSide,
 ): Runtime {
   const hasTailCalls = supportsTailCalls(host);
   const table = new host.Table({ element: "anyfunc", initial: places });
-  const bytes = writeRuntime(addresses, memory.buffer.byteLength / 0x1_0000, hasTailCalls);
+  const bytes = writeRuntime(memory.buffer.byteLength / 0x1_0000, hasTailCalls);
   const { exports } = new host.Instance(new host.Module(bytes), { m: { memory, table, ...side } });
   const enter = exports.enter as (place: number) => number;
   /** Entries of the hash table by page. */
   const entriesOf = new Map<number, number[]>();
+  const lookup = new Int32Array(memory.buffer, Address.REGIONS, ENTRIES * ENTRY_WORDS);
   lookup.fill(-1);
 
   return {

@@ -14,7 +14,7 @@
  */
 
 import { FlagKind } from "../flags.ts";
-import { Field, Prefix, Segment, Slot, SOFT_TLB_SETS } from "../layout.ts";
+import { Address, Field, Prefix, Segment, Slot, SOFT_TLB_SETS } from "../layout.ts";
 import { Exit, type Site } from "./exit.ts";
 import { accessInfo, FAULTED_BUDGET } from "./memory-functions.ts";
 import {
@@ -35,15 +35,9 @@ import { Type } from "./runtime.ts";
 import { emitStructured, structureOf } from "./structure.ts";
 import { BodyWriter, I32, Op, type WasmFunction } from "./wasm-writer.ts";
 
-/** Fixed addresses of the tables in linear memory, and what the region may rely on. */
+/** What the region may rely on. */
 export interface TranslationContext {
   readonly pool: Int32Array;
-  readonly stateAddress: number;
-  readonly readTags: number;
-  readonly writeTags: number;
-  readonly addends: number;
-  readonly readLimits: number;
-  readonly writeLimits: number;
   /** Physical address of the region's page. */
   readonly frame: number;
   readonly hasTailCalls: boolean;
@@ -124,7 +118,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   const { pool, flat, mode } = context;
   const structure = structureOf(blocks);
   const w = new BodyWriter();
-  const slot = (number: number): number => context.stateAddress + number * 4;
+  const slot = (number: number): number => Address.STATE + number * 4;
   let flatMask = 0;
   /** Bits of the state locals that calls of the interpreter must find in memory: all that any instruction may use. */
   const held = heldLocals(blocks, pool);
@@ -295,19 +289,19 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
       .constant((SOFT_TLB_SETS - 1) * 4)
       .op(Op.and)
       .tee(D);
-    w.memory(Op.load, (writes ? context.writeTags : context.readTags) + mode * 4);
+    w.memory(Op.load, (writes ? Address.WRITE_TAGS : Address.READ_TAGS) + mode * 4);
     w.get(LINEAR)
       .constant(-4096 | (size - 1))
       .op(Op.and, Op.eq);
     if (!isWhole) {
       w.get(OFFSET)
-        .word((writes ? context.writeLimits : context.readLimits) + (segment * 4 + log) * 4)
+        .word((writes ? Address.WRITE_LIMITS : Address.READ_LIMITS) + (segment * 4 + log) * 4)
         .op(Op.ltU, Op.and);
     }
   }
 
   function physical(): void {
-    w.get(D).memory(Op.load, context.addends).get(LINEAR).op(Op.add);
+    w.get(D).memory(Op.load, Address.ADDENDS).get(LINEAR).op(Op.add);
   }
 
   /** Calls a memory function, whose operands but the last two are on the stack; leaves when it faulted. Results but BUDGET stay. */
@@ -355,7 +349,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     probe(segment, size, false);
     w.open(Op.if, I32);
     physical();
-    w.memory(loadOf(size, isSigned), 0);
+    w.memory(loadOf(size, isSigned), Address.RAM);
     w.otherwise();
     w.get(OFFSET);
     callMemory(ModuleFunction.read, segment, size);
@@ -368,7 +362,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     probe(segment, size, false);
     w.open(Op.if);
     physical();
-    w.memory(loadOf(size, isSigned), 0);
+    w.memory(loadOf(size, isSigned), Address.RAM);
     commit();
     w.otherwise();
     w.get(OFFSET);
@@ -385,7 +379,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     probe(segment, size, true);
     w.open(Op.if);
     physical();
-    w.get(from).memory(storeOf(size), 0);
+    w.get(from).memory(storeOf(size), Address.RAM);
     commit();
     w.otherwise();
     w.get(OFFSET).get(from);
@@ -401,7 +395,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     probe(segment, size, true);
     w.open(Op.if, I32);
     physical();
-    w.tee(PHYSICAL).memory(loadOf(size, true), 0);
+    w.tee(PHYSICAL).memory(loadOf(size, true), Address.RAM);
     w.otherwise();
     w.get(OFFSET);
     callMemory(ModuleFunction.modify, segment, size);
@@ -412,7 +406,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
 
   function writeBack(segment: number, size: number, from: number): void {
     w.get(PHYSICAL).constant(0).op(Op.geS).open(Op.if);
-    w.get(PHYSICAL).get(from).memory(storeOf(size), 0);
+    w.get(PHYSICAL).get(from).memory(storeOf(size), Address.RAM);
     w.otherwise();
     w.get(OFFSET).get(from);
     callMemory(ModuleFunction.write, segment, size);

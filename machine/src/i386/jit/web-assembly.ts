@@ -3,9 +3,7 @@
  * has no browser types.
  */
 
-export interface LinearMemory {
-  readonly buffer: ArrayBuffer;
-}
+import type { LinearMemory } from "../../contract.ts";
 
 export interface FunctionTable {
   readonly length: number;
@@ -22,19 +20,8 @@ export interface WebAssemblyHost {
   ) => { readonly exports: Record<string, unknown> };
 }
 
-const PAGE = 0x1_0000;
-const MOST_PAGES = 0x1_0000;
-
-export const webAssembly: WebAssemblyHost | undefined = (
-  globalThis as unknown as { WebAssembly?: WebAssemblyHost }
-).WebAssembly;
-
-/** Memory of at least so many bytes that compiled code can address; null where the host has none. */
-export function allocateLinearMemory(bytes: number): LinearMemory | null {
-  const pages = Math.ceil(bytes / PAGE);
-  if (webAssembly === undefined || pages > MOST_PAGES) return null;
-  return new webAssembly.Memory({ initial: pages, maximum: pages });
-}
+export const webAssembly: WebAssemblyHost = (globalThis as unknown as { WebAssembly: WebAssemblyHost })
+  .WebAssembly;
 
 /** A module with one function that calls itself in tail position. */
 const tailCall = Uint8Array.of(

@@ -8,6 +8,7 @@ import { EventClock } from "../../clock.ts";
 import type { Bus } from "../../contract.ts";
 import { Assembler } from "../assembler.ts";
 import { al, dword, eax, ebp, ebx, ecx, edi, edx, esi, esp } from "../assembly.ts";
+import { createMachineMemory } from "../core.ts";
 import type { CycleModelName } from "../cycles.ts";
 import { Pentium } from "../pentium.ts";
 import { busCosts, MemoryBus } from "./bus.ts";
@@ -21,7 +22,7 @@ function machine(
   cycleModel: CycleModelName = "detailed",
 ): { processor: Pentium; clock: EventClock } {
   const clock = new EventClock();
-  const memory = new ArrayBuffer(0x10_0000);
+  const memory = createMachineMemory(0x10_0000);
   const bus: Bus = {
     memory,
     readPhysical: () => 0,
@@ -34,8 +35,8 @@ function machine(
   const a = new Assembler();
   program(a);
   const code = a.finish();
-  new Uint8Array(memory).set(code.text, CODE);
-  const view = new DataView(memory);
+  memory.ram.set(code.text, CODE);
+  const view = new DataView(memory.ram.buffer, memory.ram.byteOffset);
   for (const fixup of code.fixups) {
     view.setUint32(CODE + fixup.offset, CODE + code.symbols.get(fixup.symbol)! + fixup.addend, true);
   }
@@ -371,7 +372,7 @@ describe("cycles", () => {
     const first = machine(busyProgram);
     first.processor.run(3333);
     const second = machine(busyProgram);
-    new Uint8Array(second.processor.core.ram8.buffer).set(first.processor.core.ram8);
+    second.processor.core.ram8.set(first.processor.core.ram8);
     second.processor.prepareState(JSON.parse(JSON.stringify(first.processor.state())))();
     for (const { processor } of [first, second]) processor.run(1e9);
     expect(second.processor.statistics()).toEqual(first.processor.statistics());

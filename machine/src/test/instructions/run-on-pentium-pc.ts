@@ -13,5 +13,5 @@ export function runOnPentiumPc(cases: readonly InstructionCase[]): Uint8Array {
   machine.loadMultiboot(bareHarness(cases, "memory"));
   const stop = machine.run(CYCLE_LIMIT);
   if (stop.reason !== "exit") throw new Error(`the machine stopped: ${stop.reason}`);
-  return new Uint8Array(machine.memory, RESULTS, cases.length * RESULT_SIZE).slice();
+  return machine.ram.slice(RESULTS, RESULTS + cases.length * RESULT_SIZE);
 }

@@ -1,0 +1,3 @@
+/** The engine's module: what is exported here can be imported by compiled regions and called by the host's side. */
+
+export { carry, overflow } from "./flags";

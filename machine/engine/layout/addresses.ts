@@ -1,0 +1,56 @@
+/**
+ * Where tables lie in a processor's linear memory, in bytes; RAM is last, physical address 0 at `RAM`. Room that nobody has touched costs
+ * the host nothing.
+ */
+
+/** Words of the state, see slots.ts. */
+export const STATE = 0;
+/** Offsets below these counts are inside the segment and allowed: index = segment × 4 + log2(size). 0 where only the slow path can decide. */
+export const READ_LIMITS = 0x400;
+export const WRITE_LIMITS = 0x480;
+
+// The soft TLB, see paging.ts: two halves of SOFT_TLB_SETS words, supervisor and user.
+export const READ_TAGS = 0x500;
+export const WRITE_TAGS = 0x580;
+export const ADDENDS = 0x600;
+/** Set of the 4 MB TLB that stands behind a soft entry, plus one; 0 for 4 KB pages. */
+export const LARGE_OWNERS = 0x680;
+/** Page numbers of supervisor, then of user fetches; frames of both. */
+export const CODE_TAGS = 0x6c0;
+export const CODE_ENTRY_FRAMES = 0x700;
+/** The 4 MB page used last in each set of its TLB: only that one may have soft entries. */
+export const YOUNGEST_LARGE = 0x720;
+
+/** Doubles: [0] the cycle at which BUDGET reaches zero; [1] the cycle up to which cycles by ring are booked; [2] TSC minus cycle, changed by WRMSR. */
+export const TIME = 0x740;
+
+// The modelled TLBs, see tlb.ts: tags and entries by set × WAYS + way, ages by set.
+export const DATA_TLB_TAGS = 0x800;
+export const DATA_TLB_ENTRIES = 0x900;
+export const DATA_TLB_AGES = 0xa00;
+export const LARGE_TLB_TAGS = 0xa40;
+export const LARGE_TLB_ENTRIES = 0xa60;
+export const LARGE_TLB_AGES = 0xa80;
+export const CODE_TLB_TAGS = 0xb00;
+export const CODE_TLB_ENTRIES = 0xb80;
+export const CODE_TLB_AGES = 0xc00;
+/** Soft tags by kind × DATA_ENTRIES + entry of the data TLB; kinds are read, user read, write, user write. */
+export const ENTRY_TAGS = 0x1000;
+
+/** Doubles, see counters.ts. */
+export const COUNTERS = 0x2000;
+/** Rows of remembered gates by vector, and of remembered returns; see gates.ts. */
+export const GATES = 0x4000;
+export const RETURNS = 0x1_0000;
+
+/** Hash table of compiled regions, see jit/runtime.ts. */
+export const REGIONS = 0x2_0000;
+
+/** A byte for each page of RAM, 1 when it holds decoded code; and one more. */
+export const CODE_FRAMES = 0x10_0000;
+/** A word for each page of RAM, and one more: changes when its decoded code is dropped. */
+export const CODE_VERSIONS = 0x20_0000;
+/** Records of decoded instructions, see code-cache.ts. */
+export const POOL = 0x80_0000;
+
+export const RAM = 0x800_0000;
