@@ -2,3 +2,15 @@
 
 /** RAM was written in a page that holds decoded code. */
 export declare function codeWritten(physical: i32, bytes: i32): void;
+
+// For the interpreter. Arguments and results are pool indices but for `eip`; each finds BUDGET and RETIRED written, may change them, and returns
+// where to go on, or a negative number (FAULTED).
+
+/** Runs an instruction by its general handler, its clocks and retirement booked. */
+export declare function cold(p: i32): i32;
+/** Looks up the instruction at an offset of CS inside its limit. */
+export declare function locate(eip: i32): i32;
+/** Resolves and remembers the target of a branch inside its page. */
+export declare function link(p: i32): i32;
+/** A counted entry has no visits left. */
+export declare function enter(p: i32): i32;

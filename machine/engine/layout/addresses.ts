@@ -46,6 +46,12 @@ export const RETURNS = 0x1_0000;
 /** Hash table of compiled regions, see jit/runtime.ts. */
 export const REGIONS = 0x2_0000;
 
+// The detailed cycle model, see timing.ts: lines of the caches, words, doubles.
+export const CODE_LINES = 0xd_0000;
+export const DATA_LINES = 0xd_0400;
+export const TIMING = 0xd_0800;
+export const TIMING_TIMES = 0xd_0840;
+
 /** A byte for each page of RAM, 1 when it holds decoded code; and one more. */
 export const CODE_FRAMES = 0x10_0000;
 /** A word for each page of RAM, and one more: changes when its decoded code is dropped. */

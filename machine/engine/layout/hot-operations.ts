@@ -69,3 +69,5 @@ export const callFarPage = 121;
 export const jmpFarPage = 122;
 /** No instruction: see jit/compiler.ts. */
 export const countedEntry = 123;
+/** In front of every instruction in the detailed cycle model: see timing.ts. */
+export const account = 124;

@@ -40,13 +40,9 @@ const RUN = 48;
 
 /** Numbers of the operations that are functions, by the table's operation name. */
 export const coldNumbers: ReadonlyMap<string, number> = new Map(
-  [
-    ...new Set(instructions.map((row) => row.operation)),
-    "hostBreakpoint",
-    "nextPageCheck",
-    "probe",
-    "account",
-  ].map((name, index) => [name, FIRST_COLD + index]),
+  [...new Set(instructions.map((row) => row.operation)), "hostBreakpoint", "nextPageCheck", "probe"].map(
+    (name, index) => [name, FIRST_COLD + index],
+  ),
 );
 
 export interface Decoder {

@@ -6,6 +6,7 @@
 import engineBytes from "#engine";
 import type { CodeCache } from "./code-cache.ts";
 import type { ProcessorCore } from "./core.ts";
+import type { InterpreterSide } from "./interpreter.ts";
 import { webAssembly } from "./jit/web-assembly.ts";
 
 const module = new webAssembly.Module(engineBytes);
@@ -17,11 +18,19 @@ export { engineBytes };
 export interface Engine {
   carry(kind: number, result: number, left: number, right: number, before: number): number;
   overflow(kind: number, result: number, left: number, right: number): number;
+  execute(p: number): number;
+  executeDetailed(p: number): number;
+  timeData(physical: number, isRam: boolean, isWrite: boolean): void;
 }
 
-export function createEngine(core: ProcessorCore, codeCache: CodeCache): Engine {
+/** `side` may be filled later. */
+export function createEngine(core: ProcessorCore, codeCache: CodeCache, side: InterpreterSide): Engine {
   const imports = {
     codeWritten: codeCache.written,
+    cold: (p: number) => side.cold(p),
+    locate: (eip: number) => side.locate(eip),
+    link: (p: number) => side.link(p),
+    enter: (p: number) => side.enter(p),
   };
   const instance = new webAssembly.Instance(module, { env: { memory: core.bus.memory.linear }, imports });
   return instance.exports as unknown as Engine;

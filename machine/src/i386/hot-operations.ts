@@ -1,5 +1,5 @@
 /**
- * Names of the operation numbers that `interpreter.ts` has as cases of its switch, and the choice among them when an instruction is
+ * Names of the operation numbers that the engine (`../../engine/interpreter.ts`) has as cases of its switch, and the choice among them when an instruction is
  * decoded. Numbers from `FIRST_COLD` up are functions, one for each operation of the instruction table.
  */
 
@@ -128,3 +128,48 @@ export function chooseHotOperation(row: TableInstruction, shape: DecodedShape): 
       return 0;
   }
 }
+
+/** By number: the operation of the instruction table of which a hot operation is a form. */
+export const generalOperations: ReadonlyMap<number, string> = (() => {
+  const hot = HotOperation;
+  const general = new Map<number, string>();
+  const add = (name: string, first: number, last = first): void => {
+    for (let number = first; number <= last; number++) general.set(number, name);
+  };
+  add("mov", hot.movRegisterRegister, hot.mov16MemoryRegister);
+  add("movzx", hot.movzxRegister, hot.movzxMemory16);
+  add("movsx", hot.movsxRegister, hot.movsxMemory16);
+  add("lea", hot.lea);
+  for (const [name, index] of Object.entries(arithmeticIndex)) {
+    add(name, hot.arithmetic + index * 5, hot.arithmetic + index * 5 + 4);
+  }
+  add("test", hot.testRegisterRegister, hot.test8RegisterRegister);
+  add("inc", hot.incRegister);
+  add("dec", hot.decRegister);
+  add("inc", hot.incMemory);
+  add("dec", hot.decMemory);
+  add("neg", hot.negRegister);
+  add("not", hot.notRegister);
+  for (const [name, index] of Object.entries(shiftIndex)) {
+    add(name, hot.shiftImmediate + index);
+    add(name, hot.shiftCl + index);
+  }
+  add("imulTruncated", hot.imulRegister, hot.imulMemoryImmediate);
+  add("push", hot.pushRegister, hot.pushMemory);
+  add("pop", hot.popRegister);
+  add("callNear", hot.callInPage);
+  add("callIndirect", hot.callRegister, hot.callMemory);
+  add("retNear", hot.ret, hot.retImmediate);
+  add("jmpNear", hot.jmpInPage);
+  add("jmpIndirect", hot.jmpRegister, hot.jmpMemory);
+  add("jcc", hot.jccInPage, hot.jccFar);
+  add("leave", hot.leave);
+  add("nop", hot.nop);
+  add("cdq", hot.cdq);
+  add("setcc", hot.setccRegister);
+  add("cmp", hot.cmp8RegisterImmediate, hot.cmp8RegisterRegister);
+  add("test", hot.test8RegisterImmediate);
+  add("callNear", hot.callFarPage);
+  add("jmpNear", hot.jmpFarPage);
+  return general;
+})();

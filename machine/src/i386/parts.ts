@@ -10,6 +10,7 @@ import { coldNumbers, createDecoder, type Decoder } from "./decoder.ts";
 import { createEngine, type Engine } from "./engine.ts";
 import { createFlags, type Flags } from "./flags.ts";
 import { createFloatHandlers } from "./float.ts";
+import { generalOperations } from "./hot-operations.ts";
 import { createInterpreter, type Handler, type Interpreter } from "./interpreter.ts";
 import { createMemory, type Memory } from "./memory.ts";
 import { createMoveHandlers } from "./moves.ts";
@@ -58,13 +59,15 @@ export interface ProcessorParts {
 export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Handler): ProcessorParts {
   const core = createCore(bus);
   const codeCache = createCodeCache(core);
-  const engine = createEngine(core, codeCache);
+  const unfilled = (): never => {
+    throw new Error("the engine ran before its parts were put together");
+  };
+  const side = { cold: unfilled, locate: unfilled, link: unfilled, enter: unfilled };
+  const engine = createEngine(core, codeCache, side);
   const paging = createPaging(core, codeCache, cycleModel);
   codeCache.onPagesChanged = paging.forgetWrites;
   const plainMemory = createMemory(core, codeCache, paging);
-  const timing = cycleModel.detailed
-    ? createDetailedTiming(core, codeCache, paging, coldNumbers.get("account")!, () => decoder.frame())
-    : null;
+  const timing = cycleModel.detailed ? createDetailedTiming(core, codeCache, paging, engine) : null;
   const memory = timing === null ? plainMemory : timing.observeData(plainMemory);
   const segments = createSegments(core, memory);
   const flags = createFlags(core);
@@ -97,7 +100,6 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
     hostBreakpoint,
     nextPageCheck: decoder.continuesOnNextPage,
     probe: probes.run,
-    account: timing?.account ?? ((p) => p),
   };
   for (const row of instructions) {
     if (!row.twoByte && row.opcode >= 0xd8 && row.opcode <= 0xdf) named[row.operation] = float.escape;
@@ -108,7 +110,10 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
     if (handler === undefined) throw new Error(`operation "${name}" of the instruction table has no handler`);
     handlers[number] = handler;
   }
-  const interpreter = createInterpreter(core, codeCache, memory, flags, decoder, handlers, entries);
+  for (const [number, name] of generalOperations) handlers[number] = handlers[coldNumbers.get(name)!]!;
+  const interpreter = createInterpreter(
+    ...([core, codeCache, decoder, handlers, entries, engine, side, timing !== null] as const),
+  );
   core.onDebugRegistersChanged = debugging.refresh;
   if (timing !== null) {
     paging.onTableRead = timing.readTable;

@@ -25,7 +25,6 @@ import { ControlBit, Field, Segment, Slot, Vector } from "./layout.ts";
 import type { Memory } from "./memory.ts";
 import type { Paging } from "./paging.ts";
 import { createParts } from "./parts.ts";
-import { assemblePriming, PRIMING_CODE, PRIMING_END } from "./priming.ts";
 import type { InstructionWatcher } from "./probe.ts";
 import { type ProcessorState, prepareProcessor, readProcessor } from "./processor-state.ts";
 import { RegisterView } from "./register-view.ts";
@@ -44,8 +43,8 @@ export interface PentiumOptions {
 const FLAT_CODE = 0x00cf_9b00;
 const FLAT_DATA = 0x00cf_9300;
 /**
- * Longest slice, in cycles, between two looks at the clock. Short, because a host that has optimised the interpreter meanwhile
- * uses the new code only when it is called again; 16,384 cycles cost less than a percent.
+ * Longest slice, in cycles, between two looks at the clock. Short, because a host that has optimised the engine meanwhile uses the new code
+ * only when it is called again; 16,384 cycles cost less than a percent.
  */
 const LONGEST_SLICE = 0x4000;
 
@@ -98,32 +97,10 @@ export class Pentium extends RegisterView implements Processor {
       },
       deadlineMoved: core.attention,
     });
-    // Before the priming, which then meets counted entries.
     this.compiler =
       options.compiler == null || cycleModel.detailed ? null : createCompiler(parts, options.compiler);
-    this.prime();
-  }
-
-  /** See priming.ts. Leaves the processor reset, at cycle 0, and RAM as it was. */
-  private prime(): void {
-    const { s, core } = this;
-    const used = core.ram8.subarray(0, PRIMING_END);
-    if (used.length === PRIMING_END) {
-      const before = used.slice();
-      used.fill(0);
-      used.set(assemblePriming(), PRIMING_CODE);
-      this.enterFlat(PRIMING_CODE);
-      while (s[Slot.HALTED] === 0 && s[Slot.SHUTDOWN] === 0) this.execute(core.now(), LONGEST_SLICE);
-      const failed = s[Slot.SHUTDOWN] !== 0;
-      used.set(before);
-      if (failed) throw new Error("the priming program of the interpreter faulted");
-    }
     this.reset();
     core.counters.fill(0);
-    core.time.fill(0);
-    s[Slot.BUDGET] = 0;
-    s[Slot.RETIRED] = 0;
-    this.retiredBefore = 0;
   }
 
   /** Registers as a multiboot loader leaves them; time, counters and memory are not touched. */

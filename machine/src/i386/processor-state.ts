@@ -8,8 +8,7 @@ import { StateError, StateReader } from "../devices/state-reader.ts";
 import { ControlBit, Segment, Slot } from "./layout.ts";
 import type { ProcessorParts } from "./parts.ts";
 import { Counter } from "./statistics.ts";
-import { CacheTags } from "./timing/cache.ts";
-import type { DetailedState } from "./timing/detailed.ts";
+import { CACHE_WORDS, type DetailedState } from "./timing/detailed.ts";
 import type { TlbBank } from "./tlb.ts";
 
 /** Counts that the run loop keeps. */
@@ -107,8 +106,8 @@ function readCounters(reader: StateReader): Float64Array {
 function readTiming(reader: StateReader): DetailedState {
   const counters = reader.object("counters");
   return {
-    codeLines: reader.words("codeLines", CacheTags.imageLength),
-    dataLines: reader.words("dataLines", CacheTags.imageLength),
+    codeLines: reader.words("codeLines", CACHE_WORDS),
+    dataLines: reader.words("dataLines", CACHE_WORDS),
     bus: reader.number("bus"),
     next: reader.integer("next"),
     waiting: reader.integer("waiting"),

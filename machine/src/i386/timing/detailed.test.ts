@@ -4,33 +4,38 @@
  */
 
 import { describe, expect, it } from "vitest";
+import * as Timing from "../../../engine/layout/timing.ts";
 import { EventClock } from "../../clock.ts";
 import type { Bus } from "../../contract.ts";
 import { Assembler } from "../assembler.ts";
 import { al, dword, eax, ebp, ebx, ecx, edi, edx, esi, esp } from "../assembly.ts";
 import { createMachineMemory } from "../core.ts";
-import type { CycleModelName } from "../cycles.ts";
+import { type CycleModelName, cycleModels } from "../cycles.ts";
+import { Slot } from "../layout.ts";
+import { createParts } from "../parts.ts";
 import { Pentium } from "../pentium.ts";
-import { busCosts, MemoryBus } from "./bus.ts";
-import { CacheTags } from "./cache.ts";
 
 const CODE = 0x1_0000;
 const DATA = 0x4_0000;
 
-function machine(
-  program: (a: Assembler) => void,
-  cycleModel: CycleModelName = "detailed",
-): { processor: Pentium; clock: EventClock } {
-  const clock = new EventClock();
-  const memory = createMachineMemory(0x10_0000);
-  const bus: Bus = {
-    memory,
+function quietBus(bytes: number): Bus {
+  return {
+    memory: createMachineMemory(bytes),
     readPhysical: () => 0,
     writePhysical: () => {},
     readPort: () => 0,
     writePort: () => {},
     acknowledgeInterrupt: () => 0x20,
   };
+}
+
+function machine(
+  program: (a: Assembler) => void,
+  cycleModel: CycleModelName = "detailed",
+): { processor: Pentium; clock: EventClock } {
+  const clock = new EventClock();
+  const bus = quietBus(0x10_0000);
+  const { memory } = bus;
   const processor = new Pentium(bus, clock, { cycleModel });
   const a = new Assembler();
   program(a);
@@ -236,9 +241,35 @@ describe("pairs", () => {
   });
 });
 
+/** The caches and the bus alone: what accesses of lines of data do to counters and time. */
+function dataCache() {
+  const { core, engine, timing } = createParts(quietBus(0x10_0000), cycleModels.detailed, (p) => p);
+  if (timing === null) throw new Error("no timing");
+  timing.reset();
+  const access = (line: number, isWrite: boolean) => {
+    const before = timing.counters;
+    engine.timeData(line << 5, true, isWrite);
+    const after = timing.counters;
+    return {
+      isHit: before.dataReadMisses + before.dataWriteMisses === after.dataReadMisses + after.dataWriteMisses,
+      writesBack: after.writeBacks - before.writeBacks,
+      stall: after.stalls - before.stalls,
+    };
+  };
+  return {
+    read: (line: number) => access(line, false),
+    write: (line: number) => access(line, true),
+    /** The time is `cycle` from here on. */
+    at(cycle: number) {
+      core.time[0] = cycle + 1e6;
+      core.s[Slot.BUDGET] = 1e6;
+    },
+  };
+}
+
 describe("the caches' tags", () => {
   it("replace the least recently used of two lines of a set", () => {
-    const tags = new CacheTags();
+    const cache = dataCache();
     /** The plain model: lines of each set, the one used last first. */
     const sets = new Map<number, number[]>();
     let state = 12345;
@@ -249,8 +280,7 @@ describe("the caches' tags", () => {
       sets.set(line & 127, set);
       const isThere = set.includes(line);
       const isWrite = ((state >>> 20) & 3) === 0;
-      if (isWrite) expect(tags.write(line)).toBe(isThere);
-      else expect(tags.read(line) === "hit").toBe(isThere);
+      expect((isWrite ? cache.write(line) : cache.read(line)).isHit).toBe(isThere);
       if (isThere || !isWrite) {
         if (isThere) set.splice(set.indexOf(line), 1);
         set.unshift(line);
@@ -260,28 +290,38 @@ describe("the caches' tags", () => {
   });
 
   it("say when the line that goes was written", () => {
-    const tags = new CacheTags();
-    expect(tags.read(5)).toBe("filled");
-    expect(tags.write(5)).toBe(true);
-    expect(tags.read(5 + 128)).toBe("filled");
-    expect(tags.read(5 + 256)).toBe("replaced dirty");
-    expect(tags.read(5 + 384)).toBe("filled");
+    const cache = dataCache();
+    expect(cache.read(5)).toMatchObject({ isHit: false, writesBack: 0 });
+    expect(cache.write(5).isHit).toBe(true);
+    expect(cache.read(5 + 128)).toMatchObject({ isHit: false, writesBack: 0 });
+    expect(cache.read(5 + 256)).toMatchObject({ isHit: false, writesBack: 1 });
+    expect(cache.read(5 + 384)).toMatchObject({ isHit: false, writesBack: 0 });
   });
 });
 
 describe("the bus", () => {
+  const { FIRST_QUADWORD, LINE_FILL, WRITE_BACK, SINGLE_WRITE } = Timing;
+
   it("lets the processor go on with the first quadword, and wait for the rest when it asks again", () => {
-    const bus = new MemoryBus();
-    expect(bus.fill(1000, false)).toBe(busCosts.firstQuadword);
-    expect(bus.fill(1000 + busCosts.firstQuadword, false)).toBe(busCosts.lineFill);
-    expect(bus.fill(5000, true)).toBe(busCosts.firstQuadword);
-    expect(bus.fill(5000 + busCosts.lineFill, false)).toBe(busCosts.writeBack + busCosts.firstQuadword);
+    const cache = dataCache();
+    cache.at(1000);
+    expect(cache.read(1).stall).toBe(FIRST_QUADWORD);
+    expect(cache.read(2).stall).toBe(LINE_FILL);
+    cache.write(1);
+    cache.read(1 + 128);
+    cache.at(5000);
+    expect(cache.read(1 + 256)).toMatchObject({ writesBack: 1, stall: FIRST_QUADWORD });
+    cache.at(5000 + LINE_FILL);
+    expect(cache.read(3).stall).toBe(WRITE_BACK + FIRST_QUADWORD);
   });
 
   it("takes two writes without a wait, and then one each time that it has done one", () => {
-    const bus = new MemoryBus();
-    const waits = [0, 0, 1, 1].map((_, i) => bus.write(100 + i));
-    expect(waits).toEqual([0, 0, busCosts.singleWrite - 2, 2 * busCosts.singleWrite - 3]);
+    const cache = dataCache();
+    const waits = [0, 0, 1, 1].map((_, i) => {
+      cache.at(100 + i);
+      return cache.write(i).stall;
+    });
+    expect(waits).toEqual([0, 0, SINGLE_WRITE - 2, 2 * SINGLE_WRITE - 3]);
   });
 });
 
@@ -306,8 +346,8 @@ describe("a miss", () => {
     const same = loads(DATA, DATA, DATA, DATA, DATA, DATA);
     const one = loads(DATA, DATA, DATA, DATA, DATA, DATA + 64);
     expect(one.caches.codeCacheMisses).toBe(same.caches.codeCacheMisses);
-    expect(one.cycles - same.cycles).toBeGreaterThanOrEqual(busCosts.firstQuadword);
-    expect(one.cycles - same.cycles).toBeLessThanOrEqual(busCosts.lineFill + busCosts.firstQuadword);
+    expect(one.cycles - same.cycles).toBeGreaterThanOrEqual(Timing.FIRST_QUADWORD);
+    expect(one.cycles - same.cycles).toBeLessThanOrEqual(Timing.LINE_FILL + Timing.FIRST_QUADWORD);
   });
 });
 

@@ -2,27 +2,28 @@
  * The `detailed` cycle model: instruction and data cache, memory bus, U and V pipe, on top of the table's clocks. It changes cycles
  * and nothing else. Without it none of this exists: no code, no test in a loop.
  *
- * **Code.** The decoder puts a record in front of every instruction's (`prepare`). When it runs (`account`) it reads the lines of the
+ * **Code.** The decoder puts a record in front of every instruction's (`prepare`). When it runs (`account` in engine/timing.ts) it reads the lines of the
  * instruction through the code cache, decides in which pipe the instruction goes, and sets the clocks of the record behind
  * it. A wait for a line is time before the instruction: when it uses up the budget the run loop stops between the two records, and `account`
  * runs again for the same instruction. It then must not decide again, or a run would depend on how it is cut into slices.
  *
  * **Data.** `observeData` wraps the memory that instructions use: after an access was done, its lines go through the data cache. Device
- * memory and, with CR0.CD, all memory is uncached.
+ * memory and, with CR0.CD, all memory is uncached. The engine does the same for accesses on its fast path.
  *
  * Not modelled: address generation interlocks, branch prediction, prefixes' extra clocks, prefetching, bank conflicts, snoops.
  */
 
+import * as Timing from "../../../engine/layout/timing.ts";
 import type { CodeCache } from "../code-cache.ts";
 import type { ProcessorCore } from "../core.ts";
+import type { Engine } from "../engine.ts";
+import { HotOperation } from "../hot-operations.ts";
 import type { Instruction } from "../instruction.ts";
-import { ControlBit, Field, Slot, SOFT_TLB_SETS } from "../layout.ts";
+import { Address, Field, Slot, SOFT_TLB_SETS } from "../layout.ts";
 import type { Memory } from "../memory.ts";
 import type { Paging } from "../paging.ts";
 import { prefixKind, prefixKinds } from "../table.ts";
-import { MemoryBus } from "./bus.ts";
-import { CacheTags, LINE_SHIFT } from "./cache.ts";
-import { issueOf, pairedClocks, U } from "./pairing.ts";
+import { issueOf } from "./pairing.ts";
 
 export interface DetailedCounters {
   codeCacheMisses: number;
@@ -54,8 +55,6 @@ export interface DetailedTiming {
    * decoded before: that is no state of the machine.
    */
   prepare(row: Instruction, p: number, physical: number): void;
-  /** Handler of that record. */
-  account(p: number): number;
   observeData(memory: Memory): Memory;
   /** Clocks of a walk's read of a table entry. */
   readTable(physical: number): void;
@@ -68,72 +67,37 @@ export interface DetailedTiming {
 }
 
 const { OPERATION, CLOCKS, OFFSET, BYTES, WORDS } = Field;
-/** Words of the record in front of an instruction: what pairing knows of it, and its clocks by the table. */
-const ISSUE = Field.IMMEDIATE;
-const ALONE = Field.EXTRA;
+const { ISSUE, ALONE, NEXT, WAITING, STOPPED_AT, INVALID_LINE, LINE_SHIFT } = Timing;
 
-const noCounters = (): DetailedCounters => ({
-  codeCacheMisses: 0,
-  dataReadMisses: 0,
-  dataWriteMisses: 0,
-  writeBacks: 0,
-  pairs: 0,
-  stalls: 0,
-});
+/** Words of a cache's image. */
+export const CACHE_WORDS = 2 * Timing.CACHE_SETS;
+
+const counterWords: Readonly<Record<keyof DetailedCounters, number>> = {
+  codeCacheMisses: Timing.CODE_CACHE_MISSES,
+  dataReadMisses: Timing.DATA_READ_MISSES,
+  dataWriteMisses: Timing.DATA_WRITE_MISSES,
+  writeBacks: Timing.WRITE_BACKS,
+  pairs: Timing.PAIRS,
+  stalls: Timing.STALLS,
+};
+const counterNames = Object.keys(counterWords) as readonly (keyof DetailedCounters)[];
 
 export function createDetailedTiming(
   core: ProcessorCore,
   codeCache: CodeCache,
   paging: Paging,
-  operation: number,
-  frameOfCode: () => number,
+  engine: Engine,
 ): DetailedTiming {
   const { s, ram8, ramSize } = core;
   const { pool } = codeCache;
-  const { BUDGET, RETIRED, CR0, BASE, MODE } = Slot;
-  const codeTags = new CacheTags();
-  const dataTags = new CacheTags();
-  const bus = new MemoryBus();
-  const counters = noCounters();
-  /** Physical address behind the instruction accounted last; its issue word when it is in the U pipe and may get a partner, else 0. */
-  let next = -1;
-  let waiting = 0;
-  /** Physical address of the instruction in front of which time ran out, or -1. */
-  let stoppedAt = -1;
+  const { BASE, MODE } = Slot;
+  const codeLines = core.words(Address.CODE_LINES, CACHE_WORDS);
+  const dataLines = core.words(Address.DATA_LINES, CACHE_WORDS);
+  const words = core.words(Address.TIMING, STOPPED_AT + 1);
+  const times = core.doubles(Address.TIMING_TIMES, Timing.STALLS + 1);
 
-  const isCached = (): boolean => (s[CR0]! & ControlBit.CR0_CD) === 0;
-
-  function stall(clocks: number): void {
-    counters.stalls += clocks;
-    s[BUDGET] = s[BUDGET]! - clocks;
-  }
-
-  function fill(tags: CacheTags, line: number): boolean {
-    const lookup = tags.read(line);
-    if (lookup === "hit") return false;
-    const writesBack = lookup === "replaced dirty";
-    if (writesBack) counters.writeBacks++;
-    stall(bus.fill(core.now(), writesBack));
-    return true;
-  }
-
-  function fetch(line: number): void {
-    if (isCached()) {
-      if (fill(codeTags, line)) counters.codeCacheMisses++;
-    } else stall(bus.readUncached(core.now()));
-  }
-
-  function read(physical: number): void {
-    if (physical >>> 0 < ramSize && isCached()) {
-      if (fill(dataTags, physical >>> LINE_SHIFT)) counters.dataReadMisses++;
-    } else stall(bus.readUncached(core.now()));
-  }
-
-  function write(physical: number): void {
-    if (physical >>> 0 < ramSize && isCached() && dataTags.write(physical >>> LINE_SHIFT)) return;
-    counters.dataWriteMisses++;
-    stall(bus.write(core.now()));
-  }
+  const use = (physical: number, isWrite: boolean): void =>
+    engine.timeData(physical, physical >>> 0 < ramSize, isWrite);
 
   /** Both lines of an access by linear address that has just been done, and so is translated. */
   function access(linear: number, size: number, isWrite: boolean): void {
@@ -143,55 +107,42 @@ export function createDetailedTiming(
       paging.readTags[soft] === (linear & 0xfffff000)
         ? (linear + paging.addends[soft]!) | 0
         : paging.peek(linear);
-    const use = isWrite ? write : read;
-    use(physical);
+    use(physical, isWrite);
     const last = (linear + size - 1) | 0;
     if (last >>> LINE_SHIFT === linear >>> LINE_SHIFT) return;
-    use(last >>> 12 === page ? physical + size - 1 : paging.peek(last));
+    use(last >>> 12 === page ? physical + size - 1 : paging.peek(last), isWrite);
+  }
+
+  function invalidateCaches(): void {
+    codeLines.fill(INVALID_LINE);
+    dataLines.fill(INVALID_LINE);
+  }
+
+  function counters(): DetailedCounters {
+    const read = counterNames.map((name) => [name, times[counterWords[name]]!] as const);
+    return Object.fromEntries(read) as unknown as DetailedCounters;
+  }
+
+  function setCounters(values: DetailedCounters | null): void {
+    for (const name of counterNames) times[counterWords[name]] = values === null ? 0 : values[name];
   }
 
   function hasPrefix(physical: number): boolean {
     return physical >>> 0 < ramSize && prefixKinds[ram8[physical]!] !== prefixKind.none;
   }
 
-  return {
-    counters,
+  const timing: DetailedTiming = {
+    get counters() {
+      return counters();
+    },
     prepare(row, p, physical) {
       const record = p - WORDS;
-      pool[record + OPERATION] = operation;
+      pool[record + OPERATION] = HotOperation.account;
       pool[record + CLOCKS] = 0;
       pool[record + OFFSET] = pool[p + OFFSET]!;
       pool[record + BYTES] = pool[p + BYTES]!;
       pool[record + ISSUE] = issueOf(row, pool, p, hasPrefix(physical));
       pool[record + ALONE] = pool[p + CLOCKS]!;
-    },
-
-    account(record) {
-      s[RETIRED] = s[RETIRED]! - 1;
-      const physical = ((frameOfCode() << 12) | pool[record + OFFSET]!) >>> 0;
-      const p = record + WORDS;
-      if (physical === stoppedAt) {
-        stoppedAt = -1;
-        return p;
-      }
-      stoppedAt = -1;
-      const end = physical + pool[record + BYTES]!;
-      fetch(physical >>> LINE_SHIFT);
-      // The second page of an instruction across a page end is taken for the next frame: only the line's number depends on it.
-      if ((end - 1) >>> LINE_SHIFT !== physical >>> LINE_SHIFT) fetch((end - 1) >>> LINE_SHIFT);
-      const issue = pool[record + ISSUE]!;
-      const added = waiting !== 0 && next === physical ? pairedClocks(waiting, issue) : -1;
-      if (added >= 0) {
-        pool[p + CLOCKS] = added;
-        waiting = 0;
-        counters.pairs++;
-      } else {
-        pool[p + CLOCKS] = pool[record + ALONE]!;
-        waiting = (issue & U) !== 0 ? issue : 0;
-      }
-      next = end;
-      if (s[BUDGET]! <= 0) stoppedAt = physical;
-      return p;
     },
 
     observeData(memory) {
@@ -247,45 +198,38 @@ export function createDetailedTiming(
       };
     },
 
-    readTable: read,
-
-    invalidateCaches() {
-      codeTags.invalidate();
-      dataTags.invalidate();
-    },
-
-    clearCounters() {
-      Object.assign(counters, noCounters());
-    },
+    readTable: (physical) => use(physical, false),
+    invalidateCaches,
+    clearCounters: () => setCounters(null),
 
     save: () => ({
-      codeLines: [...codeTags.save()],
-      dataLines: [...dataTags.save()],
-      bus: bus.busyUntil,
-      next,
-      waiting,
-      stoppedAt,
-      counters: { ...counters },
+      codeLines: [...codeLines],
+      dataLines: [...dataLines],
+      bus: times[Timing.BUS_FREE]!,
+      next: words[NEXT]!,
+      waiting: words[WAITING]!,
+      stoppedAt: words[STOPPED_AT]!,
+      counters: counters(),
     }),
 
     restore(state) {
-      codeTags.restore(state.codeLines);
-      dataTags.restore(state.dataLines);
-      bus.busyUntil = state.bus;
-      next = state.next;
-      waiting = state.waiting;
-      stoppedAt = state.stoppedAt;
-      Object.assign(counters, state.counters);
+      codeLines.set(state.codeLines);
+      dataLines.set(state.dataLines);
+      times[Timing.BUS_FREE] = state.bus;
+      words[NEXT] = state.next;
+      words[WAITING] = state.waiting;
+      words[STOPPED_AT] = state.stoppedAt;
+      setCounters(state.counters);
     },
 
     reset() {
-      codeTags.invalidate();
-      dataTags.invalidate();
-      bus.busyUntil = 0;
-      next = -1;
-      waiting = 0;
-      stoppedAt = -1;
-      Object.assign(counters, noCounters());
+      invalidateCaches();
+      times[Timing.BUS_FREE] = 0;
+      words[NEXT] = -1;
+      words[WAITING] = 0;
+      words[STOPPED_AT] = -1;
+      setCounters(null);
     },
   };
+  return timing;
 }

@@ -10,27 +10,12 @@
  * Not modelled: bank conflicts of two data accesses, the first run of code after a line fill (which never pairs), FXCH in the V pipe.
  */
 
+import * as Timing from "../../../engine/layout/timing.ts";
 import type { Instruction } from "../instruction.ts";
-import { Field, Prefix, Slot } from "../layout.ts";
+import { Field, Prefix } from "../layout.ts";
 
 const { REG, RM, BASE, INDEX, SIZE, PREFIX } = Field;
-
-/**
- * What pairing needs to know of a decoded instruction, in one word: registers that it reads (bits 0 to 7) and writes (8 to 15) as sets, bit n
- * being register n of the machine's numbering; clocks (24 and up); and these bits.
- */
-const READS = 0xff;
-const WRITES_SHIFT = 8;
-/** Uses and changes the stack pointer as PUSH does. */
-const STACK = 1 << 16;
-const DISPLACEMENT_AND_IMMEDIATE = 1 << 17;
-const PREFIXED = 1 << 18;
-/** May be the first, the second of a pair. */
-export const U = 1 << 19;
-export const V = 1 << 20;
-const CLOCKS_SHIFT = 24;
-
-const STACK_POINTER = 1 << Slot.ESP;
+const { WRITES_SHIFT, STACK, DISPLACEMENT_AND_IMMEDIATE, PREFIXED, U, V, CLOCKS_SHIFT } = Timing;
 
 /** The set of one register, given its index in units of its size. */
 function registerSet(index: number, size: number): number {
@@ -42,7 +27,7 @@ const writesOnly = new Set(["mov", "lea", "pop"]);
 const stackUsers = new Set(["push", "pop", "call", "ret"]);
 const noRegisters = new Set(["jcc", "nop"]);
 
-/** The word of the record at `p`, which was decoded by `row`. */
+/** What pairing (`pairedClocks` of engine/timing.ts) needs to know of the record at `p`, which was decoded by `row`: an issue word, see layout/timing.ts. */
 export function issueOf(row: Instruction, pool: Int32Array, p: number, prefixed: boolean): number {
   const paired = row.pairing;
   const size = pool[p + SIZE]!;
@@ -84,19 +69,4 @@ export function issueOf(row: Instruction, pool: Int32Array, p: number, prefixed:
     (paired === "UV" || paired === "PV" ? V : 0) |
     (Math.min(clocks, 0x7f) << CLOCKS_SHIFT)
   );
-}
-
-/** Clocks that the second instruction adds to the first when both are issued together, or -1 when they are not. */
-export function pairedClocks(first: number, second: number): number {
-  if ((first & U) === 0 || (second & V) === 0 || (second & PREFIXED) !== 0) return -1;
-  if (((first | second) & DISPLACEMENT_AND_IMMEDIATE) !== 0) return -1;
-  const written = (first >> WRITES_SHIFT) & READS;
-  const used = (second | (second >> WRITES_SHIFT)) & READS;
-  if ((written & used) !== 0) return -1;
-  if ((second & STACK) !== 0 && (written & STACK_POINTER) !== 0) return -1;
-  if ((first & STACK) !== 0 && (used & STACK_POINTER) !== 0) return -1;
-  const firstClocks = first >> CLOCKS_SHIFT;
-  const secondClocks = second >> CLOCKS_SHIFT;
-  // A read-modify-write (3 clocks) in the U pipe lets the V pipe overlap with its last clock only.
-  return firstClocks >= 3 ? secondClocks - 1 : Math.max(0, secondClocks - firstClocks);
 }
