@@ -332,14 +332,7 @@ describe("compiled code is the interpreter's equal", () => {
   }, 60_000);
 
   it("on every instruction form of the generator, with faults", () => {
-    const pair = pairOf(
-      bareHarness(
-        generateCases().filter((_, i) => i % 10 === 0),
-        "memory",
-      ),
-      64 * 2 ** 20,
-      1,
-    );
+    const pair = pairOf(bareHarness(generateCases().filter((_, i) => i % 10 === 0)).elf, 64 * 2 ** 20, 1);
     runInStep(pair, 1_000_000, 5e9, 1e9);
     expect(pair.compiled.end?.reason).toBe("exit");
   }, 60_000);

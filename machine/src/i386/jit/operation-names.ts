@@ -2,7 +2,7 @@
 
 import { coldNumbers } from "../decoder.ts";
 import { FlagKind } from "../flags.ts";
-import { HotOperation } from "../hot-operations.ts";
+import { FIRST_COLD, HotOperation } from "../hot-operations.ts";
 import { Field, Prefix } from "../layout.ts";
 import type { Flow } from "./region-graph.ts";
 
@@ -99,7 +99,9 @@ export function isInterpreted(pool: Int32Array, p: number): boolean {
 }
 
 function isTranslated(pool: Int32Array, p: number, name: string): boolean {
-  if ((pool[p + PREFIX]! & Prefix.ADDRESS_16) !== 0 && hasMemoryOperand(pool, p)) return false;
+  // What the interpreter's switch has does not look at a prefix for 16-bit addresses, and has no function to run instead.
+  const short = (pool[p + PREFIX]! & Prefix.ADDRESS_16) !== 0 && pool[p + OPERATION]! >= FIRST_COLD;
+  if (short && hasMemoryOperand(pool, p)) return false;
   if (name === "nop" || name === "setcc" || anySize.has(name)) return true;
   if (!doubleOnly.has(name) || pool[p + SIZE] !== 4) return false;
   return !((name === "pop" || name === "xchg") && hasMemoryOperand(pool, p));

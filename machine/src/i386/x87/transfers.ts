@@ -66,9 +66,9 @@ export function pushConstant(s: FloatingPointState, index: number): void {
 
 /** FLD m80: the bits as they are. */
 export function pushExtended(s: FloatingPointState, memory: FloatingPointMemory): void {
-  const top = memory.read16(8);
   result.low = memory.read32(0) | 0;
   result.high = memory.read32(4) | 0;
+  const top = memory.read16(8);
   result.sign = top >>> 15;
   result.exponent = top & 0x7fff;
   push(s, result);

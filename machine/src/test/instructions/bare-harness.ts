@@ -28,6 +28,7 @@ import {
   fs,
   fword,
   gs,
+  memory,
   ss,
   symbol,
 } from "../../i386/assembly.ts";
@@ -64,9 +65,16 @@ function descriptor(base: number, limit: number, access: number, flags: number):
 /** How results leave: through port E9h, or not at all, for a machine whose memory the host reads. */
 export type Report = "port" | "memory";
 
+export interface BareHarnessOptions {
+  /** Default: memory. */
+  readonly report?: Report;
+  /** How often each case runs, one time after the other, so that its code gets warm; the last results stay. Default 1. */
+  readonly passes?: number;
+}
+
 function harnessCode(
   caseCount: number,
-  report: Report,
+  { report = "memory", passes = 1 }: BareHarnessOptions,
   linkedSymbols: ReadonlyMap<string, number> | undefined,
 ): Assembler {
   const a = new Assembler();
@@ -123,12 +131,19 @@ function harnessCode(
   a.emit("stosd");
   copyWindowsFrom(a);
   a.emit("add", edi, 8);
+  const again = a.newLabel();
+  a.emit("sub", at("passesLeft"), 1);
+  a.emit("mov", esi, at("casePointer"));
+  a.emit("lea", esi, memory({ base: esi, displacement: -layout.CASE_SIZE }));
+  a.emit("jne", again);
+  a.emit("mov", at("passesLeft"), passes);
   a.emit("mov", at("resultPointer"), edi);
 
   a.label("nextCase");
   a.emit("mov", esi, at("casePointer"));
   a.emit("cmp", esi, layout.CASES + caseCount * layout.CASE_SIZE);
   a.emit("jae", symbol("finish"));
+  a.place(again);
   a.emit("mov", ebp, esi);
   a.emit("add", esi, 64);
   copyWindowsTo(a);
@@ -172,6 +187,8 @@ function harnessCode(
   a.align(8, 0);
   a.label("casePointer");
   a.dword(layout.CASES);
+  a.label("passesLeft");
+  a.dword(passes);
   a.label("resultPointer");
   a.dword(layout.RESULTS);
   a.label("task");
@@ -237,11 +254,20 @@ function pageTables(caseCount: number): Uint8Array {
   return new Uint8Array(words.buffer);
 }
 
-export function bareHarness(cases: readonly InstructionCase[], report: Report): Uint8Array {
+export interface BareHarness {
+  readonly elf: Uint8Array;
+  /** `nextCase`: where the machine is between two cases; `casePointer` and `resultPointer`: words with the addresses of the next records. */
+  readonly symbols: ReadonlyMap<string, number>;
+}
+
+export function bareHarness(
+  cases: readonly InstructionCase[],
+  options: BareHarnessOptions = {},
+): BareHarness {
   // Descriptors hold addresses in pieces, so the code is made twice: addresses, then contents.
-  const measured = link(harnessCode(cases.length, report, undefined).finish(), layout.HARNESS);
+  const measured = link(harnessCode(cases.length, options, undefined).finish(), layout.HARNESS);
   const { bytes, symbols } = link(
-    harnessCode(cases.length, report, measured.symbols).finish(),
+    harnessCode(cases.length, options, measured.symbols).finish(),
     layout.HARNESS,
   );
   const image = new Uint8Array(STACK_TOP - layout.HARNESS);
@@ -254,5 +280,5 @@ export function bareHarness(cases: readonly InstructionCase[], report: Report): 
     writable: true,
     executable: true,
   };
-  return staticElf(symbols.get("start")!, [harness, ...caseSegments(cases)]);
+  return { elf: staticElf(symbols.get("start")!, [harness, ...caseSegments(cases)]), symbols };
 }

@@ -253,6 +253,7 @@ export class CaseBuilder {
       eflags: this.eflags,
       memory: this.memory,
       undefinedFlags: this.undefinedFlags,
+      undefinedFlagsAtFault: 0,
       undefinedRegisterBits: this.undefinedRegisterBits,
       undefinedMemory: this.undefinedMemory,
       memoryMask: this.memoryMask,

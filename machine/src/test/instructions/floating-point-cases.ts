@@ -13,6 +13,10 @@ import { Random } from "./random.ts";
 const IMAGE_SIZE = 108;
 const REGISTERS = 28;
 const REPETITIONS = 24;
+/** FNINIT (the last case may have left an exception pending), FRSTOR [window A]. */
+export const LOAD_IMAGE: readonly number[] = [0xdb, 0xe3, 0xdd, 0x25, ...little(layout.WINDOW_A, 4)];
+/** FNSAVE [window A]. */
+export const SAVE_IMAGE: readonly number[] = [0xdd, 0x35, ...little(layout.WINDOW_A, 4)];
 /** The environment's loads and stores are the frame around every case; FWAIT is behind some. */
 const framing = new Set(["fnsave", "frstor", "fwait"]);
 const transcendental = /^(f2xm1|fyl2x|fyl2xp1|fptan|fpatan|fsin|fcos|fsincos)$/;
@@ -103,14 +107,24 @@ function memoryValue(row: Instruction, random: Random): number[] {
   return [...little(random.operand(), 4), ...little(random.operand(), 4)];
 }
 
-function comparedBits(row: Instruction): Uint8Array {
+/** Whether C0, C2 and C3 are defined behind the instruction. */
+export const definesConditions = (row: Instruction): boolean => setsConditions.test(row.operation);
+
+export const isTranscendental = (row: Instruction): boolean => transcendental.test(row.operation);
+
+/** The bits of an FSAVE image at the beginning of window A that are compared, and all other memory. */
+export function comparedImage(conditionsDefined: boolean): Uint8Array {
   const mask = new Uint8Array(layout.MEMORY_SIZE).fill(0xff);
   // Upper halves of the first three words, and the pointers.
   for (const start of [2, 6, 10]) mask.fill(0, start, start + 2);
   mask.fill(0, 12, 28);
-  // C0, C2, C3 where the manual leaves them undefined.
-  if (!setsConditions.test(row.operation)) mask[5] = 0xff & ~0x45;
-  if (transcendental.test(row.operation)) {
+  if (!conditionsDefined) mask[5] = 0xff & ~0x45;
+  return mask;
+}
+
+function comparedBits(row: Instruction): Uint8Array {
+  const mask = comparedImage(definesConditions(row));
+  if (isTranscendental(row)) {
     mask[5] = 0xff & ~0x47;
     // Which results count as exact is theirs, too, and with operands outside their domain also the kind of the result.
     mask[4] = 0xff & ~0x20;
@@ -133,14 +147,13 @@ export function generateFloatingPointCases(seed = 0): InstructionCase[] {
       if (i === 0 && row.memoryForm) builder.target = layout.READ_ONLY;
       builder.memory.set(image(random), 0);
       // A store that raises an unmasked exception stores nothing; whether it checks the page before is not defined.
-      if (i === 0 || transcendental.test(row.operation)) builder.memory[0]! |= 0x3f;
+      if (i === 0 || isTranscendental(row)) builder.memory[0]! |= 0x3f;
       memoryValue(row, random).forEach((byte, offset) => {
         builder.store(builder.target + offset, 1, byte);
       });
-      // FNINIT (the last case may have left an exception pending), FRSTOR [window A]; then FWAIT, which raises what the
-      // instruction left pending, in some cases; FNSAVE [window A].
-      builder.before = [0xdb, 0xe3, 0xdd, 0x25, ...little(layout.WINDOW_A, 4)];
-      builder.after = [...(random.chance(1, 3) ? [0x9b] : []), 0xdd, 0x35, ...little(layout.WINDOW_A, 4)];
+      // In some cases FWAIT, which raises what the instruction left pending.
+      builder.before = [...LOAD_IMAGE];
+      builder.after = [...(random.chance(1, 3) ? [0x9b] : []), ...SAVE_IMAGE];
       builder.memoryMask = comparedBits(row);
       if (row.operation === "fnstenv") maskEnvironment(builder, builder.memoryMask);
       if (row.operation === "fnstsw" || row.operation === "fnstcw") builder.undefinedFlags = 0;

@@ -1,9 +1,12 @@
 /**
- * A 32-bit Linux program that runs instruction cases on the host's processor: no libc, three system calls.
+ * A 32-bit Linux program that runs instruction cases on the host's processor: no libc, a few system calls.
  *
  * Every case ends in a signal (at the latest by the INT3 behind its instruction). The handler stores the interrupted context and the
  * windows as the result, writes the next case into windows and context, and returns into it. After the last one it
  * writes all results to standard output.
+ *
+ * The process has no memory but its own segments, so that stray pointers fault, and makes no system calls but those of the
+ * harness: any other, from a case that went astray, is SIGSYS.
  */
 import { Assembler } from "../../i386/assembler.ts";
 import { al, dword, eax, ebx, ecx, edi, edx, esi, esp, memory, symbol } from "../../i386/assembly.ts";
@@ -14,11 +17,21 @@ import { type ElfSegment, staticElf } from "./static-elf.ts";
 
 const SYS_EXIT = 1;
 const SYS_WRITE = 4;
+const SYS_MUNMAP = 91;
+const SYS_PRCTL = 172;
 const SYS_RT_SIGRETURN = 173;
 const SYS_RT_SIGACTION = 174;
 const SYS_SIGALTSTACK = 186;
-/** SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV. */
-const SIGNALS = [4, 5, 7, 8, 11];
+/** SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS. */
+const SIGNALS = [4, 5, 7, 8, 11, 31];
+const PR_SET_SECCOMP = 22;
+const SECCOMP_MODE_FILTER = 2;
+const PR_SET_NO_NEW_PRIVS = 38;
+/** What lies above the segments: stack, vDSO. The end is that of a 32-bit process on 64-bit Linux. */
+const FOREIGN = 0x0200_0000;
+const FOREIGN_END = 0xffff_e000;
+/** Most bytes of harness code. */
+const CODE_LIMIT = 0x1_0000;
 const SA_SIGINFO = 4;
 const SA_ONSTACK = 0x0800_0000;
 const SA_RESTORER = 0x0400_0000;
@@ -28,6 +41,19 @@ const STACK_SIZE = 0x1_0000;
 /** Offsets in `sigcontext` of <asm/sigcontext.h> (i386), which stands at +20 of the handler's `ucontext`. */
 const CONTEXT = { gs: 0, fs: 4, es: 8, ds: 12, edi: 16, eip: 56, cs: 60, eflags: 64, ss: 72 };
 
+function call(
+  a: Assembler,
+  number: number,
+  ...values: readonly (number | ReturnType<typeof symbol>)[]
+): void {
+  const registers = [ebx, ecx, edx, esi, edi];
+  values.forEach((value, i) => {
+    a.emit("mov", registers[i]!, value);
+  });
+  a.emit("mov", eax, number);
+  a.emit("int", 0x80);
+}
+
 function harnessCode(caseCount: number): Assembler {
   const a = new Assembler();
   const casesEnd = layout.CASES + caseCount * layout.CASE_SIZE;
@@ -35,18 +61,11 @@ function harnessCode(caseCount: number): Assembler {
   const at = (name: string) => dword({ displacement: symbol(name) });
 
   a.label("start");
-  a.emit("mov", ebx, symbol("alternateStack"));
-  a.emit("xor", ecx, ecx);
-  a.emit("mov", eax, SYS_SIGALTSTACK);
-  a.emit("int", 0x80);
-  for (const signal of SIGNALS) {
-    a.emit("mov", ebx, signal);
-    a.emit("mov", ecx, symbol("action"));
-    a.emit("xor", edx, edx);
-    a.emit("mov", esi, 8);
-    a.emit("mov", eax, SYS_RT_SIGACTION);
-    a.emit("int", 0x80);
-  }
+  call(a, SYS_SIGALTSTACK, symbol("alternateStack"), 0);
+  for (const signal of SIGNALS) call(a, SYS_RT_SIGACTION, signal, symbol("action"), 0, 8);
+  call(a, SYS_MUNMAP, FOREIGN, FOREIGN_END - FOREIGN);
+  call(a, SYS_PRCTL, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  call(a, SYS_PRCTL, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, symbol("filterProgram"));
   // Touched once, so that it is present: error codes tell.
   a.emit("mov", eax, dword({ displacement: layout.READ_ONLY }));
   a.emit("int3");
@@ -129,6 +148,7 @@ function harnessCode(caseCount: number): Assembler {
   a.dword(symbol("restorer"));
   a.dword(0);
   a.dword(0);
+  filterProgram(a);
   a.label("started");
   a.dword(0);
   a.label("casePointer");
@@ -138,6 +158,37 @@ function harnessCode(caseCount: number): Assembler {
   a.align(4096);
   a.label("stack");
   return a;
+}
+
+/**
+ * Seccomp's program (<linux/filter.h>): what is called from the harness's own code and is write, exit or sigreturn may go on, anything else
+ * is trapped.
+ */
+function filterProgram(a: Assembler): void {
+  const [LOAD, EQUAL, AT_LEAST, RETURN] = [0x20, 0x15, 0x35, 0x06];
+  const [NUMBER, INSTRUCTION_POINTER] = [0, 8];
+  const [ALLOW, TRAP] = [0x7fff_0000, 0x0003_0000];
+  const steps: readonly (readonly [code: number, then: number, otherwise: number, k: number])[] = [
+    [LOAD, 0, 0, INSTRUCTION_POINTER],
+    [AT_LEAST, 0, 5, layout.HARNESS],
+    [AT_LEAST, 4, 0, layout.HARNESS + CODE_LIMIT],
+    [LOAD, 0, 0, NUMBER],
+    [EQUAL, 3, 0, SYS_WRITE],
+    [EQUAL, 2, 0, SYS_EXIT],
+    [EQUAL, 1, 0, SYS_RT_SIGRETURN],
+    [RETURN, 0, 0, TRAP],
+    [RETURN, 0, 0, ALLOW],
+  ];
+  a.label("filterProgram");
+  a.word(steps.length);
+  a.word(0);
+  a.dword(symbol("filter"));
+  a.label("filter");
+  for (const [code, then, otherwise, k] of steps) {
+    a.word(code);
+    a.bytes(Uint8Array.of(then, otherwise));
+    a.dword(k);
+  }
 }
 
 /** REP MOVSD of so many words, from ESI to EDI. */

@@ -38,7 +38,7 @@ export function runOnQemu(cases: readonly InstructionCase[]): Uint8Array {
   return inFolder((folder) => {
     const kernel = join(folder, "cases.elf");
     const output = join(folder, "results");
-    writeFileSync(kernel, bareHarness(cases, "port"));
+    writeFileSync(kernel, bareHarness(cases, { report: "port" }).elf);
     const run = spawnSync(
       "qemu-system-i386",
       [

@@ -10,7 +10,7 @@ const CYCLE_LIMIT = 5e9;
 
 export function runOnPentiumPc(cases: readonly InstructionCase[]): Uint8Array {
   const machine = new PentiumPc({ memory: MEMORY });
-  machine.loadMultiboot(bareHarness(cases, "memory"));
+  machine.loadMultiboot(bareHarness(cases).elf);
   const stop = machine.run(CYCLE_LIMIT);
   if (stop.reason !== "exit") throw new Error(`the machine stopped: ${stop.reason}`);
   return machine.ram.slice(RESULTS, RESULTS + cases.length * RESULT_SIZE);
