@@ -22,7 +22,7 @@ import { DELIVERED } from "../interpreter.ts";
 import { Field, Slot, SOFT_TLB_SETS } from "../layout.ts";
 import type { ProcessorParts } from "../parts.ts";
 import { Exit, type Site } from "./exit.ts";
-import { flowOf } from "./operation-names.ts";
+import { flowOf, nameOf } from "./operation-names.ts";
 import { discoverRegion } from "./region-graph.ts";
 import { createRuntime, functionTypes } from "./runtime.ts";
 import { regionImports, type TranslationContext, translateRegion } from "./translator.ts";
@@ -48,6 +48,9 @@ const FRAME = Field.BASE;
 const OTHER_VISITS = Field.INDEX;
 const VISITS = Field.EXTRA;
 
+/** Words of a jump table that are looked at. */
+const LONGEST_JUMP_TABLE = 256;
+
 /** Cycles that the delivery of a fault never takes; with fewer left the run loop delivers it. */
 const LONGEST_DELIVERY = 1000;
 
@@ -55,6 +58,7 @@ const LONGEST_DELIVERY = 1000;
 const MODE_MASK = SOFT_TLB_SETS << 12;
 
 const { OPERATION, CLOCKS, OFFSET, BYTES, LINK, WORDS } = Field;
+const { RM, BASE, INDEX, SCALE, DISPLACEMENT, SEGMENT } = Field;
 
 interface Variant {
   readonly key: number;
@@ -67,6 +71,8 @@ interface Wanted {
   readonly entry: number;
   readonly flat: number;
   readonly mode: number;
+  /** Offset in CS of the entry's page. */
+  readonly pageStart: number;
 }
 
 export interface HotCodeCompiler {
@@ -101,7 +107,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
   const { s } = core;
   const memory = core.bus.memory.linear;
   const { pool, versions } = codeCache;
-  const { BUDGET, RETIRED, EIP, MODE, FLAT_SEGMENTS, COMPILED_FAULT, FETCHING, PARTIAL } = Slot;
+  const { BUDGET, RETIRED, EIP, MODE, FLAT_SEGMENTS, COMPILED_FAULT, FETCHING, PARTIAL, PAGE_EIP } = Slot;
   const { TRANSLATION_FAILED } = Slot;
   const { readCompiled, modifyCompiled, writeCompiled } = parts.memory;
   const host = webAssembly;
@@ -313,6 +319,23 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     return 0;
   }
 
+  /** See `GraphSource`: the words of "jmp [table + index * 4]" up to the first that is not in this page, as far as DS reaches them now. */
+  function jumpTable(p: number, pageStart: number): number[] {
+    const isTable = pool[p + RM]! < 0 && pool[p + BASE]! === Slot.ZERO && pool[p + INDEX]! !== Slot.ZERO;
+    if (nameOf(pool, p) !== "jmpMemory" || !isTable || pool[p + SCALE] !== 2) return [];
+    const linear = (pool[p + DISPLACEMENT]! + s[Slot.BASE + pool[p + SEGMENT]!]!) | 0;
+    const offsets: number[] = [];
+    while (offsets.length < LONGEST_JUMP_TABLE) {
+      const at = (linear + offsets.length * 4) | 0;
+      const physical = (at & 3) === 0 ? parts.paging.peek(at) : -1;
+      if (physical < 0 || physical >= core.ramSize) break;
+      const offset = core.ram32[physical >> 2]! - pageStart;
+      if (offset < 0 || offset > 4095) break;
+      offsets.push(offset);
+    }
+    return offsets;
+  }
+
   const pages = memory.buffer.byteLength / 0x1_0000;
 
   /** Compiles all wanted regions into one module. */
@@ -330,7 +353,10 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
       // The page may have been written since: then its map knows nothing of this record.
       if (context.recordAt(offset) !== pool[item.entry + LINK]) continue;
       const blocks = discoverRegion(
-        { pool, recordAt: context.recordAt, flowOf: (p) => flowOf(pool, p) },
+        {
+          ...{ pool, recordAt: context.recordAt, flowOf: (p) => flowOf(pool, p) },
+          jumpTable: (p) => jumpTable(p, item.pageStart),
+        },
         offset,
       );
       if (blocks.length === 0) continue;
@@ -386,7 +412,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     const flat = s[FLAT_SEGMENTS]!;
     const mode = s[MODE]!;
     const isWanted = wanted.some((each) => each.entry === entry && each.flat === flat && each.mode === mode);
-    if (!isWanted) wanted.push({ entry, flat, mode });
+    if (!isWanted) wanted.push({ entry, flat, mode, pageStart: s[PAGE_EIP]! });
     if (isWanted || wanted.length >= batch) compile();
     if (variants[numberOf(copy)] === null) pool[copy + WORDS + VISITS] = patience;
   }

@@ -19,6 +19,9 @@ import {
   dword,
   eax,
   ebp,
+  ebx,
+  ecx,
+  edi,
   edx,
   esi,
   esp,
@@ -26,6 +29,7 @@ import {
   registers8,
   registers16,
   registers32,
+  symbol,
   word,
 } from "../assembly.ts";
 import { conditions } from "../instruction.ts";
@@ -250,6 +254,50 @@ function lateEntry(): Uint8Array {
   return buildElfKernel(a.finish(), { entry: "start" });
 }
 
+/** Jumps through a table by random numbers: with equal words, one outside of the page, one that is not reached, and two that change places. */
+function jumpTable(): Uint8Array {
+  const a = new Assembler();
+  const TABLE = 0x20_8000;
+  const names = ["one", "two", "two", "three", "four", "outside", "one", "four"];
+  a.label("start");
+  names.forEach((name, i) => {
+    a.emit("mov", dword({ displacement: TABLE + i * 4 }), symbol(name));
+  });
+  a.emit("mov", eax, 1);
+  const again = a.newLabel();
+  const kept = a.newLabel();
+  a.place(again);
+  a.emit("imul", eax, eax, 1664525);
+  a.emit("add", eax, 1013904223);
+  a.emit("mov", ecx, eax);
+  a.emit("shr", ecx, 29);
+  a.emit("test", eax, 0x7f_0000);
+  a.emit("jne", kept);
+  const [first, second] = [0, 1].map((i) => dword({ displacement: TABLE + i * 4 }));
+  a.emit("mov", edx, first);
+  a.emit("mov", ebx, second);
+  a.emit("mov", second, edx);
+  a.emit("mov", first, ebx);
+  a.place(kept);
+  a.emit("jmp", dword({ index: ecx, scale: 4, displacement: TABLE }));
+  a.label("one");
+  a.emit("add", esi, 3);
+  a.label("two");
+  a.emit("xor", esi, eax);
+  a.emit("jmp", again);
+  a.label("three");
+  a.emit("dec", esi);
+  a.emit("jne", again);
+  a.label("four");
+  a.emit("inc", edi);
+  a.emit("jmp", again);
+  a.align(4096);
+  a.label("outside");
+  a.emit("not", edi);
+  a.emit("jmp", symbol("two"));
+  return buildElfKernel(a.finish(), { entry: "start" });
+}
+
 /** Paging on; accesses of every size to pages that share a set of the data TLB, aligned and not, some across their ends. */
 function crowdedTlb(seed: number): Uint8Array {
   let state = seed;
@@ -341,6 +389,13 @@ describe("compiled code is the interpreter's equal", () => {
     const pair = pairOf(lateEntry(), 4 * 2 ** 20, 3);
     runInStep(pair, 1009, 60_000, 10);
     expect(pair.compiled.processor.compiler?.statistics.instructions).toBeGreaterThan(0);
+  });
+
+  it("where jumps go through a table that changes", () => {
+    const pair = pairOf(jumpTable(), 4 * 2 ** 20, 3);
+    runInStep(pair, 1009, 200_000, 20);
+    const { instructions } = pair.compiled.processor.compiler!.statistics;
+    expect(instructions / pair.compiled.instructions).toBeGreaterThan(0.9);
   });
 
   it("where pages displace each other in the data TLB", () => {

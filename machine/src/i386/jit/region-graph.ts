@@ -20,6 +20,8 @@ export interface GraphSource {
   /** Record of the instruction at a page offset, with counting records replaced by the instruction they stand for; 0 when not decoded. */
   recordAt(offset: number): number;
   flowOf(p: number): Flow;
+  /** Page offsets in the table through which an indirect jump goes, -1 for other pages; empty when there is none. They are a guess. */
+  jumpTable(p: number): readonly number[];
 }
 
 export interface BlockNode {
@@ -36,6 +38,8 @@ export interface BlockNode {
   taken: number;
   /** Where a RET is expected to go. */
   readonly returnOffset: number;
+  /** Indices of the blocks to which a jump through a table may go, by index in the table; -1 leaves the region. */
+  readonly targets: number[];
 }
 
 interface Place {
@@ -47,6 +51,7 @@ interface Place {
   readonly end: number;
   next: number;
   taken: number;
+  targets: readonly number[];
 }
 
 interface Context {
@@ -76,7 +81,7 @@ export function discoverRegion(source: GraphSource, entry: number): BlockNode[] 
       const flow = source.flowOf(p);
       places.set(key, {
         ...{ key, context: context.id, offset, p, flow, end: offset + pool[p + BYTES]! },
-        ...{ next: -1, taken: -1 },
+        ...{ next: -1, taken: -1, targets: [] },
       });
       pending.push([context, offset]);
     }
@@ -122,6 +127,9 @@ export function discoverRegion(source: GraphSource, entry: number): BlockNode[] 
       case "ret":
         if (context.parent !== null) place.taken = reach(context.parent, context.returnOffset, true);
         break;
+      case "leaves":
+        place.targets = source.jumpTable(place.p).map((each) => reach(context, each, true));
+        break;
       default:
         break;
     }
@@ -147,6 +155,7 @@ export function discoverRegion(source: GraphSource, entry: number): BlockNode[] 
       next: blockOf.get(place.next) ?? -1,
       taken: blockOf.get(place.taken) ?? -1,
       returnOffset: contexts[first.context]!.returnOffset,
+      targets: place.targets.map((key) => blockOf.get(key) ?? -1),
     });
   }
   return blocks;

@@ -16,8 +16,9 @@ export interface Structure {
   readonly children: readonly number[][];
 }
 
+/** An edge each: a jump through a table has one to each of its targets. */
 function successors(block: BlockNode): number[] {
-  return [block.taken, block.next].filter((index) => index >= 0);
+  return [block.taken, block.next, ...new Set(block.targets)].filter((index) => index >= 0);
 }
 
 function reversePostorder(blocks: readonly BlockNode[]): number[] {
@@ -37,6 +38,14 @@ function reversePostorder(blocks: readonly BlockNode[]): number[] {
     }
   }
   return order.reverse();
+}
+
+function cut(block: BlockNode, target: number): void {
+  if (block.taken === target) block.taken = -1;
+  if (block.next === target) block.next = -1;
+  block.targets.forEach((each, i) => {
+    if (each === target) block.targets[i] = -1;
+  });
 }
 
 function structureOnce(blocks: readonly BlockNode[]): Structure | null {
@@ -91,12 +100,11 @@ function structureOnce(blocks: readonly BlockNode[]): Structure | null {
     let forward = 0;
     for (const before of predecessors[index]!) if (position[before]! < position[index]!) forward++;
     isMerge[index] = forward >= 2;
-    for (const side of ["taken", "next"] as const) {
-      const target = block[side];
-      if (target < 0 || position[target]! > position[index]!) continue;
+    for (const target of successors(block)) {
+      if (position[target]! > position[index]!) continue;
       if (dominates(target, index)) isLoop[target] = true;
       else {
-        block[side] = -1;
+        cut(block, target);
         isCut = true;
       }
     }

@@ -940,6 +940,26 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     }
   }
 
+  /** To the targets that the table had when it was read, if A is still what it says there; else goes on behind. */
+  function jumpThroughTable(block: BlockNode, p: number, go: (target: number) => void): void {
+    const { targets } = block;
+    const known = [...new Set(targets)].filter((index) => index >= 0);
+    w.open(Op.block);
+    const otherwise = w.depth;
+    const depths = new Map(known.map((index) => [index, w.open(Op.block).depth]));
+    w.get(pool[p + F.INDEX]!).branchTable(
+      targets.map((index) => depths.get(index) ?? otherwise),
+      otherwise,
+    );
+    for (const index of known.toReversed()) {
+      w.close();
+      w.get(A).get(PAGE_EIP).constant(blocks[index]!.offset).op(Op.add, Op.ne).branch(Op.brIf, otherwise);
+      go(index);
+      w.op(Op.unreachable);
+    }
+    w.close();
+  }
+
   /** The last instruction of a block, when it transfers control. */
   function transfer(block: BlockNode, p: number, go: (target: number) => void): void {
     const target = pool[p + F.IMMEDIATE]!;
@@ -978,6 +998,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
         readRm(p, 4);
         w.set(A);
         checkTarget(p, A);
+        if (block.targets.some((index) => index >= 0)) jumpThroughTable(block, p, go);
         leaveToLocal(A);
         break;
       case "callInPage":

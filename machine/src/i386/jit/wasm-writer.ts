@@ -12,6 +12,7 @@ export const Op = {
   end: 0x0b,
   br: 0x0c,
   brIf: 0x0d,
+  brTable: 0x0e,
   return: 0x0f,
   call: 0x10,
   callIndirect: 0x11,
@@ -243,6 +244,14 @@ export class BodyWriter {
   branch(code: number, target: number): this {
     this.out.byte(code);
     this.out.unsigned(this.depth - target);
+    return this;
+  }
+
+  /** Branches to one of the constructs by the number on the stack, to the last when there are not so many. */
+  branchTable(targets: readonly number[], otherwise: number): this {
+    this.out.byte(Op.brTable);
+    this.out.unsigned(targets.length);
+    for (const target of [...targets, otherwise]) this.out.unsigned(this.depth - target);
     return this;
   }
 }
