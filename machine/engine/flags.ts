@@ -1,5 +1,6 @@
 /** The lazy arithmetic flags, as `../src/i386/flags.ts` describes them. */
 
+import { AF, CF, OF, PF, SF, ZF } from "./layout/eflags";
 import * as Kind from "./layout/flag-kinds";
 import * as Slot from "./layout/slots";
 import { get } from "./state";
@@ -43,4 +44,37 @@ export function overflow(kind: i32, result: i32, left: i32, right: i32): i32 {
     default:
       return 0;
   }
+}
+
+function adjust(): i32 {
+  switch (get(Slot.FLAG_KIND)) {
+    case Kind.STORED:
+      return (get(Slot.EFLAGS) >>> 4) & 1;
+    case Kind.LOGIC:
+    case Kind.GIVEN:
+      return 0;
+    default:
+      return ((get(Slot.FLAG_LEFT) ^ get(Slot.FLAG_RIGHT) ^ get(Slot.FLAG_RESULT)) >>> 4) & 1;
+  }
+}
+
+/** All of EFLAGS. */
+export function readFlags(): i32 {
+  const flags = get(Slot.EFLAGS);
+  const kind = get(Slot.FLAG_KIND);
+  if (kind === Kind.STORED) return flags;
+  const result = get(Slot.FLAG_RESULT);
+  const left = get(Slot.FLAG_LEFT);
+  const right = get(Slot.FLAG_RIGHT);
+  const parity = ~popcnt(result & 0xff) & 1;
+  const zero = i32(result === 0);
+  return (
+    (flags & ~(CF | PF | AF | ZF | SF | OF)) |
+    carry(kind, result, left, right, get(Slot.FLAG_CARRY)) |
+    (parity << 2) |
+    (adjust() << 4) |
+    (zero << 6) |
+    ((result >>> 31) << 7) |
+    (overflow(kind, result, left, right) << 11)
+  );
 }

@@ -1,5 +1,8 @@
 /** The engine's module: what is exported here can be imported by compiled regions and called by the host's side. */
 
 export { carry, overflow } from "./flags";
+export { interrupt, interruptReturn } from "./gates";
 export { execute, executeDetailed } from "./interpreter";
+export { flush, forgetFastPaths, forgetWrites, invalidatePage, translate, translateCode } from "./paging";
+export { loadSegment } from "./segments";
 export { timeData } from "./timing";

@@ -24,6 +24,12 @@ export const YOUNGEST_LARGE = 0x720;
 /** Doubles: [0] the cycle at which BUDGET reaches zero; [1] the cycle up to which cycles by ring are booked; [2] TSC minus cycle, changed by WRMSR. */
 export const TIME = 0x740;
 
+// What the machine is like, words: bytes of RAM; cycles of a TLB miss; who listens (listeners.ts).
+export const RAM_BYTES = 0x760;
+export const DATA_TLB_MISS = 0x764;
+export const CODE_TLB_MISS = 0x768;
+export const LISTENERS = 0x76c;
+
 // The modelled TLBs, see tlb.ts: tags and entries by set × WAYS + way, ages by set.
 export const DATA_TLB_TAGS = 0x800;
 export const DATA_TLB_ENTRIES = 0x900;
@@ -39,10 +45,6 @@ export const ENTRY_TAGS = 0x1000;
 
 /** Doubles, see counters.ts. */
 export const COUNTERS = 0x2000;
-/** Rows of remembered gates by vector, and of remembered returns; see gates.ts. */
-export const GATES = 0x4000;
-export const RETURNS = 0x1_0000;
-
 /** Hash table of compiled regions, see jit/runtime.ts. */
 export const REGIONS = 0x2_0000;
 

@@ -85,4 +85,7 @@ export const COMPILED_FAULT = 84;
 export const TRANSLATION_FAILED = 85;
 /** Physical address of the code page that was used last; that of CODE_PAGE when there is one. */
 export const CODE_FRAME = 86;
+/** Vector and error code of the fault that a function of the engine reports; see fault.ts. */
+export const FAULT_VECTOR = 87;
+export const FAULT_CODE = 88;
 export const LENGTH = 128;

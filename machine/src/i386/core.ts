@@ -4,6 +4,7 @@
  * compiler, which makes the interpreter about twice as fast as methods of an object would.
  */
 
+import * as Listener from "../../engine/layout/listeners.ts";
 import type { Bus, MachineMemory } from "../contract.ts";
 import { webAssembly } from "./jit/web-assembly.ts";
 import { Address, Slot, SOFT_TLB_SETS } from "./layout.ts";
@@ -60,6 +61,8 @@ export interface ProcessorCore {
   attention(): void;
   /** Null when nobody listens. */
   observer: ProcessorObserver | null;
+  /** Says whether there is such a listener (listeners.ts). */
+  listen(listener: number, isThere: boolean): void;
   /** Called when a task switch has changed DR7. */
   onDebugRegistersChanged: () => void;
   /** Called by INVD and WBINVD. */
@@ -98,6 +101,10 @@ export function createCore(bus: Bus): ProcessorCore {
   const time = doubles(Address.TIME, 3);
   const counters = doubles(Address.COUNTERS, Counter.LENGTH);
 
+  const listeners = words(Address.LISTENERS, 1);
+  words(Address.RAM_BYTES, 1)[0] = ramSize;
+  let observer: ProcessorObserver | null = null;
+
   const core: ProcessorCore = {
     bus,
     s,
@@ -114,7 +121,16 @@ export function createCore(bus: Bus): ProcessorCore {
     writeLimits: new Uint32Array(buffer, Address.WRITE_LIMITS, 32),
     counters,
     time,
-    observer: null,
+    get observer() {
+      return observer;
+    },
+    set observer(value) {
+      observer = value;
+      core.listen(Listener.OBSERVER, value !== null);
+    },
+    listen(listener, isThere) {
+      listeners[0] = isThere ? listeners[0]! | listener : listeners[0]! & ~listener;
+    },
     onDebugRegistersChanged: () => {},
     onCachesInvalidated: () => {},
     now: () => time[0]! - s[Slot.BUDGET]!,
@@ -135,7 +151,7 @@ export function createCore(bus: Bus): ProcessorCore {
       counters[Counter.CYCLES_BY_RING + from]! += now - time[1]!;
       time[1] = now;
       counters[Counter.RING_TRANSITIONS + from * 4 + to]!++;
-      core.observer?.ringTransition?.(from, to);
+      observer?.ringTransition?.(from, to);
     },
   };
   return core;

@@ -4,7 +4,6 @@
  */
 
 import engineBytes from "#engine";
-import type { CodeCache } from "./code-cache.ts";
 import type { ProcessorCore } from "./core.ts";
 import type { InterpreterSide } from "./interpreter.ts";
 import { webAssembly } from "./jit/web-assembly.ts";
@@ -18,20 +17,44 @@ export { engineBytes };
 export interface Engine {
   carry(kind: number, result: number, left: number, right: number, before: number): number;
   overflow(kind: number, result: number, left: number, right: number): number;
+  /** Paging, see `Paging`: a page fault is left in TRANSLATION_FAILED. `write` is 0 or 1. */
+  translate(linear: number, write: number, mode: number): number;
+  translateCode(linear: number, mode: number): number;
+  flush(): void;
+  invalidatePage(linear: number): void;
+  forgetFastPaths(): void;
+  forgetWrites(): void;
+  /** What traps.ts and segments.ts do, as far as nothing stands in the way: 0, and nothing done, when the slow way must do it. */
+  interrupt(vector: number, kind: number, errorCode: number, eip: number): number;
+  interruptReturn(): number;
+  loadSegment(segment: number, selector: number): number;
   execute(p: number): number;
   executeDetailed(p: number): number;
   timeData(physical: number, isRam: boolean, isWrite: boolean): void;
 }
 
+/** What the engine calls besides the interpreter's side: `machine/engine/imports.ts`. */
+export interface EngineImports {
+  codeWritten(physical: number, bytes: number): void;
+  tableRead(physical: number): void;
+  isWatched(page: number): boolean;
+}
+
+const missNames = ["code4K", "data4K", "data4M"] as const;
+
 /** `side` may be filled later. */
-export function createEngine(core: ProcessorCore, codeCache: CodeCache, side: InterpreterSide): Engine {
-  const imports = {
-    codeWritten: codeCache.written,
+export function createEngine(core: ProcessorCore, side: InterpreterSide, imports: EngineImports): Engine {
+  const { bus } = core;
+  const all = {
+    ...imports,
+    readBus: (physical: number) => bus.readPhysical(physical >>> 0, 4) | 0,
+    writeBus: (physical: number, value: number) => bus.writePhysical(physical >>> 0, 4, value >>> 0),
+    tlbMissed: (kind: number, linear: number) => core.observer?.tlbMiss?.(missNames[kind]!, linear >>> 0),
     cold: (p: number) => side.cold(p),
     locate: (eip: number) => side.locate(eip),
     link: (p: number) => side.link(p),
     enter: (p: number) => side.enter(p),
   };
-  const instance = new webAssembly.Instance(module, { env: { memory: core.bus.memory.linear }, imports });
+  const instance = new webAssembly.Instance(module, { env: { memory: bus.memory.linear }, imports: all });
   return instance.exports as unknown as Engine;
 }

@@ -1,3 +1,4 @@
+import * as Listener from "../../engine/layout/listeners.ts";
 import type { Bus } from "../contract.ts";
 import { createArithmeticHandlers } from "./arithmetic.ts";
 import { createBitHandlers } from "./bits.ts";
@@ -19,8 +20,6 @@ import { createPaging, type Paging } from "./paging.ts";
 import { createPorts } from "./ports.ts";
 
 import { createProbes, type Probes } from "./probe.ts";
-
-import { createRememberedGates } from "./remembered-gates.ts";
 
 import { createSegments, type Segments } from "./segments.ts";
 import { createStringHandlers } from "./strings.ts";
@@ -63,17 +62,20 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
     throw new Error("the engine ran before its parts were put together");
   };
   const side = { cold: unfilled, locate: unfilled, link: unfilled, enter: unfilled };
-  const engine = createEngine(core, codeCache, side);
-  const paging = createPaging(core, codeCache, cycleModel);
+  const engine = createEngine(core, side, {
+    codeWritten: codeCache.written,
+    tableRead: (physical) => timing?.readTable(physical),
+    isWatched: (page) => paging.watchedPages.has(page),
+  });
+  const paging = createPaging(core, engine, cycleModel);
   codeCache.onPagesChanged = paging.forgetWrites;
   const plainMemory = createMemory(core, codeCache, paging);
   const timing = cycleModel.detailed ? createDetailedTiming(core, codeCache, paging, engine) : null;
   const memory = timing === null ? plainMemory : timing.observeData(plainMemory);
-  const segments = createSegments(core, memory);
+  const segments = createSegments(core, memory, engine);
   const flags = createFlags(core);
   const tasks = createTasks(core, memory, paging, segments, flags);
-  const gates = createRememberedGates(core, memory, paging, flags);
-  const traps = createTraps(core, memory, segments, tasks, flags, gates);
+  const traps = createTraps(core, memory, segments, tasks, flags, engine);
   const transfers = createTransfers(core, memory, segments, tasks, flags);
   const decoder = createDecoder(core, codeCache, paging, memory, timing);
   const operands = createOperands(core, codeCache, memory);
@@ -116,7 +118,7 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
   );
   core.onDebugRegistersChanged = debugging.refresh;
   if (timing !== null) {
-    paging.onTableRead = timing.readTable;
+    core.listen(Listener.ACCESSES, true);
     core.onCachesInvalidated = timing.invalidateCaches;
   }
   return {

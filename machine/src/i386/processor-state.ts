@@ -225,6 +225,7 @@ export function prepareProcessor(parts: ProcessorParts, state: unknown): () => T
     banks.forEach((bank, i) => {
       bank.restore(tlbs[i]!);
     });
+    paging.forgetFastPaths();
     codeCache.dropAll();
     // The alignment check and the limits of the fast path follow from what was set; a change of the first refreshes the second.
     memory.updateAlignmentCheck();

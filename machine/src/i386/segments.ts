@@ -10,6 +10,7 @@
  */
 
 import type { ProcessorCore } from "./core.ts";
+import type { Engine } from "./engine.ts";
 import { raise } from "./fault.ts";
 import { Access, Segment, Slot, Vector } from "./layout.ts";
 import type { Memory } from "./memory.ts";
@@ -65,7 +66,7 @@ export const isCode = (high: number): boolean =>
 export const isWritableData = (high: number): boolean =>
   (high & (Access.NOT_SYSTEM | Access.CODE | Access.WRITABLE)) === (Access.NOT_SYSTEM | Access.WRITABLE);
 
-export function createSegments(core: ProcessorCore, memory: Memory): Segments {
+export function createSegments(core: ProcessorCore, memory: Memory, engine: Engine): Segments {
   const { s, counters } = core;
   const { BASE, SELECTOR, LIMIT, ACCESS, CPL, EXTERNAL } = Slot;
   const scratch: Descriptor = { low: 0, high: 0 };
@@ -125,6 +126,7 @@ export function createSegments(core: ProcessorCore, memory: Memory): Segments {
   }
 
   function load(segment: number, selector: number): void {
+    if (engine.loadSegment(segment, selector) !== 0) return;
     if (segment === Segment.SS) {
       checkStack(selector, s[CPL]!, Vector.GP, scratch);
     } else {

@@ -3,15 +3,17 @@
  * chapter 14 (interrupts and exceptions) and the pseudo-code of INT n and IRET in chapter 25; the order of checks is the
  * pseudo-code's. All checks and all pushes come before any change of registers, so that a fault in a delivery leaves the
  * interrupted context whole.
+ *
+ * What passes all checks without a task switch, nobody listening, is done by the engine (`machine/engine/gates.ts`); the rest here.
  */
 
 import type { ProcessorCore } from "./core.ts";
+import type { Engine } from "./engine.ts";
 import { NO_ERROR_CODE, pendingFault, raise } from "./fault.ts";
 import type { Flags } from "./flags.ts";
 import { AC, AF, CF, DF, ID, IF, IOPL, NT, OF, PF, RF, SF, TF, VM, ZF } from "./instruction.ts";
 import { Access, Segment, Slot, SOFT_TLB_SETS, Vector } from "./layout.ts";
 import type { Memory } from "./memory.ts";
-import type { RememberedGates } from "./remembered-gates.ts";
 import {
   type Descriptor,
   descriptorBase,
@@ -61,7 +63,7 @@ export function createTraps(
   segments: Segments,
   tasks: Tasks,
   flags: Flags,
-  remembered: RememberedGates,
+  engine: Engine,
 ): Traps {
   const { s, counters } = core;
   const { BASE, SELECTOR, LIMIT, ACCESS, CPL, EIP, ESP, EFLAGS, EXTERNAL } = Slot;
@@ -140,7 +142,7 @@ export function createTraps(
   }
 
   function interrupt(vector: number, kind: TrapKind, errorCode: number, eip: number): void {
-    if (remembered.interrupt(vector, kind, errorCode, eip)) return;
+    if (engine.interrupt(vector, kind, errorCode, eip) !== 0) return;
     const external = kind === TrapKind.software ? 0 : 1;
     s[EXTERNAL] = external;
     s[Slot.SHADOW] = 0;
@@ -228,10 +230,6 @@ export function createTraps(
     if (s[Slot.ALIGNMENT_CHECK] !== 0) memory.updateAlignmentCheck();
     if ((oldFlags & TF) !== 0) core.attention();
     s[EXTERNAL] = 0;
-    remembered.passed({
-      ...{ vector, kind, from, target, codeSelector: selector },
-      ...{ stackSelector: to !== from ? stack.selector : 0, closes: type === INTERRUPT_GATE },
-    });
     delivered(vector, kind, errorCode, from, eip);
   }
 
@@ -289,12 +287,7 @@ export function createTraps(
   }
 
   function interruptReturn(next: number, size: number): void {
-    const ring = s[CPL]!;
-    if (size === 4 && remembered.interruptReturn()) {
-      if (s[CPL] !== ring) segments.dropPrivileged();
-      writeFlags(remembered.image(), returnMask(ring));
-      return;
-    }
+    if (size === 4 && engine.interruptReturn() !== 0) return;
     if ((s[EFLAGS]! & NT) !== 0) {
       returnToTask(next);
       return;
@@ -344,7 +337,6 @@ export function createTraps(
     }
     s[EIP] = target;
     writeFlags(image, writable);
-    if (size === 4) remembered.returned(from, selector, rpl === from ? 0 : s[SELECTOR + SS]!);
     core.observer?.returned?.(from, rpl);
   }
 

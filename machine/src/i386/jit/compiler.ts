@@ -16,7 +16,7 @@
  */
 
 import { FIRST_CACHED, FIRST_ENTRY_RECORD } from "../code-cache.ts";
-import { pendingFault } from "../fault.ts";
+import { pendingFault, prepareFault } from "../fault.ts";
 import { FIRST_COLD, HotOperation } from "../hot-operations.ts";
 import { DELIVERED } from "../interpreter.ts";
 import { Field, Slot, SOFT_TLB_SETS } from "../layout.ts";
@@ -310,6 +310,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
 
   function pageFaulted(): void {
     s[TRANSLATION_FAILED] = 0;
+    prepareFault(s[Slot.FAULT_VECTOR]!, s[Slot.FAULT_CODE]!);
     s[COMPILED_FAULT] = 1;
   }
 
