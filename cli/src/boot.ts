@@ -12,9 +12,10 @@ import type { RunStart, SnapshotStart } from "@rialto/machine/recording/identity
 import { extendArchive } from "@rialto/toolchain/build/system.ts";
 import { type ArchiveFile, readArchive } from "@rialto/toolchain/link/archive.ts";
 import { buildSystemReporting } from "./build-system.ts";
-import { UsageError, UserError } from "./errors.ts";
+import { UserError } from "./errors.ts";
 import type { Debugged, DebugHook } from "./gdb-server.ts";
-import { type ObservationRequest, watchesInstructions } from "./observation-flags.ts";
+import { chooseJit } from "./jit-flag.ts";
+import type { ObservationRequest } from "./observation-flags.ts";
 import { openObservedRun } from "./observed-run.ts";
 import { openOutputFile } from "./output-file.ts";
 import { openRecordedRun } from "./recorded-run.ts";
@@ -140,16 +141,11 @@ async function startMachine(
     const { pc, bytes } = machineFromSnapshot(request.from, { jit: request.jit ?? "on", serialOutput });
     return { pc, start: { snapshot: bytes }, kernelFile: undefined, symbols: [] };
   }
-  const isWatched = watchesInstructions(request.observation);
-  if (isWatched && request.jit === "on") {
-    throw new UsageError(
-      "--coverage and exact profiles watch interpreted code: leave --jit on out, or take --profile-kind sample",
-    );
-  }
+  const jit = chooseJit(request.jit, request.observation);
   const { kernelFile, symbols, archive, script, commandLine } = await prepare(request);
   const pc = new PentiumPc({
     memory: request.memory,
-    jit: request.jit ?? (isWatched ? "off" : "on"),
+    jit,
     cycleModel: request.cycleModel ?? "fast",
     serialOutput,
     debugOutput: () => {},

@@ -1,17 +1,20 @@
 /** What `rialto machine` does: reads the files, builds the board, runs a session on it, reports its end. */
 import { readFileSync, writeSync } from "node:fs";
+import { basename } from "node:path";
 import { MultibootError, type MultibootModule } from "@rialto/machine/boards/multiboot.ts";
 import { PentiumPc } from "@rialto/machine/boards/pentium-pc.ts";
 import { parseCycleModel } from "./cycle-model-flag.ts";
 import { fileErrorReason, UsageError, UserError } from "./errors.ts";
 import { type Debugged, debugWithGdb } from "./gdb-server.ts";
-import { parseJit } from "./jit-flag.ts";
+import { chooseJit, parseJit } from "./jit-flag.ts";
 import {
   type NetworkFlags,
   type NetworkLink,
   openNetworkLink,
   parseNetworkFlags,
 } from "./network/network-link.ts";
+import type { ObservationRequest } from "./observation-flags.ts";
+import { type ObservedRun, openObservedRun } from "./observed-run.ts";
 import { openOutputFile } from "./output-file.ts";
 import { openRecordedRun, type RecordedRun } from "./recorded-run.ts";
 import { parseRecordingFlags, type RecordingFlags } from "./recorded-run-flags.ts";
@@ -35,6 +38,7 @@ export interface MachineRunOptions extends RecordingFlags, NetworkFlags {
   readonly debugConsole?: string;
   /** TCP port for GDB, as it was typed. */
   readonly gdb?: string;
+  readonly observation?: ObservationRequest | undefined;
 }
 
 /** Bytes of an input file, or an error that says what it was for. */
@@ -52,6 +56,7 @@ export async function runOnStandardStreams(
   debug?: (pc: PentiumPc) => Promise<Debugged>,
   recorded?: (pc: PentiumPc) => RecordedRun | undefined,
   link?: NetworkLink,
+  observe?: (pc: PentiumPc) => ObservedRun | undefined,
 ): Promise<{ readonly pc: PentiumPc; readonly status: number }> {
   let session: Session | undefined;
   const output = new StandardOutput(() => session?.quit("", 141));
@@ -59,10 +64,12 @@ export async function runOnStandardStreams(
   const pc = create((byte) => {
     if (debugged?.isNewOutput() ?? true) session?.serialOutput(byte);
   });
+  const observed = observe?.(pc);
   debugged = await debug?.(pc);
   const recording = recorded?.(pc);
+  const machine = debugged?.machine ?? recording?.machine ?? pc;
   const input: SessionInput = recording?.replays ? new NoInput() : new StandardInput();
-  const running = new Session(debugged?.machine ?? recording?.machine ?? pc, input, output);
+  const running = new Session(observed?.around(machine) ?? machine, input, output);
   session = running;
   recording?.started(running);
   debugged?.started(running);
@@ -87,6 +94,7 @@ export async function runOnStandardStreams(
   } finally {
     process.off("SIGINT", interrupted);
     process.off("SIGTERM", terminated);
+    observed?.close();
     recording?.close();
     link?.close();
     await debugged?.close();
@@ -95,7 +103,8 @@ export async function runOnStandardStreams(
 
 export async function runMachine(kernelPath: string, options: MachineRunOptions): Promise<number> {
   const memory = parseMemorySize(options.memory);
-  const jit = parseJit(options.jit) ?? "on";
+  const { observation } = options;
+  const jit = chooseJit(parseJit(options.jit), observation);
   const cycleModel = parseCycleModel(options.cycleModel ?? "fast");
   const port = parsePort(options.gdb, "--gdb");
   const network = parseNetworkFlags(options);
@@ -128,6 +137,7 @@ export async function runMachine(kernelPath: string, options: MachineRunOptions)
   const link = network && !replays ? await openNetworkLink(network.port) : undefined;
   const hook = port === undefined ? undefined : debugWithGdb({ port });
   const debug = hook === undefined ? undefined : (board: PentiumPc) => hook(board, kernelPath);
+  const imageName = basename(kernelPath, ".elf");
   const commandLine = options.append ? `${kernelPath} ${options.append}` : kernelPath;
   const recorded = (board: PentiumPc) =>
     recording && openRecordedRun(board, { kernel, modules, commandLine }, recording);
@@ -160,6 +170,9 @@ export async function runMachine(kernelPath: string, options: MachineRunOptions)
     debug,
     recorded,
     link,
+    (board) =>
+      observation &&
+      openObservedRun(board, kernel, [{ name: imageName, file: kernelPath }], observation, imageName),
   );
   if (stats !== undefined) writeStatistics(stats, pc.statistics());
   if (screen !== undefined) writeScreen(screen, pc);

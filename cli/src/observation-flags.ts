@@ -72,7 +72,7 @@ interface and method, context switches and idle time, interrupts; TLB misses onl
 
 --profile FILE.txt writes tables of cycles and instructions by space, function and source line; FILE.folded stacks for flame-graph tools;
 FILE.svg a flame graph. 'exact' counts every instruction and cycle; 'sample' looks every --profile-every cycles (10000) and leaves the
-machine its speed. A watched run is the same run: it computes and counts what it would without.
+machine its speed; it has chains of calls too, as far as a thread's own stacks reach. A watched run is the same run: it computes and counts what it would without.
 `;
 
 /** Undefined when nothing is traced. */

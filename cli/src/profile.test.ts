@@ -72,6 +72,29 @@ describe("profiles of the system", () => {
       expect(read("sample.txt")).toMatch(/^sampled profile: a look every 10,000 cycles\n/);
       expect(read("sample.txt")).toMatch(/kernel!fileIntact/);
 
+      // Compiled, with chains of calls: through the trap from a process to the kernel.
+      const compiled = await boot({
+        observation: {
+          profile: parseProfileFlags({
+            profile: [inFolder("chains.folded"), inFolder("chains.svg")],
+            profileKind: "sample",
+            profileEvery: "1000",
+          }),
+        },
+      });
+      expect(compiled.processor.compiler).not.toBeNull();
+      expect(compiled.stateHash()).toBe(pc.stateHash());
+      const chains = read("chains.folded").trimEnd().split("\n");
+      expect(
+        chains.some((line) =>
+          /^callbench \(process \d+\);.*callbench!main;.*proxies!proxyMethod\d+;kernel!systemCallEntry;kernel!systemCall;kernel!callRemote/.test(
+            line,
+          ),
+        ),
+      ).toBe(true);
+      expect(chains.every((line) => Number(line.slice(line.lastIndexOf(" ") + 1)) % 1000 === 0)).toBe(true);
+      expect(read("chains.svg")).toMatch(/<title>callbench!main: [\d,]+ cycles/);
+
       const table = await coverage.close();
       expect(table).toMatch(/^ +[\d.]+% of +\d+ +[\d.]+% of +\d+ {2}os\/kernel\/calls$/m);
       const lcov = read("guest.lcov");

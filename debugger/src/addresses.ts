@@ -97,6 +97,16 @@ export class Addresses {
     return this.resolve({ ...rest, directory: threadDirectory }, virtual);
   }
 
+  /** A word; undefined where not all of it is mapped. */
+  word(space: AddressSpace, virtual: number): number | undefined {
+    if ((virtual & (PAGE - 1)) <= PAGE - 4) {
+      const physical = this.resolve(space, virtual >>> 0);
+      return physical === undefined ? undefined : this.physicalWord(physical);
+    }
+    const bytes = this.read(space, virtual >>> 0, 4);
+    return bytes.length < 4 ? undefined : new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, true);
+  }
+
   /** As many bytes as are mapped from `virtual` on. */
   read(space: AddressSpace, virtual: number, length: number): Uint8Array {
     const bytes = new Uint8Array(length);

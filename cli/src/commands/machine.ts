@@ -4,9 +4,16 @@
 import type { Command } from "commander";
 import { JIT_FLAG, JIT_HELP } from "../jit-flag.ts";
 import type { NetworkFlags } from "../network/network-link.ts";
+import {
+  addObservationOptions,
+  OBSERVATION_HELP,
+  type ProfileFlags,
+  parseObservation,
+  type TraceFlags,
+} from "../observation-flags.ts";
 import { RECORDING_HELP, type RecordingFlags } from "../recorded-run-flags.ts";
 
-interface MachineFlags extends RecordingFlags, NetworkFlags {
+interface MachineFlags extends RecordingFlags, NetworkFlags, TraceFlags, ProfileFlags {
   readonly module?: readonly string[];
   readonly memory: string;
   readonly jit?: string;
@@ -28,13 +35,15 @@ Examples:
   rialto machine kernel.elf --gdb 1234      then: gdb kernel.elf -ex "target remote :1234"
   rialto machine kernel.elf --net 4040      on the switch that 'rialto network' opened
   rialto machine kernel.elf --module "disk.img archive" --module "lines.txt script"
-${RECORDING_HELP}`;
+${RECORDING_HELP}${OBSERVATION_HELP}
+Of another kernel than Rialto's, names come from the kernel file's symbols and DWARF lines; every page directory counts as a thread and
+process of its own ("space 0x101000"), and a switch is seen where the kernel returns from ring 0 to another than before.
+`;
 
 const collect = (value: string, values: readonly string[] = []): string[] => [...values, value];
 
 export function register(program: Command): void {
-  program
-    .command("machine <kernel>")
+  addObservationOptions(program.command("machine <kernel>"))
     .description("boot a multiboot kernel on the Pentium machine")
     .option("--module <file-and-arguments>", "load a module with the kernel (repeatable)", collect)
     .option("-m, --memory <size>", "size of RAM", "16M")
@@ -57,6 +66,6 @@ export function register(program: Command): void {
     .addHelpText("after", EXAMPLES)
     .action(async (kernel: string, flags: MachineFlags) => {
       const { runMachine } = await import("../machine-run.ts");
-      process.exitCode = await runMachine(kernel, flags);
+      process.exitCode = await runMachine(kernel, { ...flags, observation: parseObservation(flags) });
     });
 }

@@ -30,11 +30,15 @@ export interface NamedProfile extends Omit<Profile, "places" | "roots"> {
   readonly tree: NamedCall;
 }
 
-const RING_NAMES = ["first level", "kernel", "ring 2"] as const;
+/** By ring; code of rings without a name goes by its process's. */
+export type RingNames = readonly string[];
+export const RIALTO_RINGS: RingNames = ["first level", "kernel", "ring 2"];
+export const PLAIN_RINGS: RingNames = ["ring 0", "ring 1", "ring 2"];
+
 const hexadecimal = (value: number) => `0x${value.toString(16)}`;
 
-export function spaceName({ name, ring }: ProfiledSpace): string {
-  return RING_NAMES[ring] ?? name;
+export function spaceName({ name, ring }: ProfiledSpace, ringNames: RingNames): string {
+  return ringNames[ring] ?? name;
 }
 
 /** "kernel!systemCall": image, and the name without its module's path. */
@@ -63,7 +67,11 @@ class Costs {
   }
 }
 
-export function nameProfile({ places, roots, ...rest }: Profile, map: CodeMap): NamedProfile {
+export function nameProfile(
+  { places, roots, ...rest }: Profile,
+  map: CodeMap,
+  ringNames: RingNames = RIALTO_RINGS,
+): NamedProfile {
   const sources = new Map<number, string>();
   const [spaces, functions, lines] = [new Costs(), new Costs(), new Costs()];
   const functionCost = (space: ProfiledSpace, eip: number): NamedCost => {
@@ -74,15 +82,15 @@ export function nameProfile({ places, roots, ...rest }: Profile, map: CodeMap): 
       source = line ? `${line.file}:${line.line}` : "";
       sources.set(found.start, source);
     }
-    return functions.of(spaceName(space), functionName(map, eip), source ?? "");
+    return functions.of(spaceName(space, ringNames), functionName(map, eip), source ?? "");
   };
   for (const { space, eip, cycles, count } of places) {
     const line = map.lineAt(eip);
     const name = functionName(map, eip);
     const costs = [
-      spaces.of(spaceName(space), "", ""),
+      spaces.of(spaceName(space, ringNames), "", ""),
       functionCost(space, eip),
-      lines.of(spaceName(space), name, line ? `${line.file}:${line.line}` : ""),
+      lines.of(spaceName(space, ringNames), name, line ? `${line.file}:${line.line}` : ""),
     ];
     for (const cost of costs) {
       cost.cycles += cycles;
