@@ -23,3 +23,5 @@ export declare function locate(eip: i32): i32;
 export declare function link(p: i32): i32;
 /** A counted entry has no visits left. */
 export declare function enter(p: i32): i32;
+/** The instruction's access left a page fault in TRANSLATION_FAILED. */
+export declare function pageFaulted(p: i32): i32;

@@ -61,7 +61,7 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
   const unfilled = (): never => {
     throw new Error("the engine ran before its parts were put together");
   };
-  const side = { cold: unfilled, locate: unfilled, link: unfilled, enter: unfilled };
+  const side = { cold: unfilled, locate: unfilled, link: unfilled, enter: unfilled, pageFaulted: unfilled };
   const engine = createEngine(core, side, {
     codeWritten: codeCache.written,
     tableRead: (physical) => timing?.readTable(physical),
@@ -114,7 +114,7 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
   }
   for (const [number, name] of generalOperations) handlers[number] = handlers[coldNumbers.get(name)!]!;
   const interpreter = createInterpreter(
-    ...([core, codeCache, decoder, handlers, entries, engine, side, timing !== null] as const),
+    ...([core, codeCache, decoder, handlers, entries, engine, side, traps, timing !== null] as const),
   );
   core.onDebugRegistersChanged = debugging.refresh;
   if (timing !== null) {
