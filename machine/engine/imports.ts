@@ -1,9 +1,8 @@
 /** What the engine calls of the host's side: slow paths in JavaScript (`../src/i386/engine.ts` gives them). They may throw `pendingFault`. */
 
-/** RAM was written in a page that holds decoded code. */
-export declare function codeWritten(physical: i32, bytes: i32): void;
-/** Four bytes outside RAM. */
+/** Four bytes outside RAM, and one. */
 export declare function readBus(physical: i32): i32;
+export declare function readBusByte(physical: i32): i32;
 export declare function writeBus(physical: i32, value: i32): void;
 /** A walk read a table entry; called for the listener ACCESSES alone. */
 export declare function tableRead(physical: i32): void;
@@ -11,17 +10,22 @@ export declare function tableRead(physical: i32): void;
 export declare function tlbMissed(kind: i32, linear: i32): void;
 /** For the listener WATCHED_PAGES alone. */
 export declare function isWatched(page: i32): i32;
+/** All decoded instructions are dropped: whether records may stand in front of instructions from now on. */
+export declare function allDropped(): i32;
+/** Decoded bytes of a page that has compiled code were written. */
+export declare function codeChanged(frame: i32, first: i32, last: i32): void;
+/** Put records in front of the instruction at `offset` of the page in use, which go to `p`; they return the next free place. */
+export declare function placeBreakpoint(p: i32, offset: i32): i32;
+export declare function placeProbe(p: i32, offset: i32): i32;
+/** Fills the record in front of the instruction at `p`, which row of the instruction table it is, for detailed timing. */
+export declare function prepareTiming(row: i32, p: i32, physical: i32): void;
+/** A fault becomes `pendingFault`. */
+export declare function prepareFault(vector: i32, code: i32): void;
 
-// For the interpreter. Arguments and results are pool indices but for `eip`; each finds BUDGET and RETIRED written, may change them, and returns
-// where to go on, or a negative number (FAULTED).
+// For the interpreter. Arguments and results are pool indices; each finds BUDGET and RETIRED written, may change them, and returns where to go
+// on, or a negative number (FAULTED).
 
 /** Runs an instruction by its general handler, its clocks and retirement booked. */
 export declare function cold(p: i32): i32;
-/** Looks up the instruction at an offset of CS inside its limit. */
-export declare function locate(eip: i32): i32;
-/** Resolves and remembers the target of a branch inside its page. */
-export declare function link(p: i32): i32;
 /** A counted entry has no visits left. */
 export declare function enter(p: i32): i32;
-/** The instruction's access left a page fault in TRANSLATION_FAILED. */
-export declare function pageFaulted(p: i32): i32;

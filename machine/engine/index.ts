@@ -1,5 +1,15 @@
 /** The engine's module: what is exported here can be imported by compiled regions and called by the host's side. */
 
+export { codeWritten, dropAll } from "./code-cache";
+export {
+  countEntry,
+  countVisits,
+  entriesMade,
+  forgetEntries,
+  isWorthCompiling,
+  restoreEntries,
+} from "./counted-entries";
+export { continuesOnNextPage, locate, setUpDecoder } from "./decoder";
 export { carry, overflow } from "./flags";
 export { interrupt, interruptReturn } from "./gates";
 export { execute, executeDetailed } from "./interpreter";

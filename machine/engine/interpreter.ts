@@ -10,9 +10,9 @@
  * so that ports see the time they should.
  */
 
-import { ADMITTED, admit, PAGE_FAULT } from "./admission";
 import { below, belowOrEqual, carryNow, condition, less, lessOrEqual, sign, zero } from "./conditions";
-import { cold, enter, link, locate, pageFaulted } from "./imports";
+import { linkBranch, locate, refresh } from "./decoder";
+import { cold, enter } from "./imports";
 import { POOL, RAM, STATE } from "./layout/addresses";
 import * as Field from "./layout/fields";
 import * as FlagKind from "./layout/flag-kinds";
@@ -20,8 +20,6 @@ import * as HotOperation from "./layout/hot-operations";
 import * as Segment from "./layout/segments";
 import * as Slot from "./layout/slots";
 import { MISS, readable, writable } from "./memory";
-import { effectiveAddress } from "./operands";
-import { get, set } from "./state";
 import { account, isDetailed, timeRead, timeWrite } from "./timing";
 
 const EAX = STATE + (Slot.EAX << 2);
@@ -47,6 +45,8 @@ const BYTES = POOL + (Field.BYTES << 2);
 const REG = POOL + (Field.REG << 2);
 const RM = POOL + (Field.RM << 2);
 const BASE = POOL + (Field.BASE << 2);
+const INDEX = POOL + (Field.INDEX << 2);
+const SCALE = POOL + (Field.SCALE << 2);
 const DISPLACEMENT = POOL + (Field.DISPLACEMENT << 2);
 const SEGMENT = POOL + (Field.SEGMENT << 2);
 const IMMEDIATE = POOL + (Field.IMMEDIATE << 2);
@@ -124,17 +124,26 @@ const COLD: i32 = 0;
 const LOCATE: i32 = 1;
 const RESOLVE: i32 = 2;
 const ENTER: i32 = 3;
+const REFRESH: i32 = 4;
+
+function address(q: i32): i32 {
+  return (
+    load<i32>(load<i32>(q, BASE) << 2, STATE) +
+    (load<i32>(load<i32>(q, INDEX) << 2, STATE) << load<i32>(q, SCALE)) +
+    load<i32>(q, DISPLACEMENT)
+  );
+}
 
 function basedAddress(q: i32): i32 {
   return load<i32>(load<i32>(q, BASE) << 2, STATE) + load<i32>(q, DISPLACEMENT);
 }
 
 function source(q: i32, size: i32): i32 {
-  return readable(load<i32>(q, SEGMENT), effectiveAddress(q), size);
+  return readable(load<i32>(q, SEGMENT), address(q), size);
 }
 
 function target(q: i32, size: i32): i32 {
-  return writable(load<i32>(q, SEGMENT), effectiveAddress(q), size);
+  return writable(load<i32>(q, SEGMENT), address(q), size);
 }
 
 function reg(q: i32): i32 {
@@ -438,7 +447,7 @@ function run<Model>(start: i32): i32 {
         continue;
       }
       case HotOperation.lea: {
-        setReg(q, effectiveAddress(q));
+        setReg(q, address(q));
         q += RECORD;
         continue;
       }
@@ -1269,6 +1278,11 @@ function run<Model>(start: i32): i32 {
         way = ENTER;
         break;
       }
+      case HotOperation.stale: {
+        retired--;
+        way = REFRESH;
+        break;
+      }
       // In front of every instruction, in the detailed model alone.
       case HotOperation.account: {
         retired--;
@@ -1297,22 +1311,12 @@ function leave(p: i32, way: i32, eip: i32): i32 {
     case LOCATE:
       return locate(eip);
     case RESOLVE:
-      return link(p);
+      return linkBranch(p);
     case ENTER:
       return enter(p);
+    case REFRESH:
+      return refresh(p);
     default:
-      return general(p);
+      return cold(p);
   }
-}
-
-/** An instruction without a case, or one whose fast path does not hold. */
-function general(p: i32): i32 {
-  const found = admit(p << 2);
-  if (found === PAGE_FAULT) return pageFaulted(p);
-  const budget = get(Slot.BUDGET) + load<i32>(p << 2, CLOCKS);
-  // It runs again as if it had not been met yet; not when time is up by that: it must run now.
-  if (found !== ADMITTED || budget <= 0) return cold(p);
-  set(Slot.BUDGET, budget);
-  set(Slot.RETIRED, get(Slot.RETIRED) - 1);
-  return p;
 }

@@ -3,7 +3,8 @@
  * leaves 1 in TRANSLATION_FAILED and the page fault in FAULT_VECTOR, FAULT_CODE and CR2; it is counted.
  */
 
-import { codeWritten, isWatched, readBus, tableRead, tlbMissed, writeBus } from "./imports";
+import { codeWritten } from "./code-cache";
+import { isWatched, readBus, tableRead, tlbMissed, writeBus } from "./imports";
 import * as Address from "./layout/addresses";
 import * as ControlBit from "./layout/control-bits";
 import * as Counter from "./layout/counters";

@@ -58,6 +58,22 @@ export const TIMING_TIMES = 0xd_0840;
 export const CODE_FRAMES = 0x10_0000;
 /** A word for each page of RAM, and one more: changes when its decoded code is dropped. */
 export const CODE_VERSIONS = 0x20_0000;
+/** A word for each page of RAM: what is known of its decoded code, see code-cache.ts; 0 when there is none. */
+export const CODE_PAGES = 0x40_0000;
+
+// What the decoder knows of opcodes, see decoding.ts.
+export const PREFIX_KINDS = 0x60_0000;
+export const OPCODES = 0x60_0100;
+export const CHOICES = 0x60_1000;
+export const FORMS = 0x62_0000;
+/** The bytes of an instruction that was fetched byte by byte. */
+export const FETCHED = 0x66_0000;
+
+/** A map of a page without cached code; then of each page that has some, and what else is known of it. */
+export const EMPTY_MAP = 0x66_1000;
+export const MAPS = 0x340_0000;
+export const CODE_PAGE_TABLE = 0x310_0000;
+
 /** Records of decoded instructions, see code-cache.ts. */
 export const POOL = 0x80_0000;
 

@@ -71,3 +71,5 @@ export const jmpFarPage = 122;
 export const countedEntry = 123;
 /** In front of every instruction in the detailed cycle model: see timing.ts. */
 export const account = 124;
+/** No instruction: its bytes were written, see code-cache.ts. */
+export const stale = 125;

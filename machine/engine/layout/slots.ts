@@ -88,4 +88,6 @@ export const CODE_FRAME = 86;
 /** Vector and error code of the fault that a function of the engine reports; see fault.ts. */
 export const FAULT_VECTOR = 87;
 export const FAULT_CODE = 88;
+/** Address of the map of CODE_PAGE's decoded code; 0 when its code is not cached, -1 when it was not looked up yet. */
+export const CODE_MAP = 89;
 export const LENGTH = 128;

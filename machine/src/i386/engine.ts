@@ -5,6 +5,7 @@
 
 import engineBytes from "#engine";
 import type { ProcessorCore } from "./core.ts";
+import { prepareFault } from "./fault.ts";
 import type { InterpreterSide } from "./interpreter.ts";
 import { webAssembly } from "./jit/web-assembly.ts";
 
@@ -31,13 +32,31 @@ export interface Engine {
   execute(p: number): number;
   executeDetailed(p: number): number;
   timeData(physical: number, isRam: boolean, isWrite: boolean): void;
+
+  codeWritten(physical: number, bytes: number): void;
+  dropAll(): void;
+
+  setUpDecoder(nextPageCheck: number): void;
+  locate(eip: number): number;
+  continuesOnNextPage(p: number): number;
+
+  countVisits(visits: number, firstPseudo: number): void;
+  countEntry(record: number, frame: number, skips: number): void;
+  isWorthCompiling(frame: number): number;
+  restoreEntries(): void;
+  forgetEntries(): void;
+  entriesMade(): number;
 }
 
 /** What the engine calls besides the interpreter's side: `machine/engine/imports.ts`. */
 export interface EngineImports {
-  codeWritten(physical: number, bytes: number): void;
   tableRead(physical: number): void;
   isWatched(page: number): boolean;
+  allDropped(): boolean;
+  codeChanged(frame: number, first: number, last: number): void;
+  placeBreakpoint(p: number, offset: number): number;
+  placeProbe(p: number, offset: number): number;
+  prepareTiming(row: number, p: number, physical: number): void;
 }
 
 const missNames = ["code4K", "data4K", "data4M"] as const;
@@ -48,13 +67,12 @@ export function createEngine(core: ProcessorCore, side: InterpreterSide, imports
   const all = {
     ...imports,
     readBus: (physical: number) => bus.readPhysical(physical >>> 0, 4) | 0,
+    readBusByte: (physical: number) => bus.readPhysical(physical >>> 0, 1),
     writeBus: (physical: number, value: number) => bus.writePhysical(physical >>> 0, 4, value >>> 0),
     tlbMissed: (kind: number, linear: number) => core.observer?.tlbMiss?.(missNames[kind]!, linear >>> 0),
+    prepareFault,
     cold: (p: number) => side.cold(p),
-    locate: (eip: number) => side.locate(eip),
-    link: (p: number) => side.link(p),
     enter: (p: number) => side.enter(p),
-    pageFaulted: (p: number) => side.pageFaulted(p),
   };
   const instance = new webAssembly.Instance(module, { env: { memory: bus.memory.linear }, imports: all });
   return instance.exports as unknown as Engine;

@@ -11,6 +11,7 @@ const pseudo: readonly number[] = [
   HotOperation.continueAt,
   HotOperation.countedEntry,
   HotOperation.account,
+  HotOperation.stale,
 ];
 
 /** Every named number, the families expanded. */

@@ -4,11 +4,21 @@
  */
 
 import * as HotOperation from "../../engine/layout/hot-operations.ts";
-import type { TableInstruction } from "./table.ts";
+import { instructions, type TableInstruction } from "./table.ts";
 
 export { HotOperation };
 
 export const FIRST_COLD = 128;
+
+/** Records that are no instructions. */
+const pseudoNames = ["hostBreakpoint", "nextPageCheck", "probe"] as const;
+const operationNames = [...new Set(instructions.map((row) => row.operation))];
+
+/** Numbers of the operations that are functions, by the table's operation name; behind them those of records that are no instructions. */
+export const coldNumbers: ReadonlyMap<string, number> = new Map(
+  [...operationNames, ...pseudoNames].map((name, index) => [name, FIRST_COLD + index]),
+);
+export const FIRST_PSEUDO = FIRST_COLD + operationNames.length;
 
 const arithmeticIndex: Readonly<Record<string, number>> = {
   ...{ add: 0, or: 1, adc: 2, sbb: 3, and: 4, sub: 5, xor: 6, cmp: 7 },

@@ -7,12 +7,12 @@ import { createControlHandlers } from "./control.ts";
 import { createCore, type ProcessorCore } from "./core.ts";
 import type { CycleModel } from "./cycles.ts";
 import { createDebugging, type Debugging } from "./debugging.ts";
-import { coldNumbers, createDecoder, type Decoder } from "./decoder.ts";
+import { createDecoder, type Decoder } from "./decoder.ts";
 import { createEngine, type Engine } from "./engine.ts";
 import { createFlags, type Flags } from "./flags.ts";
 import { createFloatHandlers } from "./float.ts";
-import { generalOperations } from "./hot-operations.ts";
-import { createInterpreter, type Handler, type Interpreter } from "./interpreter.ts";
+import { coldNumbers, generalOperations } from "./hot-operations.ts";
+import { createInterpreter, type Handler, type Interpreter, type InterpreterSide } from "./interpreter.ts";
 import { createMemory, type Memory } from "./memory.ts";
 import { createMoveHandlers } from "./moves.ts";
 import { createOperands } from "./operands.ts";
@@ -57,18 +57,24 @@ export interface ProcessorParts {
 /** `hostBreakpoint` runs in front of an instruction that may have one. */
 export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Handler): ProcessorParts {
   const core = createCore(bus);
-  const codeCache = createCodeCache(core);
   const unfilled = (): never => {
     throw new Error("the engine ran before its parts were put together");
   };
-  const side = { cold: unfilled, locate: unfilled, link: unfilled, enter: unfilled, pageFaulted: unfilled };
-  const engine = createEngine(core, side, {
-    codeWritten: codeCache.written,
+  const side: InterpreterSide = { cold: unfilled, enter: unfilled };
+  const engine: Engine = createEngine(core, side, {
     tableRead: (physical) => timing?.readTable(physical),
     isWatched: (page) => paging.watchedPages.has(page),
+    allDropped() {
+      codeCache.onAllDropped();
+      return decoder.hasFronts();
+    },
+    codeChanged: (frame, first, last) => codeCache.onCompiledChanged(frame, first, last),
+    placeBreakpoint: (p, offset) => decoder.placeBreakpoint(p, offset),
+    placeProbe: (p, offset) => decoder.placeProbe(p, offset),
+    prepareTiming: (row, p, physical) => decoder.prepareTiming(row, p, physical),
   });
+  const codeCache = createCodeCache(core, engine);
   const paging = createPaging(core, engine, cycleModel);
-  codeCache.onPagesChanged = paging.forgetWrites;
   const plainMemory = createMemory(core, codeCache, paging);
   const timing = cycleModel.detailed ? createDetailedTiming(core, codeCache, paging, engine) : null;
   const memory = timing === null ? plainMemory : timing.observeData(plainMemory);
@@ -77,7 +83,7 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
   const tasks = createTasks(core, memory, paging, segments, flags);
   const traps = createTraps(core, memory, segments, tasks, flags, engine);
   const transfers = createTransfers(core, memory, segments, tasks, flags);
-  const decoder = createDecoder(core, codeCache, paging, memory, timing);
+  const decoder: Decoder = createDecoder(core, engine, codeCache, timing);
   const operands = createOperands(core, codeCache, memory);
   const ports = createPorts(core, memory);
   const debugging = createDebugging(core, memory, paging);
@@ -114,7 +120,7 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
   }
   for (const [number, name] of generalOperations) handlers[number] = handlers[coldNumbers.get(name)!]!;
   const interpreter = createInterpreter(
-    ...([core, codeCache, decoder, handlers, entries, engine, side, traps, timing !== null] as const),
+    ...([core, codeCache, handlers, entries, engine, side, timing !== null] as const),
   );
   core.onDebugRegistersChanged = debugging.refresh;
   if (timing !== null) {

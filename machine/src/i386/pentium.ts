@@ -16,6 +16,7 @@ import type { CodeCache } from "./code-cache.ts";
 import type { ProcessorCore, ProcessorObserver } from "./core.ts";
 import { type CycleModel, type CycleModelName, cycleModels } from "./cycles.ts";
 import { type Debugging, DebugStatus } from "./debugging.ts";
+import type { Engine } from "./engine.ts";
 import { NO_ERROR_CODE, pendingFault } from "./fault.ts";
 import { IF, RF, TF } from "./instruction.ts";
 
@@ -59,6 +60,7 @@ export class Pentium extends RegisterView implements Processor {
   readonly segments: Segments;
   readonly debugging: Debugging;
   readonly codeCache: CodeCache;
+  readonly engine: Engine;
   /** Null when all code is interpreted. */
   readonly compiler: HotCodeCompiler | null;
 
@@ -85,6 +87,7 @@ export class Pentium extends RegisterView implements Processor {
     const { core, codeCache, paging, memory, segments, debugging, floatingPoint } = parts;
     this.core = core;
     this.codeCache = codeCache;
+    this.engine = parts.engine;
     this.paging = paging;
     this.memory = memory;
     this.segments = segments;

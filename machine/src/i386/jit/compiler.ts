@@ -1,28 +1,34 @@
 /**
  * Finds hot code, has it compiled in batches, and runs it. Places where execution enters straight-line code (branch targets, first
- * instructions of a decoded run, places to which compiled code leaves) become *counted entries*: their record in the code cache is replaced
- * by one that sends the interpreter to a pair of records of ours,
- *
- *   [copy of the instruction] [go on at the record behind the original]
- *
- * and takes one from the visits that are left (a field of the second). When none is left it comes here: the region that starts there is
- * compiled, and run from now on.
+ * instructions of a decoded run, places to which compiled code leaves) become *counted entries*, pairs of records that
+ * `../../../engine/counted-entries.ts` keeps. When an entry has no visits left, execution comes here: the region that starts there is compiled,
+ * and run from now on.
  *
  * Compiled code belongs to (physical page, offset) by its record, and to MODE and the flatness of the segments it uses by `Variant.key`.
- * A written code page loses its records, and with them its entries; all entries go when the pool is emptied or `MOST_REGIONS` is reached.
+ * A store into the bytes between a region's first and last instruction takes its code away; all entries go when the pool is emptied or
+ * `MOST_REGIONS` is reached.
  *
- * Invariant: what is decoded, and when, does not depend on compilation, because decoding makes pages slow to write. Nothing here decodes
- * except by looking up the next instruction as the interpreter would.
+ * What is decoded, and when, does not depend on compilation: nothing here decodes except by looking up the next instruction as the
+ * interpreter would.
  */
 
-import { FIRST_CACHED, FIRST_ENTRY_RECORD } from "../code-cache.ts";
+import {
+  COMPILED,
+  ENTRY_FRAME,
+  FIRST_CACHED,
+  FIRST_ENTRY_RECORD,
+  ORIGINAL,
+  OTHER_VISITS,
+  VISITS,
+} from "../../../engine/layout/code-cache.ts";
 import { pendingFault, prepareFault } from "../fault.ts";
-import { FIRST_COLD, HotOperation } from "../hot-operations.ts";
+import { FIRST_COLD, FIRST_PSEUDO, HotOperation } from "../hot-operations.ts";
+import { DELIVERED } from "../interpreter.ts";
 import { Field, Slot, SOFT_TLB_SETS } from "../layout.ts";
 import type { ProcessorParts } from "../parts.ts";
 import { Exit, type Site } from "./exit.ts";
 import { flowOf, nameOf } from "./operation-names.ts";
-import { discoverRegion } from "./region-graph.ts";
+import { type BlockNode, discoverRegion } from "./region-graph.ts";
 import { createRuntime, functionTypes } from "./runtime.ts";
 import { regionImports, type TranslationContext, translateRegion } from "./translator.ts";
 import { type WasmFunction, writeModule } from "./wasm-writer.ts";
@@ -37,23 +43,16 @@ const PATIENCE = 1000;
 const MOST_REGIONS = 6000;
 /** Versions of a region for other segments or privilege. */
 const MOST_VARIANTS = 6;
-/** A page that is written so often while it holds code is not worth compiling. */
-const MOST_VERSIONS = 40;
-
-/** Fields of the second record of an entry, of which the interpreter reads the last alone: visits left before it comes here. */
-const ORIGINAL = Field.REG;
-const FRAME = Field.BASE;
-/** Visits in a mode for which there is no code, while there is code for another. */
-const OTHER_VISITS = Field.INDEX;
-const VISITS = Field.EXTRA;
-
 /** Words of a jump table that are looked at. */
 const LONGEST_JUMP_TABLE = 256;
+
+/** Cycles that the delivery of a fault never takes; with fewer left the run loop delivers it. */
+const LONGEST_DELIVERY = 1000;
 
 /** The privilege in a key, and in every mask. */
 const MODE_MASK = SOFT_TLB_SETS << 12;
 
-const { OPERATION, CLOCKS, OFFSET, BYTES, LINK, WORDS } = Field;
+const { OPERATION, CLOCKS, OFFSET, LINK, WORDS } = Field;
 const { RM, BASE, INDEX, SCALE, DISPLACEMENT, SEGMENT } = Field;
 
 interface Variant {
@@ -61,6 +60,9 @@ interface Variant {
   readonly mask: number;
   /** Place in the table of regions. */
   readonly place: number;
+  /** Offsets in the page of its first byte and behind its last one. */
+  readonly start: number;
+  readonly end: number;
 }
 
 interface Wanted {
@@ -102,19 +104,24 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
   const { core, codeCache, decoder, engine, handlers } = parts;
   const { s } = core;
   const memory = core.bus.memory.linear;
-  const { pool, versions } = codeCache;
-  const { BUDGET, RETIRED, EIP, MODE, FLAT_SEGMENTS, COMPILED_FAULT, FETCHING, PAGE_EIP } = Slot;
+  const { pool } = codeCache;
+  const count = engine.countEntry;
+  const { BUDGET, RETIRED, EIP, MODE, FLAT_SEGMENTS, COMPILED_FAULT, FETCHING, PARTIAL, PAGE_EIP } = Slot;
   const { TRANSLATION_FAILED } = Slot;
   const { readCompiled, modifyCompiled, writeCompiled } = parts.memory;
   const host = webAssembly;
   const ENTRY = HotOperation.countedEntry;
   const statistics = {
-    ...{ modules: 0, regions: 0, translated: 0, bytes: 0, entries: 0, flushes: 0, runs: 0, instructions: 0 },
+    ...{ modules: 0, regions: 0, translated: 0, bytes: 0, flushes: 0, runs: 0, instructions: 0 },
     exits: [0, 0, 0, 0],
+    get entries() {
+      return engine.entriesMade();
+    },
   };
   /** By entry number: null until compiled. */
   let variants: (Variant[] | null)[] = [];
-  let top = FIRST_ENTRY_RECORD;
+  /** Numbers of entries with compiled code, by page. */
+  const compiledIn = new Map<number, Set<number>>();
   let wanted: Wanted[] = [];
   let live = 0;
   /** By number. */
@@ -123,7 +130,8 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
 
   /** What compiled code depends on besides its bytes. */
   const currentKey = (): number => s[FLAT_SEGMENTS]! | (s[MODE]! << 12);
-  const physicalOf = (copy: number): number => (pool[copy + WORDS + FRAME]! << 12) | pool[copy + OFFSET]!;
+  const frameOf = (copy: number): number => pool[copy + WORDS + ENTRY_FRAME]!;
+  const physicalOf = (copy: number): number => (frameOf(copy) << 12) | pool[copy + OFFSET]!;
 
   function forget(): void {
     runtime.forgetAll();
@@ -131,67 +139,33 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     isForgotten = true;
     variants = [];
     wanted = [];
-    top = FIRST_ENTRY_RECORD;
     live = 0;
+    compiledIn.clear();
+    engine.forgetEntries();
   }
 
   /** Takes every entry back: the records are what they were. */
   function flush(): void {
-    for (let copy = FIRST_ENTRY_RECORD; copy < top; copy += 2 * WORDS) {
-      const p = pool[copy + WORDS + ORIGINAL]!;
-      pool[p + OPERATION] = pool[copy + OPERATION]!;
-      pool[p + CLOCKS] = pool[copy + CLOCKS]!;
-      pool[p + LINK] = pool[copy + LINK]!;
-    }
+    engine.restoreEntries();
     statistics.flushes++;
     forget();
   }
 
   const numberOf = (copy: number): number => (copy - FIRST_ENTRY_RECORD) / (2 * WORDS);
 
-  /** Makes the instruction at a record a counted entry, or the first behind it that can be compiled. */
-  function count(record: number, frame: number, skips: number): void {
-    let p = record;
-    for (let skipped = 0; ; skipped++) {
-      if (pool[p + OPERATION] === HotOperation.continueAt) p = pool[p + LINK]!;
-      if (p < FIRST_CACHED || p >= FIRST_ENTRY_RECORD) return;
-      const operation = pool[p + OPERATION]!;
-      if (operation < HotOperation.movRegisterRegister || operation === ENTRY) return;
-      if (flowOf(pool, p) !== "unsupported") break;
-      if (skipped >= skips) return;
-      p += WORDS;
-    }
-    if (top >= pool.length || versions[frame]! > MOST_VERSIONS) return;
-    const copy = top;
-    top += 2 * WORDS;
-    pool.copyWithin(copy, p, p + WORDS);
-    const behind = copy + WORDS;
-    pool.fill(0, behind, behind + WORDS);
-    pool[behind + OPERATION] = HotOperation.continueAt;
-    pool[behind + OFFSET] = pool[p + OFFSET]! + pool[p + BYTES]!;
-    pool[behind + LINK] = p + WORDS;
-    pool[behind + ORIGINAL] = p;
-    pool[behind + FRAME] = frame;
-    pool[behind + VISITS] = hot - 1;
-    pool[p + OPERATION] = ENTRY;
-    pool[p + CLOCKS] = 0;
-    pool[p + LINK] = copy;
-    variants.push(null);
-    statistics.entries++;
-  }
-
   function contextOf({ entry, flat, mode }: Wanted): TranslationContext {
-    const map = codeCache.mapOf(pool[pool[entry + LINK]! + WORDS + FRAME]!);
+    const frame = frameOf(pool[entry + LINK]!);
     return {
       pool,
       site: (site) => sites.push(site) - 1,
-      frame: pool[pool[entry + LINK]! + WORDS + FRAME]! << 12,
+      frame: frame << 12,
       hasTailCalls: runtime.hasTailCalls,
       flat,
       mode,
       recordAt(offset) {
-        const p = map[offset]!;
-        return p !== 0 && pool[p + OPERATION] === ENTRY ? pool[p + LINK]! : p;
+        const p = codeCache.recordAt(frame, offset);
+        const at = p !== 0 && pool[p + OPERATION] === ENTRY ? pool[p + LINK]! : p;
+        return pool[at + OPERATION] === HotOperation.stale ? 0 : at;
       },
     };
   }
@@ -201,11 +175,12 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
    * become a counted entry since the code was compiled.
    */
   function runInstruction(record: number): number {
-    decoder.resume();
     const p = pool[record + OPERATION] === ENTRY ? pool[record + LINK]! : record;
-    const run = handlers[pool[p + OPERATION]!]!;
+    const operation = pool[p + OPERATION]!;
+    const run = handlers[operation]!;
     let next = run(p);
-    while (next === p && s[BUDGET]! > 0) {
+    // A repeated instruction may write over itself.
+    while (next === p && s[BUDGET]! > 0 && pool[p + OPERATION] === operation) {
       s[BUDGET] = s[BUDGET]! - pool[p + CLOCKS]!;
       s[RETIRED] = s[RETIRED]! + 1;
       next = run(p);
@@ -215,7 +190,6 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
 
   const side = {
     follow(): number {
-      decoder.resume();
       return goOn(decoder.locate(s[EIP]!));
     },
     slowRead(selector: number, offset: number): number {
@@ -333,6 +307,31 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     return offsets;
   }
 
+  function noteCompiled(frame: number, number: number): void {
+    codeCache.codeFrames[frame] = codeCache.codeFrames[frame]! | COMPILED;
+    const known = compiledIn.get(frame);
+    if (known === undefined) compiledIn.set(frame, new Set([number]));
+    else known.add(number);
+  }
+
+  /** Bytes of a page were written: regions that reach over them are compiled no longer. One of them may be running. */
+  function changed(frame: number, first: number, last: number): void {
+    let isHit = false;
+    for (const number of compiledIn.get(frame) ?? []) {
+      const all = variants[number]!;
+      const kept = all.filter((variant) => variant.end <= first || variant.start > last);
+      if (kept.length === all.length) continue;
+      isHit = true;
+      variants[number] = kept.length > 0 ? kept : null;
+      if (kept.length > 0) continue;
+      compiledIn.get(frame)!.delete(number);
+      pool[FIRST_ENTRY_RECORD + (number * 2 + 1) * WORDS + VISITS] = hot - 1;
+    }
+    if (!isHit) return;
+    runtime.forgetPage(frame);
+    core.attention();
+  }
+
   const pages = memory.buffer.byteLength / 0x1_0000;
 
   /** Compiles all wanted regions into one module. */
@@ -342,12 +341,14 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     const items = wanted;
     wanted = [];
     const functions: WasmFunction[] = [];
-    const made: { readonly wanted: Wanted; readonly mask: number }[] = [];
+    const made: { readonly wanted: Wanted; readonly mask: number; readonly blocks: readonly BlockNode[] }[] =
+      [];
     for (const item of items) {
       if (pool[item.entry + OPERATION] !== ENTRY) continue;
+      if (engine.isWorthCompiling(frameOf(pool[item.entry + LINK]!)) === 0) continue;
       const context = contextOf(item);
       const offset = pool[item.entry + OFFSET]!;
-      // The page may have been written since: then its map knows nothing of this record.
+      // The page may have been written since: then its map knows nothing of this record, or it is stale.
       if (context.recordAt(offset) !== pool[item.entry + LINK]) continue;
       const blocks = discoverRegion(
         {
@@ -360,7 +361,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
       const { code, flatMask } = translateRegion(blocks, context);
       functions.push(code);
       for (const block of blocks) statistics.translated += block.records.length;
-      made.push({ wanted: item, mask: flatMask });
+      made.push({ wanted: item, mask: flatMask, blocks });
     }
     if (made.length === 0) return;
     const place = live + 1;
@@ -369,14 +370,18 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
       elements: { place, position: 0, count: functions.length },
     });
     new host.Instance(new host.Module(bytes), { m: imports });
-    for (const [index, { wanted: item, mask }] of made.entries()) {
-      const number = numberOf(pool[item.entry + LINK]!);
+    for (const [index, { wanted: item, mask, blocks }] of made.entries()) {
+      const copy = pool[item.entry + LINK]!;
+      const number = numberOf(copy);
       const fullMask = mask | MODE_MASK;
       const key = (item.flat | (item.mode << 12)) & fullMask;
-      const variant = { key, mask: fullMask, place: place + index };
+      const start = Math.min(...blocks.map((block) => block.offset));
+      const end = Math.max(...blocks.map((block) => block.end));
+      const variant = { key, mask: fullMask, place: place + index, start, end };
       const known = variants[number] ?? null;
       if (known === null) variants[number] = [variant];
       else known.unshift(variant);
+      noteCompiled(frameOf(copy), number);
     }
     live += made.length;
     statistics.modules++;
@@ -386,7 +391,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
 
   /** The code for an entry as things are now, which compiled code finds from now on by itself. */
   function variantFor(number: number): Variant | null {
-    const list = variants[number]!;
+    const list = variants[number] ?? null;
     if (list === null) return null;
     const key = currentKey();
     for (let i = 0; i < list.length; i++) {
@@ -400,7 +405,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
 
   /** The entry's visits are used up, or there is code for another mode alone. */
   function visit(entry: number, copy: number): void {
-    const known = variants[numberOf(copy)]!;
+    const known = variants[numberOf(copy)] ?? null;
     if (known !== null) {
       const visits = pool[copy + WORDS + OTHER_VISITS]! + 1;
       pool[copy + WORDS + OTHER_VISITS] = visits % hot;
@@ -411,7 +416,27 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     const isWanted = wanted.some((each) => each.entry === entry && each.flat === flat && each.mode === mode);
     if (!isWanted) wanted.push({ entry, flat, mode, pageStart: s[PAGE_EIP]! });
     if (isWanted || wanted.length >= batch) compile();
-    if (variants[numberOf(copy)] === null) pool[copy + WORDS + VISITS] = patience;
+    if ((variants[numberOf(copy)] ?? null) === null) pool[copy + WORDS + VISITS] = patience;
+  }
+
+  /**
+   * The instruction at a record has faulted: delivers that as the run loop would and goes on, unless time is short, or the faulting
+   * instruction was not reached (FETCHING).
+   */
+  function deliver(p: number): number {
+    if (s[FETCHING] !== 0 || s[BUDGET]! < LONGEST_DELIVERY) {
+      s[COMPILED_FAULT] = p;
+      throw pendingFault;
+    }
+    s[COMPILED_FAULT] = 0;
+    s[RETIRED] = s[RETIRED]! - 1;
+    parts.traps.deliverFault(decoder.eipOf(p));
+    s[PARTIAL] = 1;
+    if (s[BUDGET]! <= 0) {
+      s[COMPILED_FAULT] = DELIVERED;
+      throw pendingFault;
+    }
+    return decoder.locate(s[EIP]!);
   }
 
   function run(first: number): number {
@@ -427,7 +452,6 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
       return copy;
     }
     const code = runtime.enter(variant.place);
-    decoder.resume();
     let p = code & ~15;
     let reason = code & 15;
     if (reason === Exit.site) {
@@ -449,17 +473,15 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
         count(p, decoder.frame(), 0);
         return p;
       case Exit.fault:
-        s[COMPILED_FAULT] = 0;
-        if (s[FETCHING] !== 0) throw pendingFault;
-        return parts.interpreter.deliver(p);
+        return deliver(p);
       default:
         return p;
     }
   }
 
   codeCache.onAllDropped = forget;
-  codeCache.onFrameDropped = runtime.forgetPage;
-  decoder.onEntry = (p, frame) => count(p, frame, 0);
+  codeCache.onCompiledChanged = changed;
+  engine.countVisits(hot - 1, FIRST_PSEUDO);
   parts.entries.run = run;
   return { statistics };
 }

@@ -1,8 +1,7 @@
 /** Numbers of decoded operations back to the names of the instruction table, and what a compiler must know before it translates one. */
 
-import { coldNumbers } from "../decoder.ts";
 import { FlagKind } from "../flags.ts";
-import { FIRST_COLD, HotOperation } from "../hot-operations.ts";
+import { coldNumbers, FIRST_COLD, HotOperation } from "../hot-operations.ts";
 import { Field, Prefix } from "../layout.ts";
 import type { Flow } from "./region-graph.ts";
 
@@ -89,6 +88,7 @@ const pseudoRecords = new Set<string>([
   "nextPageCheck",
   "probe",
   "countedEntry",
+  "stale",
   "account",
 ]);
 

@@ -159,6 +159,7 @@ function writeRuntime(pages: number, hasTailCalls: boolean): Uint8Array {
     w.constant(0).get(page).memory(Op.store, slot(Slot.CODE_PAGE));
     w.constant(0).get(start).memory(Op.store, slot(Slot.PAGE_EIP));
     w.constant(0).get(physical).constant(-4096).op(Op.and).memory(Op.store, slot(Slot.CODE_FRAME));
+    w.constant(0).constant(-1).memory(Op.store, slot(Slot.CODE_MAP));
     go(w, at);
     w.close();
     w.close();

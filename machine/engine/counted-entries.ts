@@ -1,0 +1,109 @@
+/**
+ * Places whose visits are counted for the compiler of hot code (src/i386/jit/compiler.ts). The record of such an entry is replaced by one
+ * that sends the interpreter to a pair of records,
+ *
+ *   [copy of the instruction] [go on at the record behind the original]
+ *
+ * and takes one from the visits that are left, a word of the second.
+ */
+
+import { knownPage, rewrites } from "./code-cache";
+import * as Address from "./layout/addresses";
+import {
+  CACHED_END,
+  ENTRY_FRAME,
+  FIRST_CACHED,
+  FIRST_ENTRY_RECORD,
+  ORIGINAL,
+  POOL_WORDS,
+  RECORD_WORDS,
+  VISITS,
+} from "./layout/code-cache";
+import * as Field from "./layout/fields";
+import * as HotOperation from "./layout/hot-operations";
+
+const RECORD = RECORD_WORDS << 2;
+/** A page whose code is rewritten so often is not worth compiling. */
+const MOST_REWRITES = 40;
+
+const OPERATION = Address.POOL + (Field.OPERATION << 2);
+const CLOCKS = Address.POOL + (Field.CLOCKS << 2);
+const LINK = Address.POOL + (Field.LINK << 2);
+
+/** Visits of a new entry before somebody is asked. */
+let visits: i32 = 0;
+/** Cold operations from here on are no instructions; 0 when nobody counts. */
+let firstPseudo: i32 = 0;
+/** Index of the next free record. */
+let entryTop: i32 = FIRST_ENTRY_RECORD;
+let made: i32 = 0;
+
+export function countVisits(first: i32, pseudo: i32): void {
+  visits = first;
+  firstPseudo = pseudo;
+}
+
+/** Takes all entries back: the records are what they were. */
+export function restoreEntries(): void {
+  for (let copy = FIRST_ENTRY_RECORD; copy < entryTop; copy += 2 * RECORD_WORDS) {
+    const original = load<i32>((copy << 2) + RECORD, Address.POOL + (ORIGINAL << 2)) << 2;
+    store<i32>(original, load<i32>(copy << 2, OPERATION), OPERATION);
+    store<i32>(original, load<i32>(copy << 2, CLOCKS), CLOCKS);
+    store<i32>(original, load<i32>(copy << 2, LINK), LINK);
+  }
+  forgetEntries();
+}
+
+/** Since the start. */
+export function entriesMade(): i32 {
+  return made;
+}
+
+export function forgetEntries(): void {
+  entryTop = FIRST_ENTRY_RECORD;
+}
+
+export function isWorthCompiling(frame: i32): bool {
+  const page = knownPage(frame);
+  return page !== 0 && rewrites(page) <= MOST_REWRITES;
+}
+
+/** Whether a record is an instruction that may be an entry. */
+function isInstruction(operation: i32): bool {
+  if (operation < HotOperation.movRegisterRegister) return false;
+  return operation !== HotOperation.stale && operation !== HotOperation.account && operation < firstPseudo;
+}
+
+/** Makes the instruction at a record of a page a counted entry, or the first of the next `skips` that can be one. */
+export function countEntry(record: i32, frame: i32, skips: i32): void {
+  if (firstPseudo === 0) return;
+  let p = record;
+  for (;;) {
+    if (load<i32>(p << 2, OPERATION) === HotOperation.continueAt) p = load<i32>(p << 2, LINK);
+    if (p < FIRST_CACHED || p >= CACHED_END) return;
+    const operation = load<i32>(p << 2, OPERATION);
+    if (operation < HotOperation.movRegisterRegister || operation === HotOperation.countedEntry) return;
+    if (isInstruction(operation)) break;
+    if (skips-- <= 0) return;
+    p += RECORD_WORDS;
+  }
+  if (entryTop >= POOL_WORDS || !isWorthCompiling(frame)) return;
+  const copy = entryTop;
+  entryTop += 2 * RECORD_WORDS;
+  made++;
+  const q = p << 2;
+  const behind = (copy << 2) + RECORD;
+  memory.copy(Address.POOL + (copy << 2), Address.POOL + q, RECORD);
+  memory.fill(Address.POOL + behind, 0, RECORD);
+  const end =
+    load<i32>(q, Address.POOL + (Field.OFFSET << 2)) + load<i32>(q, Address.POOL + (Field.BYTES << 2));
+  store<i32>(behind, HotOperation.continueAt, OPERATION);
+  store<i32>(behind, end, Address.POOL + (Field.OFFSET << 2));
+  store<i32>(behind, p + RECORD_WORDS, LINK);
+  store<i32>(behind, p, Address.POOL + (ORIGINAL << 2));
+  store<i32>(behind, frame, Address.POOL + (ENTRY_FRAME << 2));
+  store<i32>(behind, visits, Address.POOL + (VISITS << 2));
+  store<i32>(q, HotOperation.countedEntry, OPERATION);
+  store<i32>(q, 0, CLOCKS);
+  store<i32>(q, copy, LINK);
+}
