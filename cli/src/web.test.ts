@@ -8,7 +8,7 @@ import { buildSystem } from "@rialto/toolchain/build/system.ts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Measurement, measureGuest } from "../../web/src/guest.ts";
 import { bytesOfKey, ConsoleText } from "../../web/src/terminal.ts";
-import { Chromium, chromium } from "./chromium-testing.ts";
+import { Chromium, chromium } from "./chromium.ts";
 import { bundleSite, serveSite } from "./web-site.ts";
 
 const MEMORY = 16 * 2 ** 20;

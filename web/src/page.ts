@@ -1,4 +1,7 @@
-/** The page: boots the system in a worker and shows its console. `rialtoMeasure` runs it to a cycle and tells what came of it. */
+/**
+ * The page: boots the system in a worker and shows its console. With `#interpreted` nothing is compiled; with `#idle` nothing boots.
+ * `rialtoMeasure` runs it to a cycle and tells what came of it.
+ */
 import type { GuestOptions, Measurement, SystemFiles } from "./guest.ts";
 import type { FromWorker, ToWorker } from "./messages.ts";
 import { bytesOfKey, ConsoleText } from "./terminal.ts";
@@ -32,7 +35,10 @@ function element(id: string): HTMLElement {
 async function bootPage(): Promise<void> {
   const [screen, state] = [element("console"), element("state")];
   const text = new ConsoleText();
-  const options: GuestOptions = { memory: MEMORY, jit: "on" };
+  const options: GuestOptions = {
+    memory: MEMORY,
+    jit: location.hash === "#interpreted" ? "off" : "on",
+  };
   state.textContent = "loading";
   const worker = startWorker({ kind: "boot", files: await loadSystem(), options }, (message) => {
     if (message.kind === "output") {

@@ -15,10 +15,11 @@ interface BenchFlags {
   readonly runs: string;
 }
 
-const SUBJECTS = ["machine", "kernel", "traps", "designs", "toolchain"] as const;
+const SUBJECTS = ["machine", "start", "kernel", "traps", "designs", "toolchain"] as const;
 
 const EXAMPLES = `
 machine    speed of our machine, compiled and interpreted, beside v86, QEMU and Bochs where they are installed
+start      time, processor time and memory until the system is at its prompt, in Node and in Chromium, compiled and interpreted
 kernel     instructions and cycles of calls, switches, faults, programs made and ended (os/tests/kernelbench), in a process and in the kernel
            with --scale the same operations among up to 1,000 threads, regions, objects and processes (-m 64M has room for as many)
 traps      cycles of task gates and of traps from each ring, beside the paper's Table 7-3
@@ -92,6 +93,12 @@ async function benchMachine(
   print(
     `\nMedian (least-most) of ${runs} runs in processes of their own, engines by turns; processor time; Node ${process.version}. MIPS: million guest instructions a second.\n`,
   );
+}
+
+async function benchStart(json: boolean, runs: number): Promise<void> {
+  const { formatStart, measureStart } = await import("../bench/start.ts");
+  const report = await measureStart(runs);
+  print(json ? `${JSON.stringify(report, null, 2)}\n` : formatStart(report));
 }
 
 async function benchKernel(
@@ -233,12 +240,12 @@ async function benchToolchain(json: boolean): Promise<void> {
 export function register(program: Command): void {
   program
     .command("bench <subject>")
-    .usage("[options] machine|kernel|traps|designs|toolchain")
-    .description("measure the machine, the kernel, traps, the kernel's designs, or the toolchain")
+    .usage("[options] machine|start|kernel|traps|designs|toolchain")
+    .description("measure the machine, its start, the kernel, traps, the kernel's designs, or the toolchain")
     .option("-m, --memory <size>", "size of RAM (kernel, designs)", "16M")
     .option("--only <text>", "rows whose name has this in it (machine)")
     .option("--engines <list>", "interpreter,jit,v86,qemu,bochs or some of them (machine)")
-    .option("--runs <count>", "runs of each row on each engine (machine)", "5")
+    .option("--runs <count>", "runs of each row on each engine (machine, start)", "5")
     .option("--cycle-model <name>", "fast, detailed or instructions (kernel, designs)", "fast")
     .option(
       "--set <key=value>",
@@ -263,6 +270,8 @@ export function register(program: Command): void {
       switch (subject) {
         case "machine":
           return benchMachine(json, flags.only, parseRuns(flags.runs), flags.engines);
+        case "start":
+          return benchStart(json, parseRuns(flags.runs));
         case "kernel":
           return (flags.scale ? benchScale : benchKernel)(
             json,

@@ -1,4 +1,4 @@
-/** For tests: a headless Chromium, driven by the DevTools protocol over a pipe (messages in JSON, each ended by a zero byte). */
+/** For tests and benches: a headless Chromium, driven by the DevTools protocol over a pipe (messages in JSON, each ended by a zero byte). */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
