@@ -15,6 +15,8 @@ import { buildSystemReporting } from "./build-system.ts";
 import { UserError } from "./errors.ts";
 import type { Debugged, DebugHook } from "./gdb-server.ts";
 import { chooseJit } from "./jit-flag.ts";
+import type { NetworkRequest } from "./network/network-flags.ts";
+import { type NetworkLink, networkCard, openNetworkLink, plugIn } from "./network/network-link.ts";
 import type { ObservationRequest } from "./observation-flags.ts";
 import { openObservedRun } from "./observed-run.ts";
 import { openOutputFile } from "./output-file.ts";
@@ -58,6 +60,8 @@ export interface BootRequest {
   readonly observation?: ObservationRequest | undefined;
   /** What is recorded or replayed. Our machine only. */
   readonly recording?: RecordingRequest | undefined;
+  /** A network card, and the switch that it is on. Our machine only, and not from a snapshot. */
+  readonly network?: NetworkRequest | undefined;
   /** Where the machine is saved when the run is left. Our machine only. */
   readonly snapshot?: SnapshotRequest | undefined;
   /** Snapshot from which the machine goes on, instead of booting. Our machine only. */
@@ -135,7 +139,9 @@ interface StartedMachine {
 /** A machine that stands before its first instruction, or where its snapshot was saved. */
 async function startMachine(
   request: BootRequest,
+  link: NetworkLink | undefined,
   serialOutput: (byte: number) => void,
+  isNewOutput: () => boolean,
 ): Promise<StartedMachine> {
   if (request.from !== undefined) {
     const { pc, bytes } = machineFromSnapshot(request.from, { jit: request.jit ?? "on", serialOutput });
@@ -149,6 +155,7 @@ async function startMachine(
     cycleModel: request.cycleModel ?? "fast",
     serialOutput,
     debugOutput: () => {},
+    ...(request.network && { network: networkCard(request.network, link, isNewOutput) }),
   });
   const modules = [{ commandLine: "archive", bytes: archive }];
   if (script !== undefined) modules.push({ commandLine: "script", bytes: new TextEncoder().encode(script) });
@@ -165,14 +172,22 @@ export async function bootMachine(
 ): Promise<BootOutcome & { readonly pc: PentiumPc; readonly processorMilliseconds: number }> {
   let session: Session | undefined;
   let debugged: Debugged | undefined;
+  const isNewOutput = () => debugged?.isNewOutput() ?? true;
+  const replays = request.recording?.replay !== undefined;
+  const link = request.network && !replays ? await openNetworkLink(request.network.port) : undefined;
   const {
     pc,
     start: origin,
     kernelFile,
     symbols,
-  } = await startMachine(request, (byte) => {
-    if (debugged?.isNewOutput() ?? true) session?.serialOutput(byte);
-  });
+  } = await startMachine(
+    request,
+    link,
+    (byte) => {
+      if (isNewOutput()) session?.serialOutput(byte);
+    },
+    isNewOutput,
+  );
   const observed =
     request.observation && "kernel" in origin
       ? openObservedRun(pc, origin.kernel, symbols, request.observation)
@@ -191,6 +206,7 @@ export async function bootMachine(
   debugged?.started(running);
   recorded?.started(running);
   saved?.started(running);
+  if (link) plugIn(link, running);
   const interrupted = () => running.quit("interrupted", 130);
   const terminated = () => running.quit("terminated", 143);
   if (request.interruptible !== false) process.on("SIGINT", interrupted);
@@ -220,6 +236,7 @@ export async function bootMachine(
     observed?.close();
     recorded?.close();
     saved?.close();
+    link?.close();
     await debugged?.close();
   }
 }
@@ -250,6 +267,7 @@ export async function bootQemu(
     throw new UserError("--record and --replay need our own machine: leave --on qemu out");
   if (request.snapshot !== undefined || request.from !== undefined)
     throw new UserError("--snapshot and --from need our own machine: leave --on qemu out");
+  if (request.network !== undefined) throw new UserError("--net needs our own machine: leave --on qemu out");
   if (request.debug !== undefined) throw new UserError("--gdb needs our own machine: leave --on qemu out");
   const image = await prepare(request);
   const folder = mkdtempSync(join(tmpdir(), "rialto-"));

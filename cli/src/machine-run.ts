@@ -7,12 +7,8 @@ import { parseCycleModel } from "./cycle-model-flag.ts";
 import { fileErrorReason, UsageError, UserError } from "./errors.ts";
 import { type Debugged, debugWithGdb } from "./gdb-server.ts";
 import { chooseJit, parseJit } from "./jit-flag.ts";
-import {
-  type NetworkFlags,
-  type NetworkLink,
-  openNetworkLink,
-  parseNetworkFlags,
-} from "./network/network-link.ts";
+import { type NetworkFlags, parseNetworkFlags } from "./network/network-flags.ts";
+import { type NetworkLink, networkCard, openNetworkLink, plugIn } from "./network/network-link.ts";
 import type { ObservationRequest } from "./observation-flags.ts";
 import { type ObservedRun, openObservedRun } from "./observed-run.ts";
 import { openOutputFile } from "./output-file.ts";
@@ -52,7 +48,7 @@ export function readInputFile(path: string, role: string): Uint8Array {
 
 /** Runs a loaded board on the process's standard streams until it ends; signals end it in order. */
 export async function runOnStandardStreams(
-  create: (serialOutput: (byte: number) => void) => PentiumPc,
+  create: (serialOutput: (byte: number) => void, isNewOutput: () => boolean) => PentiumPc,
   debug?: (pc: PentiumPc) => Promise<Debugged>,
   recorded?: (pc: PentiumPc) => RecordedRun | undefined,
   link?: NetworkLink,
@@ -61,9 +57,10 @@ export async function runOnStandardStreams(
   let session: Session | undefined;
   const output = new StandardOutput(() => session?.quit("", 141));
   let debugged: Debugged | undefined;
+  const isNewOutput = () => debugged?.isNewOutput() ?? true;
   const pc = create((byte) => {
-    if (debugged?.isNewOutput() ?? true) session?.serialOutput(byte);
-  });
+    if (isNewOutput()) session?.serialOutput(byte);
+  }, isNewOutput);
   const observed = observe?.(pc);
   debugged = await debug?.(pc);
   const recording = recorded?.(pc);
@@ -73,16 +70,7 @@ export async function runOnStandardStreams(
   session = running;
   recording?.started(running);
   debugged?.started(running);
-  if (link) {
-    const close = running.openSource();
-    link.start(
-      (frame) => running.networkInput(frame),
-      (reason) => {
-        process.stderr.write(`rialto: ${reason}; the machine goes on alone\n`);
-        close();
-      },
-    );
-  }
+  if (link) plugIn(link, running);
   const interrupted = () => running.quit("interrupted", 130);
   const terminated = () => running.quit("terminated", 143);
   process.on("SIGINT", interrupted);
@@ -114,10 +102,6 @@ export async function runMachine(kernelPath: string, options: MachineRunOptions)
       "--gdb with --record or --replay: a debugger changes the moments of input; take one of them",
     );
   }
-  if (network && port !== undefined)
-    throw new UsageError(
-      "--gdb with --net: a machine held by a debugger would lose frames; take one of them",
-    );
   const kernel = readInputFile(kernelPath, "kernel");
   const modules = (options.module ?? []).map((text): MultibootModule => {
     const [path] = text.trim().split(/\s+/);
@@ -142,18 +126,13 @@ export async function runMachine(kernelPath: string, options: MachineRunOptions)
   const recorded = (board: PentiumPc) =>
     recording && openRecordedRun(board, { kernel, modules, commandLine }, recording);
   const { pc, status } = await runOnStandardStreams(
-    (serialOutput) => {
+    (serialOutput, isNewOutput) => {
       const board = new PentiumPc({
         memory,
         jit,
         cycleModel,
         serialOutput,
-        ...(network && {
-          network: {
-            output: (frame) => link?.send(frame),
-            ...(network.stationAddress && { stationAddress: network.stationAddress }),
-          },
-        }),
+        ...(network && { network: networkCard(network, link, isNewOutput) }),
         debugOutput: (byte) => {
           if (debugConsole !== undefined) writeSync(debugConsole, Uint8Array.of(byte));
         },

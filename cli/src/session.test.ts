@@ -36,7 +36,9 @@ class FakeMachine implements SessionMachine {
     this.received += new TextDecoder().decode(bytes);
   }
 
-  networkInput(): void {}
+  networkInput(frame: Uint8Array): void {
+    this.received += `frame ${frame[0]} at ${this.cycle}. `;
+  }
 }
 
 class FakeInput implements SessionInput {
@@ -137,6 +139,23 @@ describe("session", () => {
     const running = new Session(machine, input, new FakeOutput()).run();
     setTimeout(() => input.listener!.quit("enough", 3), 5);
     expect(describeEnd(await running)).toEqual({ status: 3, message: "enough" });
+  });
+
+  it("keeps frames while a debugger holds the machine, and gives them when it goes on", async () => {
+    let held = true;
+    const machine = new FakeMachine(false, ({ received }) =>
+      held ? { reason: "held" } : received === "" ? { reason: "cycle" } : { reason: "power-off" },
+    );
+    const session = new Session(machine, new FakeInput(), new FakeOutput());
+    setTimeout(() => session.networkInput(Uint8Array.of(1)), 10);
+    setTimeout(() => session.networkInput(Uint8Array.of(2)), 20);
+    setTimeout(() => {
+      expect(machine.received).toBe("");
+      held = false;
+      session.wake();
+    }, 40);
+    expect(await session.run()).toEqual({ reason: "power-off" });
+    expect(machine.received).toMatch(/^frame 1 at (\d+)\. frame 2 at \1\. $/);
   });
 });
 

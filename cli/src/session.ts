@@ -91,6 +91,9 @@ export class Session {
   readonly #output: SessionOutput;
   #pendingOutput: number[] = [];
   #pendingInput: Array<(machine: SessionMachine) => void> = [];
+  /** Frames for the next slice. A machine that a debugger holds gets them when it goes on. */
+  #pendingFrames: Uint8Array[] = [];
+  #held = false;
   /** Sources that input may still come from. */
   #openSources = 0;
   #quit: { readonly reason: "quit"; readonly what: string; readonly status: number } | undefined;
@@ -139,8 +142,13 @@ export class Session {
 
   /** A frame from the network, for the next slice; lost when very many wait, as on any wire. */
   networkInput(frame: Uint8Array): void {
-    if (this.#pendingInput.length >= LONGEST_QUEUE) return;
-    this.#deliver((machine) => machine.networkInput(frame));
+    if (this.#pendingFrames.length >= LONGEST_QUEUE) return;
+    this.#pendingFrames.push(frame);
+    if (!this.#held) this.#wake?.();
+  }
+
+  get #hasInput(): boolean {
+    return this.#pendingInput.length > 0 || (!this.#held && this.#pendingFrames.length > 0);
   }
 
   async run(): Promise<SessionEnd> {
@@ -165,9 +173,11 @@ export class Session {
   async #slice(): Promise<SessionEnd | undefined> {
     if (this.#quit) return this.#quit;
     for (const deliver of this.#pendingInput.splice(0)) deliver(this.#machine);
+    if (!this.#held) for (const frame of this.#pendingFrames.splice(0)) this.#machine.networkInput(frame);
     const idleBefore = this.#machine.idleCycles;
     const length = Math.ceil(this.#machine.frequency / SLICES_PER_SECOND);
     const result = this.#machine.run(this.#machine.cycle + length);
+    this.#held = result.reason === "held";
     this.#deliverOutput();
     switch (result.reason) {
       case "cycle":
@@ -178,7 +188,7 @@ export class Session {
         return undefined;
       }
       case "waiting":
-        if (this.#openSources === 0 && this.#pendingInput.length === 0) return { reason: "halted" };
+        if (this.#openSources === 0 && !this.#hasInput) return { reason: "halted" };
         await this.#sleep(undefined);
         this.#anchor();
         return undefined;
@@ -214,7 +224,7 @@ export class Session {
 
   /** Until input, its end, or a wish to leave; at most `milliseconds` when given. */
   #sleep(milliseconds: number | undefined): Promise<void> {
-    if (this.#pendingInput.length > 0 || this.#quit) return Promise.resolve();
+    if (this.#hasInput || this.#quit) return Promise.resolve();
     return new Promise((resolve) => {
       // Without a limit the pending timer also keeps the process alive while it waits.
       const timer = setTimeout(() => this.#wake?.(), milliseconds ?? 2 ** 31 - 1);

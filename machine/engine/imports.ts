@@ -29,3 +29,5 @@ export declare function prepareFault(vector: i32, code: i32): void;
 export declare function cold(p: i32): i32;
 /** A counted entry has no visits left. */
 export declare function enter(p: i32): i32;
+/** The instruction's access left a page fault in TRANSLATION_FAILED. */
+export declare function pageFaulted(p: i32): i32;

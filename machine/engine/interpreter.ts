@@ -10,9 +10,10 @@
  * so that ports see the time they should.
  */
 
+import { ADMITTED, admit, PAGE_FAULT } from "./admission";
 import { below, belowOrEqual, carryNow, condition, less, lessOrEqual, sign, zero } from "./conditions";
 import { linkBranch, locate, refresh } from "./decoder";
-import { cold, enter } from "./imports";
+import { cold, enter, pageFaulted } from "./imports";
 import { POOL, RAM, STATE } from "./layout/addresses";
 import * as Field from "./layout/fields";
 import * as FlagKind from "./layout/flag-kinds";
@@ -20,6 +21,8 @@ import * as HotOperation from "./layout/hot-operations";
 import * as Segment from "./layout/segments";
 import * as Slot from "./layout/slots";
 import { MISS, readable, writable } from "./memory";
+import { effectiveAddress } from "./operands";
+import { get, set } from "./state";
 import { account, isDetailed, timeRead, timeWrite } from "./timing";
 
 const EAX = STATE + (Slot.EAX << 2);
@@ -45,8 +48,6 @@ const BYTES = POOL + (Field.BYTES << 2);
 const REG = POOL + (Field.REG << 2);
 const RM = POOL + (Field.RM << 2);
 const BASE = POOL + (Field.BASE << 2);
-const INDEX = POOL + (Field.INDEX << 2);
-const SCALE = POOL + (Field.SCALE << 2);
 const DISPLACEMENT = POOL + (Field.DISPLACEMENT << 2);
 const SEGMENT = POOL + (Field.SEGMENT << 2);
 const IMMEDIATE = POOL + (Field.IMMEDIATE << 2);
@@ -126,24 +127,16 @@ const RESOLVE: i32 = 2;
 const ENTER: i32 = 3;
 const REFRESH: i32 = 4;
 
-function address(q: i32): i32 {
-  return (
-    load<i32>(load<i32>(q, BASE) << 2, STATE) +
-    (load<i32>(load<i32>(q, INDEX) << 2, STATE) << load<i32>(q, SCALE)) +
-    load<i32>(q, DISPLACEMENT)
-  );
-}
-
 function basedAddress(q: i32): i32 {
   return load<i32>(load<i32>(q, BASE) << 2, STATE) + load<i32>(q, DISPLACEMENT);
 }
 
 function source(q: i32, size: i32): i32 {
-  return readable(load<i32>(q, SEGMENT), address(q), size);
+  return readable(load<i32>(q, SEGMENT), effectiveAddress(q), size);
 }
 
 function target(q: i32, size: i32): i32 {
-  return writable(load<i32>(q, SEGMENT), address(q), size);
+  return writable(load<i32>(q, SEGMENT), effectiveAddress(q), size);
 }
 
 function reg(q: i32): i32 {
@@ -447,7 +440,7 @@ function run<Model>(start: i32): i32 {
         continue;
       }
       case HotOperation.lea: {
-        setReg(q, address(q));
+        setReg(q, effectiveAddress(q));
         q += RECORD;
         continue;
       }
@@ -1317,6 +1310,18 @@ function leave(p: i32, way: i32, eip: i32): i32 {
     case REFRESH:
       return refresh(p);
     default:
-      return cold(p);
+      return general(p);
   }
+}
+
+/** An instruction without a case, or one whose fast path does not hold. */
+function general(p: i32): i32 {
+  const found = admit(p << 2);
+  if (found === PAGE_FAULT) return pageFaulted(p);
+  const budget = get(Slot.BUDGET) + load<i32>(p << 2, CLOCKS);
+  // It runs again as if it had not been met yet; not when time is up by that: it must run now.
+  if (found !== ADMITTED || budget <= 0) return cold(p);
+  set(Slot.BUDGET, budget);
+  set(Slot.RETIRED, get(Slot.RETIRED) - 1);
+  return p;
 }

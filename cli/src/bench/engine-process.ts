@@ -23,8 +23,10 @@ function marked(): void {
   writeSync(1, `${processorTime()}\n`);
 }
 
-function runOurs(jit: "on" | "off", image: Uint8Array, memory: number): void {
-  const pc = new PentiumPc({ memory, jit, debugOutput: marked });
+function runOurs(engine: string | undefined, image: Uint8Array, memory: number): void {
+  const jit = engine === "jit" ? "on" : "off";
+  const cycleModel = engine === "detailed" ? "detailed" : "fast";
+  const pc = new PentiumPc({ memory, jit, cycleModel, debugOutput: marked });
   pc.loadMultiboot(image);
   while (!pc.end) pc.run(pc.cycle + SLICE_CYCLES);
 }
@@ -46,5 +48,5 @@ async function runV86(image: Uint8Array, memory: number): Promise<void> {
 export async function runEngineProcess([engine, file, memory]: readonly string[]): Promise<void> {
   const image = readFileSync(file!);
   if (engine === "v86") await runV86(image, Number(memory));
-  else runOurs(engine === "jit" ? "on" : "off", image, Number(memory));
+  else runOurs(engine, image, Number(memory));
 }

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { BootHost } from "../boot.ts";
 import { UsageError } from "../errors.ts";
 import { JIT_FLAG, JIT_HELP } from "../jit-flag.ts";
+import { MAC_FLAG, MAC_HELP, NET_FLAG, NET_HELP, type NetworkFlags } from "../network/network-flags.ts";
 import {
   addObservationOptions,
   OBSERVATION_HELP,
@@ -14,7 +15,7 @@ import { RECORDING_HELP, type RecordingFlags } from "../recorded-run-flags.ts";
 import { parseSnapshotFlags, SNAPSHOT_HELP, type SnapshotFlags } from "../snapshot-flags.ts";
 import { STATISTICS_HELP } from "../statistics-help.ts";
 
-interface BootFlags extends RecordingFlags, SnapshotFlags, TraceFlags, ProfileFlags {
+interface BootFlags extends RecordingFlags, SnapshotFlags, TraceFlags, ProfileFlags, NetworkFlags {
   readonly from?: string;
   readonly on: string;
   readonly exec: readonly string[];
@@ -45,9 +46,19 @@ const collect = (value: string, values: readonly string[]): string[] => [...valu
 
 /** What a snapshot has decided already. */
 function refuseWithSnapshot(flags: BootFlags, command: Command): void {
-  const given = ["exec", "script", "place", "set", "memory", "cycleModel", "gdb", "trace", "profile"].filter(
-    (name) => command.getOptionValueSource(name) === "cli",
-  );
+  const given = [
+    "exec",
+    "script",
+    "place",
+    "set",
+    "memory",
+    "cycleModel",
+    "gdb",
+    "trace",
+    "profile",
+    "net",
+    "mac",
+  ].filter((name) => command.getOptionValueSource(name) === "cli");
   if (given.length === 0) return;
   throw new UsageError(
     `--from ${flags.from} with ${given.map((name) => `--${name.replace("cycleModel", "cycle-model")}`).join(", ")}: a snapshot goes on with what it was booted with; leave one of them out`,
@@ -74,6 +85,8 @@ export function register(program: Command): void {
       "fast; detailed (adds caches and pairing, and is slower); instructions",
       "fast",
     )
+    .option(NET_FLAG, NET_HELP)
+    .option(MAC_FLAG, MAC_HELP)
     .option("--stats <file>", "write counts of the run as JSON")
     .option("--record <file>", "write what comes into the machine, to replay the run")
     .option("--replay <file>", "run as recorded, and compare")
@@ -90,6 +103,7 @@ export function register(program: Command): void {
       const { parseJit } = await import("../jit-flag.ts");
       const { parseMemorySize } = await import("../sizes.ts");
       const { debugWithGdb } = await import("../gdb-server.ts");
+      const { parseNetworkFlags } = await import("../network/network-flags.ts");
       const { parsePort } = await import("../tcp-port.ts");
       const { parseRecordingFlags } = await import("../recorded-run-flags.ts");
       const port = parsePort(flags.gdb, "--gdb");
@@ -112,6 +126,7 @@ export function register(program: Command): void {
         stats: flags.stats,
         observation,
         recording,
+        network: parseNetworkFlags(flags),
         snapshot: parseSnapshotFlags(flags),
         from: flags.from,
         debug: port === undefined ? undefined : debugWithGdb({ port }),

@@ -3,7 +3,7 @@
  */
 import type { Command } from "commander";
 import { JIT_FLAG, JIT_HELP } from "../jit-flag.ts";
-import type { NetworkFlags } from "../network/network-link.ts";
+import { MAC_FLAG, MAC_HELP, NET_FLAG, NET_HELP, type NetworkFlags } from "../network/network-flags.ts";
 import {
   addObservationOptions,
   OBSERVATION_HELP,
@@ -54,8 +54,8 @@ export function register(program: Command): void {
       "fast",
     )
     .option("--append <text>", "add to the kernel's command line")
-    .option("--net <port>", "put a network card in, on the switch at this TCP port (see 'rialto network')")
-    .option("--mac <address>", "the card's address (default: 52:54:00:12:34:56)")
+    .option(NET_FLAG, NET_HELP)
+    .option(MAC_FLAG, MAC_HELP)
     .option("--stats <file>", "write counts of the run as JSON")
     .option("--screen <file>", "write the screen at the end: a pixmap (PPM), or text in text mode")
     .option("--debug-console <file>", "write what the guest sends to port 0xe9 ('-' is stderr)")

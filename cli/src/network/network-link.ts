@@ -1,45 +1,11 @@
-/** `--net` and `--mac` of the commands that boot a machine: its cable to a switch (`rialto network`, or QEMU's stream and socket networks). */
+/** What `--net` plugs in: a machine's cable to a switch (`rialto network`, or QEMU's stream and socket networks). */
 import { createConnection, type Socket } from "node:net";
+import type { NetworkOptions } from "@rialto/machine/boards/pentium-pc.ts";
 import { isFrameLength } from "@rialto/machine/network/frame.ts";
-import { UsageError, UserError } from "../errors.ts";
+import { UserError } from "../errors.ts";
+import type { Session } from "../session.ts";
 import { FrameDecoder, sendFrame } from "./frame-stream.ts";
-
-export interface NetworkFlags {
-  /** TCP port of the switch, on the loopback. */
-  readonly net?: string;
-  /** The card's address. */
-  readonly mac?: string;
-}
-
-export interface NetworkRequest {
-  readonly port: number;
-  readonly stationAddress: readonly number[] | undefined;
-}
-
-const STATION = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i;
-
-function parseStation(text: string): number[] {
-  if (!STATION.test(text))
-    throw new UsageError(`--mac ${text}: it takes six bytes, for example 52:54:00:12:34:57`);
-  const bytes = text.split(":").map((byte) => Number.parseInt(byte, 16));
-  if (bytes[0]! & 1)
-    throw new UsageError(`--mac ${text}: that is the address of a group, since its first byte is odd`);
-  return bytes;
-}
-
-/** Undefined without a network. */
-export function parseNetworkFlags({ net, mac }: NetworkFlags): NetworkRequest | undefined {
-  if (net === undefined) {
-    if (mac !== undefined) throw new UsageError("--mac without --net: there is no network card to name");
-    return undefined;
-  }
-  const port = Number(net);
-  if (!/^\d+$/.test(net) || port < 1 || port > 65535)
-    throw new UsageError(
-      `--net ${net}: it takes the TCP port of a switch, 1 to 65535 (see 'rialto network')`,
-    );
-  return { port, stationAddress: mac === undefined ? undefined : parseStation(mac) };
-}
+import type { NetworkRequest } from "./network-flags.ts";
 
 export interface NetworkLink {
   /** For the guest's frames. */
@@ -92,4 +58,30 @@ export async function openNetworkLink(port: number): Promise<NetworkLink> {
       socket.end();
     },
   };
+}
+
+/** The card of a board on the link; in a replay there is none. A frame leaves once, also when a debugger goes back and sends it again. */
+export function networkCard(
+  { stationAddress }: NetworkRequest,
+  link: NetworkLink | undefined,
+  isNewOutput: () => boolean,
+): NetworkOptions {
+  return {
+    output: (frame) => {
+      if (isNewOutput()) link?.send(frame);
+    },
+    ...(stationAddress && { stationAddress }),
+  };
+}
+
+/** Frames come into the session from now on; it waits for them. */
+export function plugIn(link: NetworkLink, session: Session): void {
+  const close = session.openSource();
+  link.start(
+    (frame) => session.networkInput(frame),
+    (reason) => {
+      process.stderr.write(`rialto: ${reason}; the machine goes on alone\n`);
+      close();
+    },
+  );
 }

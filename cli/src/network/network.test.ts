@@ -4,12 +4,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { framePacket } from "@rialto/debugger/packets.ts";
 import { askingStation, echoStation } from "@rialto/machine/test/network-kernels.ts";
 import { isAvailable, skipReason } from "@rialto/machine/test/run-kernel.ts";
 import { until } from "@rialto/machine/test/until.ts";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { FrameDecoder, FrameStreamError } from "./frame-stream.ts";
-import { parseNetworkFlags } from "./network-link.ts";
+import { parseNetworkFlags } from "./network-flags.ts";
 import { type RunningSwitch, startSwitch } from "./network-switch.ts";
 
 const RIALTO = new URL("../../bin/rialto.mjs", import.meta.url).pathname;
@@ -99,6 +100,42 @@ describe("a switch between processes", () => {
     const turned = await Promise.all([qemu("asking", 1), ours("echo", 2)]);
     expect(turned[0].stdout, turned[1].stderr).toMatch(ASKED);
   });
+
+  it("keeps frames for a machine that a debugger holds", async () => {
+    writeKernels();
+    const echoed = ours("echo", 2, "--gdb", "0");
+    await until(() => errors.includes("target remote") && notes.includes("cable 1 has joined"));
+    const debuggerPort = Number(/target remote 127\.0\.0\.1:(\d+)/.exec(errors)?.[1]);
+    let answered = "";
+    const asked = ours("asking", 1, "--gdb", "0");
+    children[1]?.stdout?.on("data", (part: string) => {
+      answered += part;
+    });
+    await until(() => (errors.match(/target remote/g) ?? []).length === 2);
+    const ports = [...errors.matchAll(/target remote 127\.0\.0\.1:(\d+)/g)].map(([, port]) => Number(port));
+    const letGo = (port: number) => {
+      const debuggerOf = connect(port, "127.0.0.1");
+      debuggerOf.on("error", () => {});
+      debuggerOf.write(Buffer.concat([framePacket("vCont;c")]));
+    };
+    // The asking one runs, and its question comes to one that stands still.
+    letGo(ports.find((port) => port !== debuggerPort) ?? 0);
+    await until(() => answered.includes("reset="));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(answered).not.toContain("came back");
+    letGo(debuggerPort);
+    expect((await asked).stdout, (await asked).stderr).toMatch(ASKED);
+    await echoed;
+  });
+
+  it("has a booted system on it", async () => {
+    const { status, stdout, stderr } = await run(process.execPath, [
+      ...[RIALTO, "boot", "--net", `${box.port}`, "--exec", "run hello"],
+    ]);
+    expect([status, stderr]).toEqual([0, expect.not.stringContaining("rialto:")]);
+    expect(stdout).toContain("hello");
+    expect(notes).toContain("cable 1 has joined");
+  }, 600_000);
 
   it("cuts off who sends no frames, and tells a machine that it has gone", async () => {
     const socket = connect(box.port, "127.0.0.1");

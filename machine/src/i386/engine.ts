@@ -73,6 +73,7 @@ export function createEngine(core: ProcessorCore, side: InterpreterSide, imports
     prepareFault,
     cold: (p: number) => side.cold(p),
     enter: (p: number) => side.enter(p),
+    pageFaulted: (p: number) => side.pageFaulted(p),
   };
   const instance = new webAssembly.Instance(module, { env: { memory: bus.memory.linear }, imports: all });
   return instance.exports as unknown as Engine;

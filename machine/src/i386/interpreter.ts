@@ -8,9 +8,11 @@
 
 import type { CodeCache } from "./code-cache.ts";
 import type { ProcessorCore } from "./core.ts";
+import type { Decoder } from "./decoder.ts";
 import type { Engine } from "./engine.ts";
-import { pendingFault } from "./fault.ts";
+import { pendingFault, prepareFault } from "./fault.ts";
 import { Field, Slot } from "./layout.ts";
+import type { Traps } from "./traps.ts";
 
 /** Runs the instruction at a pool index and returns the index of the next one. */
 export type Handler = (p: number) => number;
@@ -18,39 +20,60 @@ export type Handler = (p: number) => number;
 /** Value of `Interpreter.execute` when an instruction faulted; `pendingFault` says how, FAULT_RECORD where. */
 export const FAULTED = -1;
 
-/** Value of COMPILED_FAULT, then FAULT_RECORD, when the fault was delivered already and EIP is its handler's. */
+/** Value of FAULT_RECORD when the fault was delivered already and EIP is its handler's. */
 export const DELIVERED = -1;
+
+/** Cycles that the delivery of a fault never takes; with fewer left the run loop delivers it. */
+const LONGEST_DELIVERY = 1000;
 
 export interface Interpreter {
   /** Runs from pool index `p` until BUDGET is used up; returns the index of the next instruction, or FAULTED. */
   execute(p: number): number;
+  /** The instruction at `p` has faulted, `pendingFault` says how: where to go on, or FAULTED. */
+  deliver: Handler;
 }
 
 /** What the engine's loop calls, see `machine/engine/imports.ts`. */
 export interface InterpreterSide {
   cold: Handler;
   enter: Handler;
+  pageFaulted: Handler;
 }
 
 /** `handlers` by operation number; `side` is filled. */
 export function createInterpreter(
   core: ProcessorCore,
   codeCache: CodeCache,
+  decoder: Decoder,
   handlers: readonly Handler[],
   entries: { run: Handler },
   engine: Engine,
   side: InterpreterSide,
+  traps: Traps,
   isDetailed: boolean,
 ): Interpreter {
   const { s } = core;
   const { pool } = codeCache;
   const { OPERATION } = Field;
 
+  /** Delivers the fault of the instruction at `p` as the run loop would, and goes on at its handler, unless time is short. */
+  function deliver(p: number): number {
+    if (s[Slot.BUDGET]! < LONGEST_DELIVERY) {
+      s[Slot.FAULT_RECORD] = p;
+      return FAULTED;
+    }
+    s[Slot.RETIRED] = s[Slot.RETIRED]! - 1;
+    traps.deliverFault(decoder.eipOf(p));
+    s[Slot.PARTIAL] = 1;
+    if (s[Slot.BUDGET]! > 0) return engine.locate(s[Slot.EIP]!);
+    s[Slot.FAULT_RECORD] = DELIVERED;
+    return FAULTED;
+  }
+
   function faulted(error: unknown, p: number): number {
     if (error !== pendingFault) throw error;
-    const compiled = s[Slot.COMPILED_FAULT]!;
-    s[Slot.FAULT_RECORD] = compiled !== 0 ? compiled : p;
-    s[Slot.COMPILED_FAULT] = 0;
+    if (s[Slot.FETCHING] === 0) return deliver(p);
+    s[Slot.FAULT_RECORD] = p;
     return FAULTED;
   }
 
@@ -61,6 +84,11 @@ export function createInterpreter(
       return faulted(error, p);
     }
   };
+  side.pageFaulted = (p) => {
+    s[Slot.TRANSLATION_FAILED] = 0;
+    prepareFault(s[Slot.FAULT_VECTOR]!, s[Slot.FAULT_CODE]!);
+    return deliver(p);
+  };
   side.enter = (p) => {
     try {
       return entries.run(p);
@@ -68,5 +96,5 @@ export function createInterpreter(
       return faulted(error, p);
     }
   };
-  return { execute: isDetailed ? engine.executeDetailed : engine.execute };
+  return { execute: isDetailed ? engine.executeDetailed : engine.execute, deliver };
 }

@@ -60,7 +60,7 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
   const unfilled = (): never => {
     throw new Error("the engine ran before its parts were put together");
   };
-  const side: InterpreterSide = { cold: unfilled, enter: unfilled };
+  const side: InterpreterSide = { cold: unfilled, enter: unfilled, pageFaulted: unfilled };
   const engine: Engine = createEngine(core, side, {
     tableRead: (physical) => timing?.readTable(physical),
     isWatched: (page) => paging.watchedPages.has(page),
@@ -120,7 +120,7 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
   }
   for (const [number, name] of generalOperations) handlers[number] = handlers[coldNumbers.get(name)!]!;
   const interpreter = createInterpreter(
-    ...([core, codeCache, handlers, entries, engine, side, timing !== null] as const),
+    ...([core, codeCache, decoder, handlers, entries, engine, side, traps, timing !== null] as const),
   );
   core.onDebugRegistersChanged = debugging.refresh;
   if (timing !== null) {

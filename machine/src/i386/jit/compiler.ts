@@ -23,7 +23,6 @@ import {
 } from "../../../engine/layout/code-cache.ts";
 import { pendingFault, prepareFault } from "../fault.ts";
 import { FIRST_COLD, FIRST_PSEUDO, HotOperation } from "../hot-operations.ts";
-import { DELIVERED } from "../interpreter.ts";
 import { Field, Slot, SOFT_TLB_SETS } from "../layout.ts";
 import type { ProcessorParts } from "../parts.ts";
 import { Exit, type Site } from "./exit.ts";
@@ -45,9 +44,6 @@ const MOST_REGIONS = 6000;
 const MOST_VARIANTS = 6;
 /** Words of a jump table that are looked at. */
 const LONGEST_JUMP_TABLE = 256;
-
-/** Cycles that the delivery of a fault never takes; with fewer left the run loop delivers it. */
-const LONGEST_DELIVERY = 1000;
 
 /** The privilege in a key, and in every mask. */
 const MODE_MASK = SOFT_TLB_SETS << 12;
@@ -106,7 +102,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
   const memory = core.bus.memory.linear;
   const { pool } = codeCache;
   const count = engine.countEntry;
-  const { BUDGET, RETIRED, EIP, MODE, FLAT_SEGMENTS, COMPILED_FAULT, FETCHING, PARTIAL, PAGE_EIP } = Slot;
+  const { BUDGET, RETIRED, EIP, MODE, FLAT_SEGMENTS, COMPILED_FAULT, FETCHING, PAGE_EIP } = Slot;
   const { TRANSLATION_FAILED } = Slot;
   const { readCompiled, modifyCompiled, writeCompiled } = parts.memory;
   const host = webAssembly;
@@ -419,26 +415,6 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     if ((variants[numberOf(copy)] ?? null) === null) pool[copy + WORDS + VISITS] = patience;
   }
 
-  /**
-   * The instruction at a record has faulted: delivers that as the run loop would and goes on, unless time is short, or the faulting
-   * instruction was not reached (FETCHING).
-   */
-  function deliver(p: number): number {
-    if (s[FETCHING] !== 0 || s[BUDGET]! < LONGEST_DELIVERY) {
-      s[COMPILED_FAULT] = p;
-      throw pendingFault;
-    }
-    s[COMPILED_FAULT] = 0;
-    s[RETIRED] = s[RETIRED]! - 1;
-    parts.traps.deliverFault(decoder.eipOf(p));
-    s[PARTIAL] = 1;
-    if (s[BUDGET]! <= 0) {
-      s[COMPILED_FAULT] = DELIVERED;
-      throw pendingFault;
-    }
-    return decoder.locate(s[EIP]!);
-  }
-
   function run(first: number): number {
     const before = s[RETIRED]!;
     const copy = pool[first + LINK]!;
@@ -473,7 +449,9 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
         count(p, decoder.frame(), 0);
         return p;
       case Exit.fault:
-        return deliver(p);
+        s[COMPILED_FAULT] = 0;
+        if (s[FETCHING] !== 0) throw pendingFault;
+        return parts.interpreter.deliver(p);
       default:
         return p;
     }
