@@ -31,3 +31,9 @@ export declare function cold(p: i32): i32;
 export declare function enter(p: i32): i32;
 /** The instruction's access left a page fault in TRANSLATION_FAILED. */
 export declare function pageFaulted(p: i32): i32;
+
+// For compiled code: `selector` is segment × 4 + log2(size). Faults are left in COMPILED_FAULT.
+
+export declare function slowRead(selector: i32, offset: i32): i32;
+export declare function slowModify(selector: i32, offset: i32): i32;
+export declare function slowWrite(selector: i32, offset: i32, value: i32): void;

@@ -2,6 +2,15 @@
 
 export { codeWritten, dropAll } from "./code-cache";
 export {
+  deliverPageFault,
+  invalidate,
+  loadPageDirectory,
+  modifyMissed,
+  reachCode,
+  readMissed,
+  writeMissed,
+} from "./compiled";
+export {
   countEntry,
   countVisits,
   entriesMade,

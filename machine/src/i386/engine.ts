@@ -16,6 +16,14 @@ export { engineBytes };
 
 /** Functions of `machine/engine/index.ts`. */
 export interface Engine {
+  /** For regions, see `machine/engine/compiled.ts`. */
+  readonly readMissed: unknown;
+  readonly modifyMissed: unknown;
+  readonly writeMissed: unknown;
+  readonly reachCode: unknown;
+  readonly deliverPageFault: unknown;
+  readonly loadPageDirectory: unknown;
+  readonly invalidate: unknown;
   carry(kind: number, result: number, left: number, right: number, before: number): number;
   overflow(kind: number, result: number, left: number, right: number): number;
   /** Paging, see `Paging`: a page fault is left in TRANSLATION_FAILED. `write` is 0 or 1. */
@@ -59,10 +67,22 @@ export interface EngineImports {
   prepareTiming(row: number, p: number, physical: number): void;
 }
 
+/** What the engine calls for compiled code: accesses that it cannot do. `selector` is segment × 4 + log2(size). */
+export interface CompiledSide {
+  slowRead(selector: number, offset: number): number;
+  slowModify(selector: number, offset: number): number;
+  slowWrite(selector: number, offset: number, value: number): void;
+}
+
 const missNames = ["code4K", "data4K", "data4M"] as const;
 
-/** `side` may be filled later. */
-export function createEngine(core: ProcessorCore, side: InterpreterSide, imports: EngineImports): Engine {
+/** `side` and `compiled` may be filled later. */
+export function createEngine(
+  core: ProcessorCore,
+  side: InterpreterSide,
+  compiled: CompiledSide,
+  imports: EngineImports,
+): Engine {
   const { bus } = core;
   const all = {
     ...imports,
@@ -74,6 +94,10 @@ export function createEngine(core: ProcessorCore, side: InterpreterSide, imports
     cold: (p: number) => side.cold(p),
     enter: (p: number) => side.enter(p),
     pageFaulted: (p: number) => side.pageFaulted(p),
+    slowRead: (selector: number, offset: number) => compiled.slowRead(selector, offset),
+    slowModify: (selector: number, offset: number) => compiled.slowModify(selector, offset),
+    slowWrite: (selector: number, offset: number, value: number) =>
+      compiled.slowWrite(selector, offset, value),
   };
   const instance = new webAssembly.Instance(module, { env: { memory: bus.memory.linear }, imports: all });
   return instance.exports as unknown as Engine;

@@ -8,7 +8,7 @@ import { createCore, type ProcessorCore } from "./core.ts";
 import type { CycleModel } from "./cycles.ts";
 import { createDebugging, type Debugging } from "./debugging.ts";
 import { createDecoder, type Decoder } from "./decoder.ts";
-import { createEngine, type Engine } from "./engine.ts";
+import { type CompiledSide, createEngine, type Engine } from "./engine.ts";
 import { createFlags, type Flags } from "./flags.ts";
 import { createFloatHandlers } from "./float.ts";
 import { coldNumbers, generalOperations } from "./hot-operations.ts";
@@ -36,6 +36,7 @@ export interface ProcessorParts {
   readonly core: ProcessorCore;
   readonly codeCache: CodeCache;
   readonly engine: Engine;
+  readonly compiledSide: CompiledSide;
   readonly paging: Paging;
   readonly memory: Memory;
   readonly segments: Segments;
@@ -61,7 +62,8 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
     throw new Error("the engine ran before its parts were put together");
   };
   const side: InterpreterSide = { cold: unfilled, enter: unfilled, pageFaulted: unfilled };
-  const engine: Engine = createEngine(core, side, {
+  const compiledSide = { slowRead: unfilled, slowModify: unfilled, slowWrite: unfilled };
+  const engine: Engine = createEngine(core, side, compiledSide, {
     tableRead: (physical) => timing?.readTable(physical),
     isWatched: (page) => paging.watchedPages.has(page),
     allDropped() {
@@ -131,6 +133,7 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
     core,
     codeCache,
     engine,
+    compiledSide,
     paging,
     memory,
     segments,

@@ -23,6 +23,7 @@ import {
 } from "../../../engine/layout/code-cache.ts";
 import { pendingFault, prepareFault } from "../fault.ts";
 import { FIRST_COLD, FIRST_PSEUDO, HotOperation } from "../hot-operations.ts";
+import { DELIVERED, FAULTED } from "../interpreter.ts";
 import { Field, Slot, SOFT_TLB_SETS } from "../layout.ts";
 import type { ProcessorParts } from "../parts.ts";
 import { Exit, type Site } from "./exit.ts";
@@ -44,6 +45,9 @@ const MOST_REGIONS = 6000;
 const MOST_VARIANTS = 6;
 /** Words of a jump table that are looked at. */
 const LONGEST_JUMP_TABLE = 256;
+
+/** Value of COMPILED_FAULT when FAULT_VECTOR and FAULT_CODE say which fault it is, otherwise `pendingFault` does. */
+const PAGE_FAULT = 2;
 
 /** The privilege in a key, and in every mask. */
 const MODE_MASK = SOFT_TLB_SETS << 12;
@@ -188,35 +192,32 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     follow(): number {
       return goOn(decoder.locate(s[EIP]!));
     },
-    slowRead(selector: number, offset: number): number {
-      try {
-        const value = readCompiled(selector >> 2, offset, 1 << (selector & 3));
-        if (s[TRANSLATION_FAILED] !== 0) pageFaulted();
-        return value;
-      } catch (error) {
-        return faulted(error);
-      }
-    },
-    slowModify(selector: number, offset: number): number {
-      try {
-        const value = modifyCompiled(selector >> 2, offset, 1 << (selector & 3));
-        if (s[TRANSLATION_FAILED] !== 0) pageFaulted();
-        return value;
-      } catch (error) {
-        return faulted(error);
-      }
-    },
-    slowWrite(selector: number, offset: number, value: number): void {
-      try {
-        writeCompiled(selector >> 2, offset, 1 << (selector & 3), value);
-        if (s[TRANSLATION_FAILED] !== 0) pageFaulted();
-      } catch (error) {
-        faulted(error);
-      }
-    },
   };
 
-  const runtime = createRuntime(host, memory, MOST_REGIONS + BATCH + 1, side);
+  /** Runs an access that the engine could not do. */
+  function trying(access: () => number): number {
+    try {
+      const value = access();
+      if (s[TRANSLATION_FAILED] !== 0) pageFaulted();
+      return value;
+    } catch (error) {
+      return faulted(error);
+    }
+  }
+
+  const { compiledSide } = parts;
+  compiledSide.slowRead = (selector, offset) =>
+    trying(() => readCompiled(selector >> 2, offset, 1 << (selector & 3)));
+  compiledSide.slowModify = (selector, offset) =>
+    trying(() => modifyCompiled(selector >> 2, offset, 1 << (selector & 3)));
+  compiledSide.slowWrite = (selector, offset, value) => {
+    trying(() => {
+      writeCompiled(selector >> 2, offset, 1 << (selector & 3), value);
+      return 0;
+    });
+  };
+
+  const runtime = createRuntime(host, memory, MOST_REGIONS + BATCH + 1, { ...engine, ...side });
 
   const imports = {
     ...runtime.exports,
@@ -276,8 +277,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
 
   function pageFaulted(): void {
     s[TRANSLATION_FAILED] = 0;
-    prepareFault(s[Slot.FAULT_VECTOR]!, s[Slot.FAULT_CODE]!);
-    s[COMPILED_FAULT] = 1;
+    s[COMPILED_FAULT] = PAGE_FAULT;
   }
 
   function faulted(error: unknown): number {
@@ -415,6 +415,19 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     if ((variants[numberOf(copy)] ?? null) === null) pool[copy + WORDS + VISITS] = patience;
   }
 
+  /** The instruction at a record has faulted, and the engine has not gone on. */
+  function faultedAt(p: number): number {
+    const how = s[COMPILED_FAULT]!;
+    s[COMPILED_FAULT] = 0;
+    if (how === DELIVERED) {
+      s[Slot.FAULT_RECORD] = DELIVERED;
+      return FAULTED;
+    }
+    if (how === PAGE_FAULT) prepareFault(s[Slot.FAULT_VECTOR]!, s[Slot.FAULT_CODE]!);
+    if (s[FETCHING] !== 0) throw pendingFault;
+    return parts.interpreter.deliver(p);
+  }
+
   function run(first: number): number {
     const before = s[RETIRED]!;
     const copy = pool[first + LINK]!;
@@ -449,9 +462,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
         count(p, decoder.frame(), 0);
         return p;
       case Exit.fault:
-        s[COMPILED_FAULT] = 0;
-        if (s[FETCHING] !== 0) throw pendingFault;
-        return parts.interpreter.deliver(p);
+        return faultedAt(p);
       default:
         return p;
     }

@@ -40,9 +40,17 @@ const [EAX, ECX, EDX, ESP, EBP] = [1, 2, 4, 16, 32];
 const implicit: ReadonlyMap<string, number> = new Map([
   ...["shl", "shr", "sar"].map((name) => [name, ECX] as const),
   ...["mul", "imulWide", "div", "cdq"].map((name) => [name, EAX | EDX] as const),
-  ...["push", "pop", "callInPage", "callFarPage", "callRegister", "callMemory", "ret", "retImmediate"].map(
-    (name) => [name, ESP] as const,
-  ),
+  ...[
+    "push",
+    "pop",
+    "popSegment",
+    "callInPage",
+    "callFarPage",
+    "callRegister",
+    "callMemory",
+    "ret",
+    "retImmediate",
+  ].map((name) => [name, ESP] as const),
   ["cwde", EAX],
   ["leave", ESP | EBP],
 ]);
@@ -135,9 +143,10 @@ export function registersOf(pool: Int32Array, p: number): number {
   const size = pool[p + SIZE]!;
   const shift = size === 4 ? 0 : size === 2 ? 1 : 2;
   const name = nameOf(pool, p);
-  // The second operand of MOVZX, MOVSX and SETcc has a size of its own.
-  const rmShift =
-    name === "setcc" ? 2 : name === "movzx" || name === "movsx" ? (pool[p + EXTRA] === 1 ? 2 : 1) : shift;
+  // The second operand of MOVZX, MOVSX, SETcc and MOV to a segment register has a size of its own.
+  const ownSize = name === "movzx" || name === "movsx" ? pool[p + EXTRA] : name === "movToSegment" ? 2 : 1;
+  const hasOwnSize = ["movzx", "movsx", "setcc", "movToSegment"].includes(name);
+  const rmShift = hasOwnSize ? (ownSize === 1 ? 2 : 1) : name === "movToControl" ? 0 : shift;
   let bits = 0;
   const add = (register: number): void => {
     if (register >= 0 && register < 8) bits |= 1 << register;

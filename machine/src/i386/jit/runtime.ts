@@ -11,6 +11,7 @@
  */
 
 import type { LinearMemory } from "../../contract.ts";
+import type { Engine } from "../engine.ts";
 import { Address, Segment, Slot, SOFT_CODE_SETS } from "../layout.ts";
 import { Exit } from "./exit.ts";
 import { memoryFunctions } from "./memory-functions.ts";
@@ -24,7 +25,7 @@ const INDEX_MASK = (ENTRIES - 1) * ENTRY_WORDS * 4;
 /** Types of all modules. */
 export const Type = {
   ...{ region: 0, chain: 1, carry: 2, overflow: 3, slowWrite: 4, one: 5 },
-  ...{ read: 6, modify: 7, write: 8 },
+  ...{ read: 6, modify: 7, write: 8, procedure: 9 },
 } as const;
 export const functionTypes = [
   { parameters: 0, results: 1 },
@@ -36,15 +37,14 @@ export const functionTypes = [
   { parameters: 3, results: 2 },
   { parameters: 3, results: 3 },
   { parameters: 4, results: 1 },
+  { parameters: 1, results: 0 },
 ] as const;
 
-/** Functions of the interpreter's side that the runtime calls: `selector` is segment × 4 + log2(size). */
-export interface InterpreterSide {
+/** Functions that the runtime calls: of the engine, and of the interpreter's side. */
+export interface RuntimeImports
+  extends Pick<Engine, "readMissed" | "modifyMissed" | "writeMissed" | "reachCode" | "deliverPageFault"> {
   /** Looks EIP up as the interpreter does: a record, or a place of the table with `Exit.chain`. Throws what fetching throws. */
   follow(): number;
-  slowRead(selector: number, offset: number): number;
-  slowModify(selector: number, offset: number): number;
-  slowWrite(selector: number, offset: number, value: number): void;
 }
 
 export interface Runtime {
@@ -60,13 +60,24 @@ export interface Runtime {
   forgetAll(): void;
 }
 
-const Import = { slowRead: 0, slowModify: 1, slowWrite: 2, follow: 3 } as const;
+const Import = {
+  readMissed: 0,
+  modifyMissed: 1,
+  writeMissed: 2,
+  reachCode: 3,
+  deliverPageFault: 4,
+  follow: 5,
+} as const;
 const sideImports = [
-  { name: "slowRead", type: Type.chain },
-  { name: "slowModify", type: Type.chain },
-  { name: "slowWrite", type: Type.slowWrite },
+  { name: "readMissed", type: Type.chain },
+  { name: "modifyMissed", type: Type.chain },
+  { name: "writeMissed", type: Type.slowWrite },
+  { name: "reachCode", type: Type.procedure },
+  { name: "deliverPageFault", type: Type.one },
   { name: "follow", type: Type.region },
 ] as const;
+/** Of the runtime's own functions, in the order of `writeRuntime`. */
+const LOCATE = sideImports.length + 1;
 
 /** Byte offset of the entry in the hash table. */
 const hash = (physical: number, key: number): number =>
@@ -142,7 +153,10 @@ function writeRuntime(pages: number, hasTailCalls: boolean): Uint8Array {
       .tee(at);
     w.word(slot(Slot.MODE)).constant(0).op(Op.ne);
     w.constant(SOFT_CODE_SETS * 4).op(Op.mul, Op.add);
-    w.memory(Op.load, Address.CODE_TAGS).get(page).op(Op.ne).branch(Op.brIf, miss);
+    w.tee(key).memory(Op.load, Address.CODE_TAGS).get(page).op(Op.ne).open(Op.if);
+    w.get(linear).call(Import.reachCode);
+    w.get(key).memory(Op.load, Address.CODE_TAGS).get(page).op(Op.ne).branch(Op.brIf, miss);
+    w.close();
     w.get(at).memory(Op.load, Address.CODE_ENTRY_FRAMES).set(physical);
     w.get(eip).get(linear).constant(0xfff).op(Op.and, Op.sub).set(start);
     w.word(slot(Slot.LIMIT + Segment.CS))
@@ -167,6 +181,16 @@ function writeRuntime(pages: number, hasTailCalls: boolean): Uint8Array {
     return { type: Type.one, locals32: 6, locals64: 0, body: w.bytes };
   }
 
+  /** A fault of the instruction at an EIP: delivers it and goes to its handler, or leaves with the given result. */
+  function fault(): WasmFunction {
+    const [eip, code] = [0, 1];
+    const w = new BodyWriter();
+    w.get(eip).call(Import.deliverPageFault).open(Op.if);
+    w.word(slot(Slot.EIP)).tailCall(LOCATE, hasTailCalls);
+    w.close().get(code);
+    return { type: Type.chain, locals32: 0, locals64: 0, body: w.bytes };
+  }
+
   function enter(): WasmFunction {
     const w = new BodyWriter();
     w.get(0).op(Op.callIndirect, Type.region, 0);
@@ -177,13 +201,15 @@ function writeRuntime(pages: number, hasTailCalls: boolean): Uint8Array {
     types: functionTypes,
     imports: sideImports,
     functions: [
-      ...([chain(), locate(), enter()] as const),
+      ...([chain(), locate(), enter(), fault()] as const),
       ...memoryFunctions(Type, {
-        ...{ read: Import.slowRead, modify: Import.slowModify, write: Import.slowWrite },
+        ...{ read: Import.readMissed, modify: Import.modifyMissed, write: Import.writeMissed },
       }),
     ],
     memoryPages: pages,
-    exports: ["chain", "locate", "enter", "read", "modify", "write"].map((name, i) => [name, i] as const),
+    exports: ["chain", "locate", "enter", "fault", "read", "modify", "write"].map(
+      (name, i) => [name, i] as const,
+    ),
     elements: null,
   });
 }
@@ -192,12 +218,12 @@ export function createRuntime(
   host: WebAssemblyHost,
   memory: LinearMemory,
   places: number,
-  side: InterpreterSide,
+  functions: RuntimeImports,
 ): Runtime {
   const hasTailCalls = supportsTailCalls(host);
   const table = new host.Table({ element: "anyfunc", initial: places });
   const bytes = writeRuntime(memory.buffer.byteLength / 0x1_0000, hasTailCalls);
-  const { exports } = new host.Instance(new host.Module(bytes), { m: { memory, table, ...side } });
+  const { exports } = new host.Instance(new host.Module(bytes), { m: { memory, table, ...functions } });
   const enter = exports.enter as (place: number) => number;
   /** Entries of the hash table by page. */
   const entriesOf = new Map<number, number[]>();

@@ -13,8 +13,10 @@
  * Over 500 lines: one function an instruction family, all on the same locals.
  */
 
+import { NO_ERROR_CODE } from "../fault.ts";
 import { FlagKind } from "../flags.ts";
-import { Address, Field, Prefix, Segment, Slot, SOFT_TLB_SETS } from "../layout.ts";
+import { Address, Field, Prefix, Segment, Slot, SOFT_TLB_SETS, Vector } from "../layout.ts";
+import { TrapKind } from "../traps.ts";
 import { Exit, type Site } from "./exit.ts";
 import { accessInfo, FAULTED_BUDGET } from "./memory-functions.ts";
 import {
@@ -68,10 +70,17 @@ export const regionImports = [
   { name: "overflow", type: Type.overflow },
   { name: "chain", type: Type.chain },
   { name: "locate", type: Type.one },
+  { name: "fault", type: Type.chain },
+  { name: "interrupt", type: Type.overflow },
+  { name: "interruptReturn", type: Type.region },
+  { name: "loadSegment", type: Type.chain },
+  { name: "loadPageDirectory", type: Type.one },
+  { name: "invalidate", type: Type.one },
 ] as const;
 
 const ModuleFunction = {
   ...{ read: 0, modify: 1, write: 2, interpret: 3, transfer: 4, carry: 5, overflow: 6, chain: 7, locate: 8 },
+  ...{ fault: 9, interrupt: 10, interruptReturn: 11, loadSegment: 12, loadPageDirectory: 13, invalidate: 14 },
 } as const;
 
 const KIND = 8;
@@ -107,8 +116,8 @@ const stateLocals: readonly (readonly [local: number, slot: number])[] = [
     [RETIRED, Slot.RETIRED],
   ] as const),
 ];
-/** Out of a region: with a result; by a lookup of EIP; to a record, its physical address being in A. */
-const Way = { exit: 0, locate: 1, chain: 2 } as const;
+/** Out of a region: with a result; by a lookup of EIP; to a record, its physical address being in A; by a fault, its EIP being in A. */
+const Way = { exit: 0, locate: 1, chain: 2, fault: 3 } as const;
 const ESP = Slot.ESP;
 const { SS, CS } = Segment;
 const F = Field;
@@ -313,9 +322,13 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     w.get(BUDGET).constant(FAULTED_BUDGET).op(Op.eq).open(Op.if);
     // The right time is in memory: the access may have cost some before it faulted.
     w.word(slot(Slot.BUDGET)).set(BUDGET);
-    const instructions = records.length - at - 1;
-    const site = { record: records[at]!, reason: Exit.fault, clocks: 0, instructions };
-    w.constant((context.site(site) << 4) | Exit.site).branch(Op.br, exitDepth);
+    adjust(RETIRED, at + 1 - records.length);
+    w.get(PAGE_EIP)
+      .constant(pool[records[at]! + F.OFFSET]!)
+      .op(Op.add)
+      .set(A);
+    w.constant(records[at]! | Exit.fault);
+    leaveBy(Way.fault);
     w.close();
   }
 
@@ -441,6 +454,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     else writeBack(pool[p + F.SEGMENT]!, size, from);
   }
 
+  const isShort = (p: number): boolean => (pool[p + F.PREFIX]! & Prefix.ADDRESS_16) !== 0;
   const immediateOf = (p: number, size: number): number => {
     const value = pool[p + F.IMMEDIATE]!;
     return size === 4 ? value : size === 2 ? (value << 16) >> 16 : (value << 24) >> 24;
@@ -771,9 +785,91 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     w.close();
   }
 
+  /** A call of the engine has said whether it has done the instruction, which sets EIP. */
+  function followEngine(p: number): void {
+    w.open(Op.if);
+    w.word(slot(Slot.EIP)).tailCall(ModuleFunction.locate, context.hasTailCalls);
+    w.close();
+    transferStored(p);
+  }
+
+  /** Calls an engine function that takes a value and spends time; leaves on the stack whether it has done the instruction. */
+  function callTimed(index: number): void {
+    w.constant(0).get(BUDGET).memory(Op.store, slot(Slot.BUDGET));
+    w.call(index);
+    w.word(slot(Slot.BUDGET)).set(BUDGET);
+  }
+
+  /** The last instruction of a block, in the engine if it can: what it cannot is left to the interpreter. */
+  function transferByEngine(p: number, end: number): void {
+    const behind = (): void => {
+      w.get(PAGE_EIP).constant(end).op(Op.add);
+    };
+    const name = nameOf(pool, p);
+    const size = pool[p + F.SIZE]!;
+    const number = pool[p + F.REG]!;
+    const isData = number < 6 && number !== CS && number !== SS;
+    if (name === "int" || name === "int3") {
+      storeState();
+      w.constant(name === "int" ? pool[p + F.IMMEDIATE]! : Vector.BP).constant(TrapKind.software);
+      w.constant(NO_ERROR_CODE);
+      behind();
+      w.call(ModuleFunction.interrupt);
+      followEngine(p);
+      return;
+    }
+    if (name === "iret" && size === 4) {
+      storeState();
+      w.call(ModuleFunction.interruptReturn);
+      followEngine(p);
+      return;
+    }
+    if (name === "movToSegment" && isData && !(isShort(p) && hasMemoryOperand(pool, p))) {
+      w.constant(number);
+      if (hasMemoryOperand(pool, p)) {
+        address(p);
+        w.set(OFFSET);
+        read(pool[p + F.SEGMENT]!, 2, false);
+      } else getRegisterUnsigned(pool[p + F.RM]!, 2);
+      callTimed(ModuleFunction.loadSegment);
+      w.open(Op.if);
+      leaveBehind(p, end);
+      w.close();
+    } else if (name === "popSegment" && size === 4 && isData) {
+      w.constant(number).get(ESP).set(OFFSET);
+      read(SS, 2, false);
+      callTimed(ModuleFunction.loadSegment);
+      w.open(Op.if);
+      w.get(ESP).constant(4).op(Op.add).set(ESP);
+      leaveBehind(p, end);
+      w.close();
+    } else if (name === "movToControl" && number === 3) {
+      w.get(pool[p + F.RM]!)
+        .call(ModuleFunction.loadPageDirectory)
+        .open(Op.if);
+      behind();
+      leaveBy(Way.locate);
+      w.close();
+    } else if (name === "invlpg" && !isShort(p)) {
+      const segment = pool[p + F.SEGMENT]!;
+      address(p);
+      w.word(slot(Slot.BASE + segment)).op(Op.add);
+      w.call(ModuleFunction.invalidate).open(Op.if);
+      behind();
+      leaveBy(Way.locate);
+      w.close();
+    }
+    transferByInterpreter(p);
+  }
+
   /** Has the interpreter run the last instruction, which may go anywhere, and follows it. */
   function transferByInterpreter(p: number): void {
     storeState();
+    transferStored(p);
+  }
+
+  /** The same, the state being stored: the engine may have spent time since. */
+  function transferStored(p: number): void {
     w.constant(p).call(ModuleFunction.transfer).tee(A);
     w.constant(15).op(Op.and).constant(Exit.chain).op(Op.eq);
     if (context.hasTailCalls) {
@@ -1037,7 +1133,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
         break;
       }
       default:
-        transferByInterpreter(p);
+        transferByEngine(p, block.end);
     }
   }
 
@@ -1149,8 +1245,11 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   out.get(WAY).constant(Way.chain).op(Op.eq).open(Op.if);
   out.get(A).get(B).tailCall(ModuleFunction.chain, context.hasTailCalls);
   out.close();
-  out.get(WAY).open(Op.if);
+  out.get(WAY).constant(Way.locate).op(Op.eq).open(Op.if);
   out.get(B).tailCall(ModuleFunction.locate, context.hasTailCalls);
+  out.close();
+  out.get(WAY).open(Op.if);
+  out.get(A).get(B).tailCall(ModuleFunction.fault, context.hasTailCalls);
   out.close();
   out.get(B);
   return { code: { type: Type.region, locals32: LOCALS, locals64: 1, body: out.bytes }, flatMask };
