@@ -25,7 +25,7 @@ import * as Field from "./layout/fields";
 import * as HotOperation from "./layout/hot-operations";
 import * as Slot from "./layout/slots";
 import { forgetWrites } from "./paging";
-import { get, set } from "./state";
+import { attention, get, set } from "./state";
 
 /** Records kept free at the end, so that one run of decoding never meets the end of the pool; the same for pages. */
 const RESERVE = 256;
@@ -198,12 +198,14 @@ export function unlinkRecord(p: i32): void {
   become(p, HotOperation.relocate);
 }
 
-/** The bytes of the instruction at a record were written. */
+/** The bytes of the instruction to which a page's map leads were written. */
 function changed(map: i32, offset: i32, p: i32): void {
   // In front of an instruction, or of one across a page end, stand records of no bytes.
   if (hasFronts || load<i32>(p << 2, BYTES) === 0) {
     store<i32>(map + (offset << 2), 0);
-    unlinkRecord(p);
+    let last = p;
+    for (; load<i32>(last << 2, BYTES) === 0; last += RECORD_WORDS) unlinkRecord(last);
+    unlinkRecord(last);
   } else if (load<i32>(p << 2, OPERATION) === HotOperation.countedEntry)
     become(load<i32>(p << 2, LINK), HotOperation.stale);
   else become(p, HotOperation.stale);
@@ -260,7 +262,11 @@ export function codeWritten(physical: i32, bytes: i32): void {
   }
   const first = physical & 0xfff;
   const last = min(first + bytes - 1, 4095);
-  if (first < load<i32>(page, TAIL)) bumpVersion(frame);
+  if (first < load<i32>(page, TAIL)) {
+    bumpVersion(frame);
+    // The instruction under way may be the one: looked for again, it meets the check of this page.
+    attention();
+  }
   let isHit = false;
   if (frame === firstTimeFrame && first < firstTimeEnd && last >= firstTimeStart) {
     dropFirstTime();

@@ -176,9 +176,20 @@ function decodeScratch(offset: i32): i32 {
   return SCRATCH_RECORD;
 }
 
+/** The instruction at `offset` goes on in the next page, and is met for the first time. */
+function decodeStraddlingOnce(offset: i32): i32 {
+  if (!isInside(get(Slot.PAGE_EIP), 8192)) return decodeScratch(offset);
+  const length = decodeChecked(FIRST_TIME_RECORD, offset);
+  if (length < 0) return FAULTED;
+  if (u32(nextPage) < ramBytes()) coverTail(codePage(nextPage >>> 12), offset + length - 4096);
+  pseudo(FIRST_TIME_RECORD + RECORD_WORDS, HotOperation.relocate, offset + length, 0);
+  noteFirstTime(get(Slot.CODE_FRAME) >>> 12, offset, 4096);
+  return FIRST_TIME_RECORD;
+}
+
 /**
- * The instruction at `offset` goes on in the next page: caches it as [check of the next page] [instruction] [look up the next one].
- * Not where the next page is cut by the limit or no RAM.
+ * The same, not for the first time: caches it as [check of the next page] [instruction] [look up the next one]. Not where the next page is cut
+ * by the limit or no RAM.
  */
 function decodeStraddling(page: i32, offset: i32): i32 {
   if (!isInside(get(Slot.PAGE_EIP), 8192)) return decodeScratch(offset);
@@ -269,7 +280,7 @@ function decodeRun(page: i32, start: i32): i32 {
   return entry;
 }
 
-/** The same for code that is met for the first time: nothing leads to its records but the instructions in front of them. 0 when none fits. */
+/** The same for code that is met for the first time: nothing leads to its records but the instructions in front of them. */
 function decodeFirstTime(page: i32, start: i32): i32 {
   const map = mapOf(page);
   let p = FIRST_TIME_RECORD;
@@ -279,7 +290,7 @@ function decodeFirstTime(page: i32, start: i32): i32 {
     if (known !== 0) break;
     const length = decodeAhead(p, offset);
     if (length === 0) {
-      if (count === 0) return 0;
+      if (count === 0) return decodeStraddlingOnce(start);
       break;
     }
     offset += length;
@@ -327,17 +338,14 @@ function enterPage(linear: i32, eip: i32): bool {
 
 /** The record of the instruction at `offset` of the page in use, which may be cached but is not; or FAULTED. */
 function decode(linear: i32, eip: i32): i32 {
-  const offset = linear & 0xfff;
-  const page = knownPage(get(Slot.CODE_FRAME) >>> 12);
-  if (!wasSeen(page, offset) && !hasFronts) {
-    const p = decodeFirstTime(page, offset);
-    if (p !== 0) return p;
-  }
   if (isFull()) {
     dropAll();
     if (!enterPage(linear, eip)) return FAULTED;
   }
-  const p = decodeRun(knownPage(get(Slot.CODE_FRAME) >>> 12), offset);
+  const offset = linear & 0xfff;
+  const page = knownPage(get(Slot.CODE_FRAME) >>> 12);
+  if (!wasSeen(page, offset) && !hasFronts) return decodeFirstTime(page, offset);
+  const p = decodeRun(page, offset);
   if (p >= FIRST_CACHED) countEntry(p, get(Slot.CODE_FRAME) >>> 12, 0);
   return p;
 }

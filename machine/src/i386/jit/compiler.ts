@@ -36,9 +36,18 @@ import { webAssembly } from "./web-assembly.ts";
 
 /** Visits after which an entry is worth compiling: translation and the host's two compilers take a few milliseconds for a region. */
 const HOT = 4000;
+/** A region of less than so many instructions, none of which it repeats, has to be visited so often: it saves little each time. */
+const SMALL = 12;
+const SMALL_HOT = 32_000;
 /** A batch waits for so many regions, or until one of them has had so many visits more. */
 const BATCH = 8;
 const PATIENCE = 1000;
+/**
+ * To come here from the interpreter and go back costs as much as it takes for so many instructions; where a run ends before that, because it
+ * leads to code that is not compiled, the next visits are left to the interpreter, twice as many each time up to a limit.
+ */
+const SHORT_RUN = 24;
+const LONGEST_PAUSE = 1023;
 /** Compiled functions kept; when there are more, all go. */
 const MOST_REGIONS = 6000;
 /** Versions of a region for other segments or privilege. */
@@ -63,6 +72,8 @@ interface Variant {
   /** Offsets in the page of its first byte and behind its last one. */
   readonly start: number;
   readonly end: number;
+  /** Visits for which the interpreter goes on in its place, because the last runs were short. */
+  pause: number;
 }
 
 interface Wanted {
@@ -101,6 +112,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
   const hot = options.hot ?? HOT;
   const patience = options.hot === undefined ? PATIENCE : hot;
   const batch = options.hot === undefined ? BATCH : 1;
+  const longestPause = options.hot === undefined ? LONGEST_PAUSE : 0;
   const { core, codeCache, decoder, engine, handlers } = parts;
   const { s } = core;
   const memory = core.bus.memory.linear;
@@ -120,6 +132,8 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
   };
   /** By entry number: null until compiled. */
   let variants: (Variant[] | null)[] = [];
+  /** Numbers of entries with small regions, which wait for more visits. */
+  const postponed = new Set<number>();
   /** Numbers of entries with compiled code, by page. */
   const compiledIn = new Map<number, Set<number>>();
   let wanted: Wanted[] = [];
@@ -141,6 +155,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     wanted = [];
     live = 0;
     compiledIn.clear();
+    postponed.clear();
     engine.forgetEntries();
   }
 
@@ -330,6 +345,30 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
 
   const pages = memory.buffer.byteLength / 0x1_0000;
 
+  /** The blocks of the region that starts at an entry; none when it is no entry any more, or was written. */
+  function regionOf({ entry, pageStart }: Wanted, { recordAt }: TranslationContext): BlockNode[] {
+    if (pool[entry + OPERATION] !== ENTRY) return [];
+    if (engine.isWorthCompiling(frameOf(pool[entry + LINK]!)) === 0) return [];
+    const offset = pool[entry + OFFSET]!;
+    if (recordAt(offset) !== pool[entry + LINK]) return [];
+    const source = { pool, recordAt, flowOf: (p: number) => flowOf(pool, p) };
+    return discoverRegion({ ...source, jumpTable: (p) => jumpTable(p, pageStart) }, offset);
+  }
+
+  /** Whether an entry must wait for `SMALL_HOT` visits, and does so from now on. */
+  function postpone(item: Wanted): boolean {
+    const copy = pool[item.entry + LINK]!;
+    if (options.hot !== undefined || postponed.has(numberOf(copy))) return false;
+    const blocks = regionOf(item, contextOf(item));
+    const repeats = blocks.some(({ index, next, taken }) =>
+      [next, taken].some((to) => to >= 0 && to <= index),
+    );
+    if (repeats || blocks.reduce((sum, block) => sum + block.records.length, 0) >= SMALL) return false;
+    postponed.add(numberOf(copy));
+    pool[copy + WORDS + VISITS] = SMALL_HOT - hot;
+    return true;
+  }
+
   /** Compiles all wanted regions into one module. */
   function compile(): void {
     if (isForgotten) sites = [];
@@ -340,19 +379,8 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     const made: { readonly wanted: Wanted; readonly mask: number; readonly blocks: readonly BlockNode[] }[] =
       [];
     for (const item of items) {
-      if (pool[item.entry + OPERATION] !== ENTRY) continue;
-      if (engine.isWorthCompiling(frameOf(pool[item.entry + LINK]!)) === 0) continue;
       const context = contextOf(item);
-      const offset = pool[item.entry + OFFSET]!;
-      // The page may have been written since: then its map knows nothing of this record, or it is stale.
-      if (context.recordAt(offset) !== pool[item.entry + LINK]) continue;
-      const blocks = discoverRegion(
-        {
-          ...{ pool, recordAt: context.recordAt, flowOf: (p) => flowOf(pool, p) },
-          jumpTable: (p) => jumpTable(p, item.pageStart),
-        },
-        offset,
-      );
+      const blocks = regionOf(item, context);
       if (blocks.length === 0) continue;
       const { code, flatMask } = translateRegion(blocks, context);
       functions.push(code);
@@ -373,7 +401,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
       const key = (item.flat | (item.mode << 12)) & fullMask;
       const start = Math.min(...blocks.map((block) => block.offset));
       const end = Math.max(...blocks.map((block) => block.end));
-      const variant = { key, mask: fullMask, place: place + index, start, end };
+      const variant = { key, mask: fullMask, place: place + index, start, end, pause: 0 };
       const known = variants[number] ?? null;
       if (known === null) variants[number] = [variant];
       else known.unshift(variant);
@@ -409,8 +437,10 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     }
     const flat = s[FLAT_SEGMENTS]!;
     const mode = s[MODE]!;
+    const item = { entry, flat, mode, pageStart: s[PAGE_EIP]! };
+    if (known === null && postpone(item)) return;
     const isWanted = wanted.some((each) => each.entry === entry && each.flat === flat && each.mode === mode);
-    if (!isWanted) wanted.push({ entry, flat, mode, pageStart: s[PAGE_EIP]! });
+    if (!isWanted) wanted.push(item);
     if (isWanted || wanted.length >= batch) compile();
     if ((variants[numberOf(copy)] ?? null) === null) pool[copy + WORDS + VISITS] = patience;
   }
@@ -450,8 +480,11 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
       s[BUDGET] = s[BUDGET]! + site.clocks;
       s[RETIRED] = s[RETIRED]! - site.instructions;
     }
+    const instructions = s[RETIRED]! - before;
+    variant.pause = instructions < SHORT_RUN ? Math.min(variant.pause * 2 + 1, longestPause) : 0;
+    pool[copy + WORDS + VISITS] = variant.pause;
     statistics.runs++;
-    statistics.instructions += s[RETIRED]! - before;
+    statistics.instructions += instructions;
     statistics.exits[reason]!++;
     switch (reason) {
       case Exit.unsupported:
