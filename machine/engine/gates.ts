@@ -55,17 +55,12 @@ function hasRoom(limit: u32, access: i32, pointer: u32, bytes: u32): bool {
   return limit === 0xffff_ffff || (pointer >= bytes && pointer - 1 <= limit);
 }
 
-/** Where `bytes` below a linear address can be pushed: words of one page of RAM without decoded code. `failed` when they cannot. */
+/** Where `bytes` below a linear address can be pushed: words of one page of RAM without decoded code. NOWHERE when they cannot. */
 function placeFrame(end: i32, bytes: i32, mode: i32): i32 {
   const top = end - bytes;
-  const isPlain = (top & 3) === 0 && (top & 0xfff) + bytes <= 4096;
-  if (!isPlain) Segments.fail();
-  if (Segments.failed) return 0;
+  if ((top & 3) !== 0 || (top & 0xfff) + bytes > 4096) return Segments.NOWHERE;
   const last = Segments.placeOf(end - 4, 4, 1, mode);
-  if (Segments.failed || load<u8>(last >>> 12, Address.CODE_FRAMES) !== 0) {
-    Segments.fail();
-    return 0;
-  }
+  if (last === Segments.NOWHERE || load<u8>(last >>> 12, Address.CODE_FRAMES) !== 0) return Segments.NOWHERE;
   return last + 4 - bytes;
 }
 
@@ -86,12 +81,11 @@ function pushFrame(physical: i32, image: i32, errorCode: i32, eip: i32): i32 {
 export function interrupt(vector: i32, kind: i32, errorCode: i32, eip: i32): bool {
   const flags = readFlags();
   if (isSlow() || (flags & (TF | VM)) !== 0 || (vector << 3) + 7 > get(Slot.IDT_LIMIT)) return false;
-  Segments.begin();
-  const gate = get(Slot.IDT_BASE) + (vector << 3);
-  const gateLow = Segments.read32(gate, 0);
-  if (Segments.failed) return false;
-  const gateHigh = Segments.read32(gate + 4, 0);
-  if (Segments.failed || (gateHigh & Access.PRESENT) === 0) return false;
+  const gate = Segments.placeOf(get(Slot.IDT_BASE) + (vector << 3), 8, 0, 0);
+  if (gate === Segments.NOWHERE) return false;
+  const gateLow = load<i32>(gate, Address.RAM);
+  const gateHigh = load<i32>(gate, Address.RAM + 4);
+  if ((gateHigh & Access.PRESENT) === 0) return false;
   const type = (gateHigh >>> 8) & 0x1f;
   if (type !== INTERRUPT_GATE && type !== TRAP_GATE) return false;
   const from = get(Slot.CPL);
@@ -136,17 +130,17 @@ function frameBytes(errorCode: i32): i32 {
 function enterInner(to: i32, image: i32, errorCode: i32, eip: i32): bool {
   const slot = (to << 3) + 4;
   if (u32(slot + 5) > u32(get(Slot.LIMIT + Segment.TR))) return false;
-  const place = get(Slot.BASE + Segment.TR) + slot;
-  const pointer = Segments.read32(place, 0);
-  if (Segments.failed) return false;
-  const selector = Segments.read16(place + 4, 0);
-  if (Segments.failed || !Segments.fetchStack(selector, to)) return false;
+  const place = Segments.placeOf(get(Slot.BASE + Segment.TR) + slot, 8, 0, 0);
+  if (place === Segments.NOWHERE) return false;
+  const pointer = load<i32>(place, Address.RAM);
+  const selector: i32 = load<u16>(place, Address.RAM + 4);
+  if (!Segments.fetchStack(selector, to)) return false;
   const low = Segments.low;
   const high = Segments.high;
   const bytes = frameBytes(errorCode) + 8;
   if (!hasRoom(Segments.limitOf(low, high), high, pointer, bytes)) return false;
   const physical = placeFrame(Segments.baseOf(low, high) + pointer, bytes, 0);
-  if (Segments.failed) return false;
+  if (physical === Segments.NOWHERE) return false;
   const outer = pushFrame(physical, image, errorCode, eip);
   store<i32>(outer, get(Slot.ESP), Address.RAM);
   store<i32>(outer, get(Slot.SELECTOR + Segment.SS), Address.RAM + 4);
@@ -163,18 +157,19 @@ function enterSame(image: i32, errorCode: i32, eip: i32): bool {
   const ring = get(Slot.CPL);
   if (!hasRoom(get(Slot.LIMIT + Segment.SS), get(Slot.ACCESS + Segment.SS), pointer, bytes)) return false;
   const physical = placeFrame(get(Slot.BASE + Segment.SS) + pointer, bytes, get(Slot.MODE));
-  if (Segments.failed) return false;
+  if (physical === Segments.NOWHERE) return false;
   pushFrame(physical, image, errorCode, eip);
   countTransition(ring, ring);
   set(Slot.ESP, pointer - bytes);
   return true;
 }
 
-/** A word of the stack; `failed` when only the slow way can read it. */
-function popped(offset: i32): i32 {
-  if (u32(offset) >= load<u32>(Address.READ_LIMITS + Segment.SS * 16 + 8)) Segments.fail();
-  if (Segments.failed) return 0;
-  return Segments.read32(get(Slot.BASE + Segment.SS) + offset, get(Slot.MODE));
+/** Where so many words of the stack lie; NOWHERE when only the slow way can read them. */
+function placeOfWords(offset: i32, words: i32): i32 {
+  const limit = load<u32>(Address.READ_LIMITS + Segment.SS * 16 + 8);
+  const last = offset + ((words - 1) << 2);
+  if (u32(last) >= limit || u32(last) < u32(offset)) return Segments.NOWHERE;
+  return Segments.placeOf(get(Slot.BASE + Segment.SS) + offset, words << 2, 0, get(Slot.MODE));
 }
 
 /** Flags that an IRET from a ring may change. */
@@ -192,13 +187,14 @@ function returnMask(from: i32): i32 {
 /** IRETD. False when the slow way must do it. EIP is set. */
 export function interruptReturn(): bool {
   if (isSlow() || (get(Slot.EFLAGS) & (NT | AC)) !== 0) return false;
-  Segments.begin();
   const from = get(Slot.CPL);
   const top = get(Slot.ESP);
-  const target = popped(top);
-  const selector = popped(top + 4) & 0xffff;
-  const image = popped(top + 8);
-  if (Segments.failed || (image & AC) !== 0) return false;
+  const frame = placeOfWords(top, 3);
+  if (frame === Segments.NOWHERE) return false;
+  const target = load<i32>(frame, Address.RAM);
+  const selector: i32 = load<u16>(frame, Address.RAM + 4);
+  const image = load<i32>(frame, Address.RAM + 8);
+  if ((image & AC) !== 0) return false;
   if ((selector & 0xfffc) === 0 || !Segments.fetch(selector)) return false;
   const low = Segments.low;
   const high = Segments.high;
@@ -210,9 +206,11 @@ export function interruptReturn(): bool {
   let newTop = top + 12;
   let stackSelector = 0;
   if (isOuter) {
-    newTop = popped(top + 12);
-    stackSelector = popped(top + 16) & 0xffff;
-    if (Segments.failed || !Segments.fetchStack(stackSelector, to)) return false;
+    const outer = placeOfWords(top + 12, 2);
+    if (outer === Segments.NOWHERE) return false;
+    newTop = load<i32>(outer, Address.RAM);
+    stackSelector = load<u16>(outer, Address.RAM + 4);
+    if (!Segments.fetchStack(stackSelector, to)) return false;
   }
   if (u32(target) > u32(Segments.limitOf(low, high))) return false;
 

@@ -14,45 +14,29 @@ import { count, get, listeners, ramBytes, set } from "./state";
 
 /** Bits of a descriptor's high word that are not base: what the cache keeps. */
 const ACCESS_BITS = 0x00f0_ff00;
+/** Of these and the limit the counts of a segment are made. */
+const SHAPE = Access.USABLE | Access.CODE | Access.WRITABLE | Access.EXPAND_DOWN;
 const PAGE = -4096;
 
-/** Set by a read or translation that only the slow way can do. */
-export let failed: bool = false;
+/** Instead of a physical address: only the slow way can do it. */
+export const NOWHERE: i32 = -1;
+
 /** The descriptor that was fetched last. */
 export let low: i32 = 0;
 export let high: i32 = 0;
 
-export function begin(): void {
-  failed = false;
-}
-
-export function fail(): void {
-  failed = true;
-}
-
-/** Physical address in RAM of bytes in one page, translated as an access would; `failed` when there is none. */
+/** Physical address in RAM of bytes in one page, translated as an access would; NOWHERE when there is none. */
 export function placeOf(linear: i32, bytes: i32, write: i32, mode: i32): i32 {
+  if ((linear & 0xfff) + bytes > 4096) return NOWHERE;
   const at = (((linear >>> 12) & (SOFT_TLB_SETS - 1)) | mode) << 2;
-  if ((linear & 0xfff) + bytes > 4096) {
-    failed = true;
-    return 0;
-  }
   const tag = write ? load<i32>(at, Address.WRITE_TAGS) : load<i32>(at, Address.READ_TAGS);
   if (tag === (linear & PAGE)) return linear + load<i32>(at, Address.ADDENDS);
+  return translated(linear, write, mode);
+}
+
+function translated(linear: i32, write: i32, mode: i32): i32 {
   const physical = translate(linear, write, mode);
-  if (takeFailureBack() || u32(physical) >= ramBytes()) {
-    failed = true;
-    return 0;
-  }
-  return physical;
-}
-
-export function read32(linear: i32, mode: i32): i32 {
-  return load<i32>(placeOf(linear, 4, 0, mode), Address.RAM);
-}
-
-export function read16(linear: i32, mode: i32): i32 {
-  return load<u16>(placeOf(linear, 2, 0, mode), Address.RAM);
+  return takeFailureBack() || u32(physical) >= ramBytes() ? NOWHERE : physical;
 }
 
 /** Reads the descriptor of `selector`; false when it lies outside its table, or only the slow way can read it. */
@@ -64,11 +48,11 @@ export function fetch(selector: i32): bool {
     if (u32(last) > u32(get(Slot.LIMIT + Segment.LDTR))) return false;
     base = get(Slot.BASE + Segment.LDTR);
   } else if (last > get(Slot.GDT_LIMIT)) return false;
-  const address = base + (selector & 0xfff8);
-  low = read32(address, 0);
-  if (failed) return false;
-  high = read32(address + 4, 0);
-  return !failed;
+  const place = placeOf(base + (selector & 0xfff8), 8, 0, 0);
+  if (place === NOWHERE) return false;
+  low = load<i32>(place, Address.RAM);
+  high = load<i32>(place, Address.RAM + 4);
+  return true;
 }
 
 export function dplOf(access: i32): i32 {
@@ -111,17 +95,19 @@ function refreshLimits(segment: i32): void {
   const bytes = whole ? limit : limit + 1;
   const count2 = words ? limit : 0;
   const count4 = !words || u32(limit) < 3 ? 0 : whole ? limit : limit - 2;
-  const reads = usable && (!isCodeSegment || mayWrite) ? -1 : 0;
+  const readable = usable && (!isCodeSegment || mayWrite);
   const writable = usable && !isCodeSegment && mayWrite;
-  const writes = writable ? -1 : 0;
+  const bytesAndWords = (u64(u32(count2)) << 32) | u64(u32(bytes));
   const at = segment << 4;
-  store<i32>(at, bytes & reads, Address.READ_LIMITS);
-  store<i32>(at, count2 & reads, Address.READ_LIMITS + 4);
-  store<i32>(at, count4 & reads, Address.READ_LIMITS + 8);
-  store<i32>(at, bytes & writes, Address.WRITE_LIMITS);
-  store<i32>(at, count2 & writes, Address.WRITE_LIMITS + 4);
-  store<i32>(at, count4 & writes, Address.WRITE_LIMITS + 8);
-  const isOpen = whole && (segment === Segment.CS || (writable && words));
+  store<i64>(at, readable ? bytesAndWords : 0, Address.READ_LIMITS);
+  store<i32>(at, readable ? count4 : 0, Address.READ_LIMITS + 8);
+  store<i64>(at, writable ? bytesAndWords : 0, Address.WRITE_LIMITS);
+  store<i32>(at, writable ? count4 : 0, Address.WRITE_LIMITS + 8);
+  refreshFlatness(segment, whole && (segment === Segment.CS || (writable && words)));
+}
+
+/** See FLAT_SEGMENTS. `isOpen`: limit FFFFFFFFH, readable and writable (CS: the limit alone). */
+function refreshFlatness(segment: i32, isOpen: bool): void {
   const isFlat = isOpen && (segment === Segment.CS || get(Slot.BASE + segment) === 0);
   const bits = isFlat ? 0x101 << segment : isOpen ? 0x100 << segment : 0;
   set(Slot.FLAT_SEGMENTS, (get(Slot.FLAT_SEGMENTS) & ~(0x101 << segment)) | bits);
@@ -135,17 +121,16 @@ export function setSegment(segment: i32, selector: i32, first: i32, second: i32)
   set(Slot.SELECTOR + segment, selector);
   count(Counter.SEGMENT_LOADS);
   // Gates and returns mostly load what is there already: then nothing that hangs on the cache changes.
-  if (
-    get(Slot.BASE + segment) === base &&
-    get(Slot.LIMIT + segment) === limit &&
-    get(Slot.ACCESS + segment) === access
-  )
-    return;
+  const isSameLimit = get(Slot.LIMIT + segment) === limit;
+  const changed = get(Slot.ACCESS + segment) ^ access;
+  if (get(Slot.BASE + segment) === base && isSameLimit && changed === 0) return;
   set(Slot.BASE + segment, base);
   set(Slot.LIMIT + segment, limit);
   set(Slot.ACCESS + segment, access);
   if (segment === Segment.CS) set(Slot.CODE_PAGE, -1);
-  refreshLimits(segment);
+  if (isSameLimit && (changed & SHAPE) === 0)
+    refreshFlatness(segment, (get(Slot.FLAT_SEGMENTS) & (0x100 << segment)) !== 0);
+  else refreshLimits(segment);
 }
 
 export function setNull(segment: i32, selector: i32): void {
@@ -165,7 +150,6 @@ export function fetchStack(selector: i32, ring: i32): bool {
 /** MOV, POP, Lxx to DS, ES, FS, GS, SS. False when the slow way must do it. */
 export function loadSegment(segment: i32, selector: i32): bool {
   if (listeners() !== 0) return false;
-  begin();
   if (segment === Segment.SS) {
     if (!fetchStack(selector, get(Slot.CPL))) return false;
   } else if ((selector & 0xfffc) === 0) {

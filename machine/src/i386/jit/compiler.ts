@@ -235,8 +235,9 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
   const runtime = createRuntime(host, memory, MOST_REGIONS + BATCH + 1, { ...engine, ...side });
 
   const imports = {
-    ...runtime.exports,
     ...engine,
+    // The runtime's `locate` goes on by itself; the engine's only finds a record.
+    ...runtime.exports,
     memory,
     table: runtime.table,
     interpret(p: number): number {
