@@ -32,7 +32,7 @@ const ROOMS: readonly Room[] = [
   })),
   { folder: "machine/engine", imports: [], packages: [] },
   { folder: "machine/engine/host", imports: ["machine/engine/layout"], packages: ["node:"] },
-  { folder: "machine/src", imports: ["machine/engine/layout"], packages: ["#engine"] },
+  { folder: "machine/src", imports: ["machine/engine/layout"], packages: ["#compilation", "#engine"] },
   { folder: "machine/src/i386/x87/host", imports: ["machine/src"], packages: ["node:"] },
   { folder: "machine/src/test", imports: ["machine/src"], packages: ["node:", "iced-x86"] },
   {

@@ -3,13 +3,14 @@
  * module serves all processors of a process, each has an instance.
  */
 
+import { compileWith } from "#compilation";
 import engineBytes from "#engine";
 import type { ProcessorCore } from "./core.ts";
 import { prepareFault } from "./fault.ts";
 import type { InterpreterSide } from "./interpreter.ts";
 import { webAssembly } from "./jit/web-assembly.ts";
 
-const module = new webAssembly.Module(engineBytes);
+let module: object | null = null;
 
 /** For who bundles the machine: they go in the place of `engine/host/browser.ts`. */
 export { engineBytes };
@@ -99,6 +100,7 @@ export function createEngine(
     slowWrite: (selector: number, offset: number, value: number) =>
       compiled.slowWrite(selector, offset, value),
   };
+  module ??= compileWith(() => new webAssembly.Module(engineBytes));
   const instance = new webAssembly.Instance(module, { env: { memory: bus.memory.linear }, imports: all });
   return instance.exports as unknown as Engine;
 }
