@@ -42,6 +42,7 @@ const implicit: ReadonlyMap<string, number> = new Map([
   ...["mul", "imulWide", "div", "cdq"].map((name) => [name, EAX | EDX] as const),
   ...[
     "push",
+    "pushSegment",
     "pop",
     "popSegment",
     "callInPage",
@@ -69,6 +70,7 @@ const doubleOnly = new Set<string>([
     "div",
     "lea",
     "push",
+    "pushSegment",
     "pop",
     "leave",
     "cdq",
@@ -176,6 +178,7 @@ export function touchesMemory(pool: Int32Array, p: number): boolean {
       // It may leave the region before a division error.
       return true;
     case "push":
+    case "pushSegment":
     case "pop":
     case "leave":
       return true;

@@ -979,6 +979,10 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
         // The time that its own read took is not looked at yet.
         if (!isPushImmediate(pool, p) && hasMemoryOperand(pool, p)) isChecked = false;
         break;
+      case "pushSegment":
+        w.word(slot(Slot.SELECTOR + pool[p + F.REG]!)).set(A);
+        push(A);
+        break;
       case "pop":
         w.get(ESP).set(OFFSET);
         load(SS, 4, true, () => {
