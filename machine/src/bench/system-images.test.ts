@@ -1,6 +1,7 @@
 /** The bench's images do on our machine what they are said to do, compiled or interpreted: the same instructions in the same cycles. */
 import { describe, expect, it } from "vitest";
 import { PentiumPc } from "../boards/pentium-pc.ts";
+import type { ProcessorObserver } from "../i386/core.ts";
 import { makeSystemImage, type SystemImageName, systemImageNames } from "./system-images.ts";
 
 const OPERATIONS = 40;
@@ -17,7 +18,11 @@ interface Mark {
   readonly hash: string;
 }
 
-function run(image: Uint8Array, jit: "on" | "off"): { readonly marks: Mark[]; readonly pc: PentiumPc } {
+function run(
+  image: Uint8Array,
+  jit: "on" | "off",
+  observer: ProcessorObserver | null = null,
+): { readonly marks: Mark[]; readonly pc: PentiumPc } {
   const marks: Mark[] = [];
   const pc: PentiumPc = new PentiumPc({
     ...{ memory: 8 * 2 ** 20, jit, compiler: { hot: 20 } },
@@ -26,6 +31,7 @@ function run(image: Uint8Array, jit: "on" | "off"): { readonly marks: Mark[]; re
       if (marks.length === MARKS) pc.processor.stop();
     },
   });
+  pc.processor.observer = observer;
   pc.loadMultiboot(image);
   pc.run(1e9);
   return { marks: marks.map((mark) => ({ ...mark, hash: String(pc.stateHash()) })), pc };
@@ -41,6 +47,20 @@ describe("images of the machine bench", () => {
     expect(compiled.marks).toEqual(interpreted.marks);
     expect(compiled.pc.statistics()).toEqual(interpreted.pc.statistics());
   });
+
+  // With an observer, gates, returns and loads of segments take the slow ways, which the engine must equal.
+  it.each(["interrupt3", "interrupt1", "systemCall", "pageFault", "pageTableReload"] as const)(
+    "%s, nobody listening",
+    (key) => {
+      const { bytes } = makeSystemImage(key, OPERATIONS);
+      const plain = run(bytes, "off");
+      let returns = 0;
+      const observed = run(bytes, "off", { returned: () => returns++ });
+      expect(plain.marks).toEqual(observed.marks);
+      expect(plain.pc.statistics()).toEqual(observed.pc.statistics());
+      if (key !== "pageTableReload") expect(returns).toBeGreaterThan(OPERATIONS);
+    },
+  );
 
   it("pass through the rings that their names say", () => {
     const { pc } = run(makeSystemImage("systemCall", OPERATIONS).bytes, "off");
