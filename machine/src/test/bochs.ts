@@ -102,7 +102,7 @@ function configuration(romSize: number, memory: number): string {
 }
 
 /** What the guest wrote to port 0xe9, between Bochs's own lines. */
-function debugOutput(standardOutput: string): string {
+export function debugOutput(standardOutput: string): string {
   const start = /^\(0\) \[0x0000fffffff0\].*\n/m.exec(standardOutput);
   if (!start) return "";
   const rest = standardOutput.slice(start.index + start[0].length);

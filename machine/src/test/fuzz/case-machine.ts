@@ -28,10 +28,13 @@ export class CaseMachine {
   readonly #pc = new PentiumPc({ memory: MEMORY });
   readonly #ram = this.#pc.ram;
   readonly #view = new DataView(this.#ram.buffer, this.#ram.byteOffset, this.#ram.byteLength);
+  readonly #descriptors: boolean;
+  readonly #beginning: Uint8Array;
   readonly #symbols: ReadonlyMap<string, number>;
 
-  /** `slots`: how many cases a batch has at most. */
-  constructor(slots: number) {
+  /** `slots`: how many cases a batch has at most; `descriptors`: whether cases have some of their own. */
+  constructor(slots: number, descriptors = false) {
+    this.#descriptors = descriptors;
     const nothing = caseOf(
       {
         code: new Uint8Array(0),
@@ -42,11 +45,12 @@ export class CaseMachine {
       },
       layout.CODE,
     );
-    const { elf, symbols } = bareHarness(new Array<InstructionCase>(slots).fill(nothing));
+    const { elf, symbols } = bareHarness(new Array<InstructionCase>(slots).fill(nothing), { descriptors });
     this.#symbols = symbols;
     this.#pc.loadMultiboot(elf);
     this.#pc.processor.addBreakpoint(this.#address("nextCase"));
-    this.#untilNextCase();
+    if (!this.#untilNextCase()) throw new Error("the harness does not begin");
+    this.#beginning = this.#pc.save();
   }
 
   #address(name: string): number {
@@ -55,9 +59,9 @@ export class CaseMachine {
     return address;
   }
 
-  #untilNextCase(): void {
-    const { reason } = this.#pc.run(this.#pc.cycle + PATIENCE);
-    if (reason !== "breakpoint") throw new Error(`the harness did not come back: ${reason}`);
+  /** False when a gate has led to code that does not come back. */
+  #untilNextCase(): boolean {
+    return this.#pc.run(this.#pc.cycle + PATIENCE).reason === "breakpoint";
   }
 
   #write(address: number, bytes: Uint8Array): void {
@@ -113,6 +117,7 @@ export class CaseMachine {
         eflags: processor.eflags,
         load: this.#load,
         slot,
+        descriptors: this.#descriptors ? input.descriptors : undefined,
       };
       refused = isOwnCode(eip, slot) ? vetting.refuse(bytes, read, state) : "code outside of its slot";
       if (steps === MOST_STEPS) refused = "does not end";
@@ -126,7 +131,10 @@ export class CaseMachine {
       features?.executed(read, state, vector, processor.eflags);
     }
     if (processor.cpl === 3) this.#abandon(index);
-    this.#untilNextCase();
+    if (!this.#untilNextCase()) {
+      this.#pc.restore(this.#beginning);
+      return { refused: "the harness's code in the middle" };
+    }
     const start = layout.RESULTS + index * layout.RESULT_SIZE;
     const result = this.#ram.slice(start, start + layout.RESULT_SIZE);
     if (this.#clean()) refused ??= "memory outside of its windows";

@@ -6,8 +6,8 @@
  */
 import { datumSize } from "../../i386/disassembler.ts";
 import type { ReadInstruction } from "../../i386/instruction-reader.ts";
-import { memoryIndex } from "../instructions/layout.ts";
-import { operandAddress, type VettedState } from "./vetting.ts";
+import { CASE_SELECTORS, memoryIndex } from "../instructions/layout.ts";
+import { operandAddress, selectorOf, type VettedState } from "./vetting.ts";
 
 const PAGE = 4096;
 const FLAGS = 0x8d5;
@@ -44,6 +44,12 @@ function placeOf(read: ReadInstruction, { registers, slot }: VettedState): strin
   if ((address & (PAGE - 1)) + size > PAGE) return "pages";
   if (address & (size - 1)) return "odd";
   return memoryIndex(address) < 0 ? "away" : undefined;
+}
+
+/** Access byte of the case's own descriptor that the instruction's selector names. */
+function accessOf(read: ReadInstruction, state: VettedState): number | undefined {
+  const selector = state.descriptors && selectorOf(read, state);
+  return selector === undefined ? undefined : state.descriptors?.[(selector & ~7) - CASE_SELECTORS + 5];
 }
 
 export class Features {
@@ -84,6 +90,8 @@ export class Features {
     this.#shown.push(`${formOf(read)} ${end}`);
     const place = placeOf(read, state);
     if (place !== undefined) this.#shown.push(`${row.number} ${end} ${place}`);
+    const access = accessOf(read, state);
+    if (access !== undefined) this.#shown.push(`${row.number} ${end} descriptor ${access}`);
     if (row.flagsRead && this.#producer >= 0) this.#shown.push(`${row.number} reads ${this.#producer}`);
     if (!row.flagsWritten || vector !== undefined) return;
     this.#shown.push(`${row.number} leaves ${eflags & FLAGS & row.flagsWritten}`);

@@ -15,6 +15,8 @@ export interface FuzzInput {
   readonly memory: Uint8Array;
   /** The x87 is loaded from window A before the code, and stored there behind it. */
   readonly x87: boolean;
+  /** Of its own in the GDT, where the harness has them. */
+  readonly descriptors?: Uint8Array | undefined;
 }
 
 const ROOM = SLOT_SIZE - SLOT_ENTRY - 4;
@@ -69,6 +71,7 @@ export function caseOf(input: FuzzInput, slot: number): InstructionCase {
     slot: relocateWords(bytes, CODE, slot),
     registers: wordsOf(relocateWords(bytesOf(input.registers), CODE, slot)),
     eflags: input.eflags,
+    descriptors: input.descriptors,
     memory: relocateWords(input.memory, CODE, slot),
     undefinedFlags: 0,
     undefinedFlagsAtFault: 0,
@@ -96,13 +99,21 @@ export function listing(input: FuzzInput): string[] {
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
-export function inputToJson({ code, registers, eflags, memory, x87 }: FuzzInput): string {
-  return JSON.stringify({ code: hex(code), registers: [...registers], eflags, x87, memory: hex(memory) });
+export function inputToJson({ code, registers, eflags, memory, x87, descriptors }: FuzzInput): string {
+  const own = descriptors && { descriptors: hex(descriptors) };
+  return JSON.stringify({
+    code: hex(code),
+    registers: [...registers],
+    eflags,
+    x87,
+    ...own,
+    memory: hex(memory),
+  });
 }
 
 /** Throws when the text is not such an input. */
 export function inputFromJson(text: string): FuzzInput {
-  const { code, registers, eflags, x87, memory } = JSON.parse(text);
+  const { code, registers, eflags, x87, memory, descriptors } = JSON.parse(text);
   const bytes = (value: unknown) => new Uint8Array(Buffer.from(String(value), "hex"));
   if (!Array.isArray(registers) || registers.length !== 8 || bytes(memory).length !== MEMORY_SIZE)
     throw new Error("not an input of the instruction fuzzer: take a file that it wrote to .rialto/fuzz");
@@ -112,5 +123,6 @@ export function inputFromJson(text: string): FuzzInput {
     eflags: Number(eflags),
     memory: bytes(memory),
   };
-  return { ...input, x87: x87 === true };
+  const own = descriptors === undefined ? undefined : { descriptors: bytes(descriptors) };
+  return { ...input, x87: x87 === true, ...own };
 }

@@ -8,11 +8,18 @@ import { generateFloatingPointCases } from "../instructions/floating-point-cases
 import { generateCases } from "../instructions/generate.ts";
 import { RESULT_SIZE } from "../instructions/layout.ts";
 import { Random } from "../instructions/random.ts";
+import { isAvailable } from "../run-kernel.ts";
 import { CaseMachine, type CaseOutcome } from "./case-machine.ts";
-import { type BatchDifference, differencesFromHost, differencesWhenCompiled } from "./compare-batch.ts";
+import {
+  type BatchDifference,
+  differencesFromBochs,
+  differencesFromHost,
+  differencesWhenCompiled,
+} from "./compare-batch.ts";
 import { Features } from "./features.ts";
 import { type FuzzInput, inputOf, listing } from "./fuzz-input.ts";
 import { boundaries, mutateInput } from "./mutate-input.ts";
+import { systemInput } from "./system-inputs.ts";
 
 /** Cases that are compared together. */
 export const BATCH = 256;
@@ -40,7 +47,9 @@ export interface InstructionFuzzOptions {
   readonly seed: number;
   /** Asked before each batch. */
   readonly enough: (batches: number) => boolean;
-  /** By whom ours is compared with. Default: the host's processor, compiled code. */
+  /** Whether inputs are about segments (system-inputs.ts), and compared with Bochs. Default false. */
+  readonly system?: boolean;
+  /** By whom ours is compared with. Default: the host's processor or Bochs, compiled code. */
   readonly checks?: Readonly<Record<string, Check>>;
   /** Told of each input before it runs. */
   readonly onInput?: (input: FuzzInput) => void;
@@ -68,6 +77,14 @@ const CHECKS: Readonly<Record<string, Check>> = {
   },
   compiled: (batch) => differencesWhenCompiled(batch.map(({ test }) => test)),
 };
+
+/** Of segments: Bochs checks all that the manual says; the host's processor has its own system in its descriptor table. */
+const SYSTEM_CHECKS: Readonly<Record<string, Check>> = {
+  bochs: (batch) => (isAvailable("bochs") ? differencesFromBochs(batch.map(({ test }) => test)) : []),
+  compiled: (batch) => differencesWhenCompiled(batch.map(({ test }) => test)),
+};
+
+const checksOf = (system: boolean) => (system ? SYSTEM_CHECKS : CHECKS);
 
 /** A sample of the generated cases. */
 function seeds(random: Random): FuzzInput[] {
@@ -103,11 +120,18 @@ function* smaller(input: FuzzInput): Generator<FuzzInput> {
     registers[register] = 0;
     yield { ...input, registers };
   }
+  for (let at = 0; at < (input.descriptors?.length ?? 0); at += 8) {
+    if (input.descriptors?.subarray(at, at + 8).every((byte) => byte === 0)) continue;
+    const descriptors = input.descriptors?.slice();
+    descriptors?.fill(0, at, at + 8);
+    yield { ...input, descriptors };
+  }
   if (input.eflags !== 0x202) yield { ...input, eflags: 0x202 };
 }
 
 class InstructionFuzzer {
-  #machine = new CaseMachine(BATCH);
+  #machine: CaseMachine;
+  readonly #system: boolean;
   readonly #features = new Features();
   readonly #checks: Readonly<Record<string, Check>>;
   readonly #random: Random;
@@ -120,10 +144,12 @@ class InstructionFuzzer {
   #inputs = 0;
   #compared = 0;
 
-  constructor({ seed, onInput, checks = CHECKS }: InstructionFuzzOptions) {
+  constructor({ seed, onInput, system = false, checks = checksOf(system) }: InstructionFuzzOptions) {
+    this.#system = system;
+    this.#machine = new CaseMachine(BATCH, system);
     this.#checks = checks;
     this.#random = new Random(seed);
-    this.#seeds = seeds(this.#random);
+    this.#seeds = system ? [] : seeds(this.#random);
     this.#onInput = onInput;
   }
 
@@ -141,7 +167,13 @@ class InstructionFuzzer {
   /** A seed as it is, or a change of what was kept; what was kept last leads further more often. */
   #next(): FuzzInput {
     const random = this.#random;
-    const corpus = random.chance(1, 4) ? this.#corpus.x87 : this.#corpus.integer;
+    if (this.#system && (this.#corpus.integer.length === 0 || random.chance(1, 2)))
+      return systemInput(random);
+    const corpus = this.#system
+      ? this.#corpus.integer
+      : random.chance(1, 4)
+        ? this.#corpus.x87
+        : this.#corpus.integer;
     if (corpus.length === 0 || (this.#seeds.length > 0 && random.chance(1, 3))) {
       const seed = this.#seeds.splice(random.below(this.#seeds.length), 1)[0];
       if (seed) return seed;
@@ -165,7 +197,7 @@ class InstructionFuzzer {
     } catch (error) {
       const found = error instanceof Error ? (error.stack ?? error.message) : String(error);
       this.#find(input, "no error", [found]);
-      this.#machine = new CaseMachine(BATCH);
+      this.#machine = new CaseMachine(BATCH, this.#system);
       return undefined;
     }
   }
@@ -272,10 +304,11 @@ export function fuzzInstructions(options: InstructionFuzzOptions): InstructionFu
 
 /** What the checks find of one input; of one that cannot be compared, that. */
 export function compareOne(input: FuzzInput): InstructionFinding[] {
-  const outcome = new CaseMachine(1).run(input, 0);
+  const system = input.descriptors !== undefined;
+  const outcome = new CaseMachine(1, system).run(input, 0);
   if (outcome.refused !== undefined)
     return [{ input, against: "nothing", found: [`not comparable: ${outcome.refused}`] }];
-  return Object.entries(CHECKS).flatMap(([against, check]) =>
+  return Object.entries(checksOf(system)).flatMap(([against, check]) =>
     check([{ input, ...outcome }]).map(({ found }) => ({ input, against, found })),
   );
 }
@@ -288,6 +321,9 @@ export function describeFinding({ input, against, found }: InstructionFinding): 
   return [
     `ours ≠ ${against}: ${found.slice(0, 8).join("; ")}`,
     ...listing(input).map((line) => `  ${line}`),
+    ...(input.descriptors
+      ? [`  descriptors ${Buffer.from(input.descriptors).toString("hex").match(/.{16}/g)?.join(" ")}`]
+      : []),
     `  ${registers} eflags ${hex(input.eflags)}${input.x87 ? ", x87 loaded from window A" : ""}`,
   ].join("\n");
 }

@@ -2,8 +2,10 @@
 import { readInstruction } from "../../i386/instruction-reader.ts";
 import { instructions } from "../../i386/table.ts";
 import * as layout from "../instructions/layout.ts";
+import { CASE_DESCRIPTORS } from "../instructions/layout.ts";
 import type { Random } from "../instructions/random.ts";
 import { type FuzzInput, roomOf } from "./fuzz-input.ts";
+import { anyDescriptor } from "./system-inputs.ts";
 
 /** Arithmetic flags and DF; AC. Linux sets no others when it returns to a case. */
 const CHANGEABLE_FLAGS = [0x1, 0x4, 0x10, 0x40, 0x80, 0x400, 0x800, 0x4_0000];
@@ -143,10 +145,26 @@ const MUTATIONS: readonly Mutation[] = [
   },
 ];
 
+const DESCRIPTOR_MUTATION: Mutation = (input, random) => {
+  if (!input.descriptors) return input;
+  const descriptors = input.descriptors.slice();
+  const at = 8 * random.below(CASE_DESCRIPTORS);
+  // Another one, other access, another limit.
+  const kind = random.below(4);
+  if (kind < 2) descriptors.set(anyDescriptor(random), at);
+  else if (kind === 2) descriptors[at + 5]! ^= random.pick([0x80, 0x60, 0x20, 0x40, 2, 4]);
+  else descriptors[at + random.below(2)] = random.below(256);
+  return { ...input, descriptors };
+};
+
 /** A changed input; `other` is one to take parts of. Of x87 inputs the other must be one too, and the reverse. */
 export function mutateInput(input: FuzzInput, random: Random, other: FuzzInput): FuzzInput {
   let changed = input;
   for (let times = 1 + random.below(3); times > 0; times--)
-    changed = random.pick(MUTATIONS)(changed, random, other);
+    changed = (input.descriptors && random.chance(1, 3) ? DESCRIPTOR_MUTATION : random.pick(MUTATIONS))(
+      changed,
+      random,
+      other,
+    );
   return changed;
 }

@@ -1,7 +1,7 @@
 /**
  * `npm run fuzz:instructions [-- --seconds N --seed N]`: changed instruction bytes and start states on our machine, interpreted and compiled,
  * against the host's processor, for so long; works in a process of its own, which is ended when it hangs. Findings are printed and
- * written to .rialto/fuzz; exits with 1 then. `-- --replay FILE` compares an input from there again.
+ * written to .rialto/fuzz; exits with 1 then. `--system`: descriptors and what uses them, against Bochs. `-- --replay FILE` compares an input from there again.
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { isAvailable } from "../run-kernel.ts";
 import { canCompareWithHost } from "./compare-batch.ts";
 import { type FuzzInput, inputFromJson, inputToJson } from "./fuzz-input.ts";
 import {
@@ -22,6 +23,7 @@ const { values } = parseArgs({
   options: {
     seconds: { type: "string", default: "60" },
     seed: { type: "string", default: "1" },
+    system: { type: "boolean", default: false },
     replay: { type: "string" },
     /** This is the process that does it. */
     worker: { type: "boolean", default: false },
@@ -44,16 +46,21 @@ function report(findings: readonly InstructionFinding[]): void {
   if (findings.length > 0) process.exitCode = 1;
 }
 
+function oracleOf(system: boolean): string {
+  if (system ? isAvailable("bochs") : canCompareWithHost())
+    return `${system ? "Bochs" : "the host's processor"} and compiled code`;
+  return `compiled code alone (${system ? "Bochs is not installed" : "this host runs no 32-bit programs"})`;
+}
+
 function work(seed: number, seconds: number): void {
   const end = performance.now() + seconds * 1000;
   const { inputs, compared, refused, kept, features, findings } = fuzzInstructions({
     seed,
+    system: values.system,
     enough: () => performance.now() > end,
     onInput: (input: FuzzInput) => writeFileSync(now, inputToJson(input)),
   });
-  const oracle = canCompareWithHost()
-    ? "the host's processor and compiled code"
-    : "compiled code alone (this host runs no 32-bit programs)";
+  const oracle = oracleOf(values.system);
   print(
     `seed ${seed}: ${inputs} inputs, ${compared} compared with ${oracle}, ${kept} kept for ${features} features, ${findings.length} findings`,
   );

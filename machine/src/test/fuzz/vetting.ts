@@ -11,12 +11,14 @@ import { AC, AF, CF, NT, OF, PF, SF, TF, ZF } from "../../i386/instruction.ts";
 import type { ReadInstruction } from "../../i386/instruction-reader.ts";
 import { definesConditions, isTranscendental } from "../instructions/floating-point-cases.ts";
 import * as layout from "../instructions/layout.ts";
+import { CASE_DESCRIPTORS, CASE_SELECTORS } from "../instructions/layout.ts";
 
 const [ECX, EBX, ESP, EBP, ESI, EDI] = [1, 3, 4, 5, 6, 7] as const;
 /** Flags that the conditions read, in pairs. */
 const CONDITION_FLAGS = [OF, CF, ZF, CF | ZF, SF, PF, SF | OF, ZF | SF | OF];
 const PAGE = 4096;
 const PAGE_FAULT = 14;
+const PROTECTION = 13;
 const IMAGE_SIZE = 108;
 /** Bytes around address 0 that one access may reach from the other side. */
 const WRAPPED = 128;
@@ -29,6 +31,8 @@ export interface VettedState {
   readonly load: (address: number, size: number) => number;
   /** First address of the case's slot. */
   readonly slot: number;
+  /** The case's own in the GDT. */
+  readonly descriptors: Uint8Array | undefined;
 }
 
 /** Identification, time and what the host's kernel emulates; INT1 saves different EIPs. */
@@ -89,7 +93,9 @@ export function operandAddress(
   return sum >>> 0;
 }
 
-function isKnownSelector(selector: number): boolean {
+function isKnownSelector(selector: number, ownDescriptors: boolean): boolean {
+  const own = selector - CASE_SELECTORS;
+  if (ownDescriptors && own >= 0 && own < 8 * CASE_DESCRIPTORS) return true;
   // Null, the local table (there is none), and what Linux and the bare harness have alike.
   if (selector < 4 || (selector & 4) !== 0 || selector >= 0xfff0) return true;
   return [0x08, 0x10, 0x18, 0x20, 0x28].includes(selector & ~3);
@@ -146,6 +152,8 @@ export class Vetting {
   refuseFault({ row, immediates }: ReadInstruction, vector: number): string | undefined {
     const several = vector === PAGE_FAULT && SEVERAL_WORDS.test(row.operation);
     if (row.operation === "cmps") return "which operand faults first";
+    // Bochs pushes first.
+    if (vector === PROTECTION && /^call/.test(row.operation)) return "whether a call checks its target first";
     const far = row.operation === "retFar" && (immediates[0] ?? 0) > NEAR_WORDS;
     return several || far ? "which of several words faults first" : undefined;
   }
@@ -196,7 +204,7 @@ function operandValue(read: ReadInstruction, state: VettedState, size: number): 
 }
 
 /** The selector that the instruction loads or asks about. */
-function selectorOf(read: ReadInstruction, state: VettedState): number | undefined {
+export function selectorOf(read: ReadInstruction, state: VettedState): number | undefined {
   const size = read.operandSize16 ? 2 : 4;
   const stack = (words: number) => state.load(state.registers[ESP]! + words * size, 2);
   switch (read.row.operation) {
@@ -229,7 +237,8 @@ function refuseInteger(read: ReadInstruction, state: VettedState): string | unde
   const { row, operandSize16, addressSize16, repeat, modrm, lock } = read;
   const reg = (modrm >> 3) & 7;
   const selector = selectorOf(read, state);
-  if (selector !== undefined && !isKnownSelector(selector)) return "segments of the host";
+  if (selector !== undefined && !isKnownSelector(selector, state.descriptors !== undefined))
+    return "segments of the host";
   const checksAlignment = (state.eflags & AC) !== 0;
   switch (row.operation) {
     case "verr":

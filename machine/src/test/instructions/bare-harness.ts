@@ -7,6 +7,7 @@
  */
 import { Assembler } from "../../i386/assembler.ts";
 import {
+  ah,
   al,
   ax,
   cr0,
@@ -46,6 +47,7 @@ const VECTORS = 32;
 const CR0_BITS = 0x8005_0022;
 const RESULT_PORT = 0xe9;
 const EXIT_PORT = 0xf4;
+const SHUTDOWN_PORT = 0x8900;
 const PAGE = 4096;
 /** Behind the code: page directory and tables, then the ring 0 stack. */
 const TABLES = layout.HARNESS + 0x1_0000;
@@ -62,19 +64,48 @@ function descriptor(base: number, limit: number, access: number, flags: number):
   ];
 }
 
-/** How results leave: through port E9h, or not at all, for a machine whose memory the host reads. */
-export type Report = "port" | "memory";
+/**
+ * How results leave: through port E9h, as bytes or as hexadecimal text, or not at all, for a machine whose memory the host reads. Text ends with
+ * what ends a run on Bochs (../bochs.ts).
+ */
+export type Report = "port" | "text" | "memory";
 
 export interface BareHarnessOptions {
   /** Default: memory. */
   readonly report?: Report;
+  /** Whether each case brings descriptors of its own into the GDT; for call gates there is `gateway`, an INT3 at ring 0. Default false. */
+  readonly descriptors?: boolean;
   /** How often each case runs, one time after the other, so that its code gets warm; the last results stay. Default 1. */
   readonly passes?: number;
 }
 
+/** Results as hexadecimal text. */
+function writeText(a: Assembler, bytes: number): void {
+  a.emit("mov", esi, layout.RESULTS);
+  a.emit("mov", ecx, bytes);
+  a.emit("mov", edx, RESULT_PORT);
+  const again = a.mark();
+  a.emit("lodsb");
+  a.emit("mov", ah, al);
+  for (const half of ["high", "low"] as const) {
+    if (half === "high") a.emit("shr", al, 4);
+    else {
+      a.emit("mov", al, ah);
+      a.emit("and", al, 15);
+    }
+    // The ASCII digit of a number below 16.
+    a.emit("cmp", al, 10);
+    a.emit("sbb", al, 0x69);
+    a.emit("das");
+    a.emit("out", dx, al);
+  }
+  a.emit("dec", ecx);
+  a.emit("jne", again);
+}
+
 function harnessCode(
   caseCount: number,
-  { report = "memory", passes = 1 }: BareHarnessOptions,
+  { report = "memory", passes = 1, descriptors: ownDescriptors = false }: BareHarnessOptions,
   linkedSymbols: ReadonlyMap<string, number> | undefined,
 ): Assembler {
   const a = new Assembler();
@@ -84,6 +115,8 @@ function harnessCode(
   a.dword(0x1badb002);
   a.dword(0);
   a.dword(-0x1badb002);
+  a.label("gateway");
+  a.emit("int3");
 
   a.label("start");
   a.emit("mov", esp, STACK_TOP);
@@ -148,6 +181,11 @@ function harnessCode(
   a.emit("add", esi, 64);
   copyWindowsTo(a);
   a.emit("mov", at("casePointer"), esi);
+  if (ownDescriptors) {
+    a.emit("lea", esi, memory({ base: ebp, displacement: 40 }));
+    a.emit("mov", edi, symbol("caseDescriptors"));
+    copy(a, 2 * layout.CASE_DESCRIPTORS);
+  }
   a.emit("mov", esi, ebp);
   a.emit("mov", esp, STACK_TOP);
   a.emit("push", layout.USER_DATA);
@@ -177,9 +215,22 @@ function harnessCode(
     a.emit("mov", edx, RESULT_PORT);
     a.emitPrefixed("rep", "outsb");
   }
+  if (report === "text") writeText(a, caseCount * layout.RESULT_SIZE);
   a.emit("mov", edx, EXIT_PORT);
   a.emit("xor", eax, eax);
   a.emit("out", dx, al);
+  if (report === "text") {
+    for (const [port, text] of [
+      [RESULT_PORT, "[exit 00]"],
+      [SHUTDOWN_PORT, "Shutdown"],
+    ] as const) {
+      a.emit("mov", edx, port);
+      for (const byte of Buffer.from(text)) {
+        a.emit("mov", al, byte);
+        a.emit("out", dx, al);
+      }
+    }
+  }
   a.label("stop");
   a.emit("hlt");
   a.emit("jmp", symbol("stop"));
@@ -209,6 +260,8 @@ function harnessCode(
     descriptor(0, 0xfffff, 0xf3, 0xc),
   ];
   for (const words of descriptors) for (const word of words) a.dword(word);
+  a.label("caseDescriptors");
+  if (ownDescriptors) a.bytes(new Uint8Array(8 * layout.CASE_DESCRIPTORS));
   a.label("idt");
   for (let vector = 0; vector < VECTORS; vector++) {
     const address = linkedSymbols?.get(`vector${vector}`) ?? 0;
@@ -223,7 +276,7 @@ function harnessCode(
     a.dword(0x8e00);
   }
   a.label("gdtPointer");
-  a.word(descriptors.length * 8 - 1);
+  a.word((descriptors.length + (ownDescriptors ? layout.CASE_DESCRIPTORS : 0)) * 8 - 1);
   a.dword(symbol("gdt"));
   a.label("idtPointer");
   a.word(256 * 8 - 1);

@@ -29,6 +29,8 @@ export interface InstructionCase {
   readonly eflags: number;
   /** Window A, then window B. */
   readonly memory: Uint8Array;
+  /** Of a bare harness with descriptors: those at the selectors from `CASE_SELECTORS` on. */
+  readonly descriptors?: Uint8Array | undefined;
   /** Flags whose result the manual leaves undefined. */
   readonly undefinedFlags: number;
   /** The same when it ends in a fault: by then only instructions before the last have run. */
@@ -56,6 +58,7 @@ export function packCases(cases: readonly InstructionCase[]): { records: Uint8Ar
     });
     view.setUint32(start + 32, slotAddress(i) + SLOT_ENTRY, true);
     view.setUint32(start + 36, test.eflags, true);
+    if (test.descriptors) records.set(test.descriptors, start + 40);
     records.set(test.memory, start + 64);
   });
   return { records, slots };

@@ -10,7 +10,7 @@
  *   0x00803000 one page, read-only
  *   0x01000000 case records     0x01800000 result records      (bare metal: supervisor pages)
  *
- *   case record    +0 EDI ESI EBP ESP EBX EDX ECX EAX EIP EFLAGS, +64 window A, +576 window B
+ *   case record    +0 EDI ESI EBP ESP EBX EDX ECX EAX EIP EFLAGS, +40 descriptors, +64 window A, +576 window B
  *   result record  +0 Linux's sigcontext (22 words, up to CR2), +88 window A, +600 window B
  */
 
@@ -37,6 +37,10 @@ export const RESULT_SIZE = 88 + MEMORY_SIZE + 8;
 /** Selectors of a 32-bit process on 64-bit Linux; the bare-metal harness builds its GDT to match. */
 export const USER_CODE = 0x23;
 export const USER_DATA = 0x2b;
+
+/** Where a bare harness that has them keeps a case's own descriptors in its GDT. */
+export const CASE_SELECTORS = 0x30;
+export const CASE_DESCRIPTORS = 3;
 
 /** Index in the case's memory image of an address, or -1 outside the windows. */
 export function memoryIndex(address: number): number {
