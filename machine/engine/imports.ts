@@ -27,13 +27,17 @@ export declare function prepareFault(vector: i32, code: i32): void;
 
 /** Runs an instruction by its general handler, its clocks and retirement booked. */
 export declare function cold(p: i32): i32;
-/** A counted entry has no visits left. */
-export declare function enter(p: i32): i32;
+/** A counted entry has no visits left, and no region of it is known: where to go on, or 0 when one is known now. */
+export declare function visitEntry(p: i32): i32;
+/** A region has ended with this result, which is not `plain` or a branch. */
+export declare function leftRegion(code: i32): i32;
 /** The instruction's access left a page fault in TRANSLATION_FAILED. */
 export declare function pageFaulted(p: i32): i32;
 
 // For compiled code: `selector` is segment × 4 + log2(size). Faults are left in COMPILED_FAULT.
 
+/** Runs what has no case, from a record on, until code goes on that regions or the interpreter's loop run: a result of a region. */
+export declare function goOn(p: i32): i32;
 export declare function slowRead(selector: i32, offset: i32): i32;
 export declare function slowModify(selector: i32, offset: i32): i32;
 export declare function slowWrite(selector: i32, offset: i32, value: i32): void;

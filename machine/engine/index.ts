@@ -23,5 +23,6 @@ export { carry, overflow } from "./flags";
 export { interrupt, interruptReturn } from "./gates";
 export { execute, executeDetailed } from "./interpreter";
 export { flush, forgetFastPaths, forgetWrites, invalidatePage, translate, translateCode } from "./paging";
+export { follow } from "./regions";
 export { loadSegment } from "./segments";
 export { timeData } from "./timing";

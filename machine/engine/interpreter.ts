@@ -13,7 +13,7 @@
 import { ADMITTED, admit, PAGE_FAULT } from "./admission";
 import { below, belowOrEqual, carryNow, condition, less, lessOrEqual, sign, zero } from "./conditions";
 import { linkBranch, locate, refresh } from "./decoder";
-import { cold, enter, pageFaulted } from "./imports";
+import { cold, pageFaulted } from "./imports";
 import { POOL, RAM, STATE } from "./layout/addresses";
 import * as Field from "./layout/fields";
 import * as FlagKind from "./layout/flag-kinds";
@@ -22,6 +22,7 @@ import * as Segment from "./layout/segments";
 import * as Slot from "./layout/slots";
 import { MISS, readable, writable } from "./memory";
 import { effectiveAddress } from "./operands";
+import { enterRegion } from "./regions";
 import { get, set } from "./state";
 import { account, isDetailed, timeRead, timeWrite } from "./timing";
 
@@ -1306,7 +1307,7 @@ function leave(p: i32, way: i32, eip: i32): i32 {
     case RESOLVE:
       return linkBranch(p);
     case ENTER:
-      return enter(p);
+      return enterRegion(p);
     case REFRESH:
       return refresh(p);
     default:

@@ -24,8 +24,8 @@ import { RAM } from "../layout/addresses.ts";
 const DIGEST = 32;
 const WASM_PAGE = 0x1_0000;
 const OPTIONS = [
-  ...["-O3", "--converge", "--noAssert", "--runtime", "stub", "--use", "abort="],
-  ...["--importMemory", "--initialMemory", String(RAM / WASM_PAGE)],
+  ...["-O3", "--noAssert", "--runtime", "stub", "--use", "abort="],
+  ...["--importMemory", "--importTable", "--initialMemory", String(RAM / WASM_PAGE)],
 ];
 
 const folder = fileURLToPath(new URL("..", import.meta.url));

@@ -54,6 +54,11 @@ export const DATA_LINES = 0xd_0400;
 export const TIMING = 0xd_0800;
 export const TIMING_TIMES = 0xd_0840;
 
+/** Doubles, see regions.ts. */
+export const COUNTS = 0xd_0900;
+/** Visits for which an entry is left to the interpreter at most, see regions.ts. */
+export const LONGEST_PAUSE = 0xd_0940;
+
 /** A byte for each page of RAM, 1 when it holds decoded code; and one more. */
 export const CODE_FRAMES = 0x10_0000;
 /** A word for each page of RAM, and one more: changes when its decoded code is dropped. */

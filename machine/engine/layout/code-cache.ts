@@ -25,6 +25,8 @@ export const ORIGINAL = 4;
 export const ENTRY_FRAME = 6;
 /** Visits in a mode for which there is no code, while there is code for another. */
 export const OTHER_VISITS = 7;
+/** Visits for which the interpreter goes on in the place of its region, because the last runs were short. */
+export const PAUSE = 8;
 /** Visits left before somebody is asked. */
 export const VISITS = 15;
 

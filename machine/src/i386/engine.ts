@@ -8,7 +8,7 @@ import engineBytes from "#engine";
 import type { ProcessorCore } from "./core.ts";
 import { prepareFault } from "./fault.ts";
 import type { InterpreterSide } from "./interpreter.ts";
-import { webAssembly } from "./jit/web-assembly.ts";
+import { type FunctionTable, webAssembly } from "./jit/web-assembly.ts";
 
 let module: object | null = null;
 
@@ -25,6 +25,10 @@ export interface Engine {
   readonly deliverPageFault: unknown;
   readonly loadPageDirectory: unknown;
   readonly invalidate: unknown;
+  /** Where code goes on at EIP, see `machine/engine/regions.ts`. */
+  readonly follow: unknown;
+  /** Of regions; for runtime.ts to grow. */
+  readonly table: FunctionTable;
   carry(kind: number, result: number, left: number, right: number, before: number): number;
   overflow(kind: number, result: number, left: number, right: number): number;
   /** Paging, see `Paging`: a page fault is left in TRANSLATION_FAILED. `write` is 0 or 1. */
@@ -73,6 +77,8 @@ export interface CompiledSide {
   slowRead(selector: number, offset: number): number;
   slowModify(selector: number, offset: number): number;
   slowWrite(selector: number, offset: number, value: number): void;
+  goOn(p: number): number;
+  visitEntry(p: number): number;
 }
 
 const missNames = ["code4K", "data4K", "data4M"] as const;
@@ -93,7 +99,9 @@ export function createEngine(
     tlbMissed: (kind: number, linear: number) => core.observer?.tlbMiss?.(missNames[kind]!, linear >>> 0),
     prepareFault,
     cold: (p: number) => side.cold(p),
-    enter: (p: number) => side.enter(p),
+    visitEntry: (p: number) => compiled.visitEntry(p),
+    leftRegion: (code: number) => side.leftRegion(code),
+    goOn: (p: number) => compiled.goOn(p),
     pageFaulted: (p: number) => side.pageFaulted(p),
     slowRead: (selector: number, offset: number) => compiled.slowRead(selector, offset),
     slowModify: (selector: number, offset: number) => compiled.slowModify(selector, offset),
@@ -101,6 +109,8 @@ export function createEngine(
       compiled.slowWrite(selector, offset, value),
   };
   module ??= compileWith(() => new webAssembly.Module(engineBytes));
-  const instance = new webAssembly.Instance(module, { env: { memory: bus.memory.linear }, imports: all });
-  return instance.exports as unknown as Engine;
+  const table = new webAssembly.Table({ element: "anyfunc", initial: 1 });
+  const env = { memory: bus.memory.linear, table };
+  const { exports } = new webAssembly.Instance(module, { env, imports: all });
+  return { ...exports, table } as unknown as Engine;
 }

@@ -36,7 +36,7 @@ export interface Interpreter {
 /** What the engine's loop calls, see `machine/engine/imports.ts`. */
 export interface InterpreterSide {
   cold: Handler;
-  enter: Handler;
+  leftRegion(code: number): number;
   pageFaulted: Handler;
 }
 
@@ -46,7 +46,7 @@ export function createInterpreter(
   codeCache: CodeCache,
   decoder: Decoder,
   handlers: readonly Handler[],
-  entries: { run: Handler },
+  entries: { left: Handler },
   engine: Engine,
   side: InterpreterSide,
   traps: Traps,
@@ -89,11 +89,11 @@ export function createInterpreter(
     prepareFault(s[Slot.FAULT_VECTOR]!, s[Slot.FAULT_CODE]!);
     return deliver(p);
   };
-  side.enter = (p) => {
+  side.leftRegion = (code) => {
     try {
-      return entries.run(p);
+      return entries.left(code);
     } catch (error) {
-      return faulted(error, p);
+      return faulted(error, 0);
     }
   };
   return { execute: isDetailed ? engine.executeDetailed : engine.execute, deliver };

@@ -48,8 +48,8 @@ export interface ProcessorParts {
   readonly interpreter: Interpreter;
   /** By operation number, from FIRST_COLD on. */
   readonly handlers: readonly Handler[];
-  /** What runs at entries that the compiler of hot code counts. */
-  readonly entries: { run: Handler };
+  /** What goes on where compiled code has ended, by its result. */
+  readonly entries: { left: Handler };
   readonly probes: Probes;
   /** Null unless the cycle model is `detailed`. */
   readonly timing: DetailedTiming | null;
@@ -61,8 +61,16 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
   const unfilled = (): never => {
     throw new Error("the engine ran before its parts were put together");
   };
-  const side: InterpreterSide = { cold: unfilled, enter: unfilled, pageFaulted: unfilled };
-  const compiledSide = { slowRead: unfilled, slowModify: unfilled, slowWrite: unfilled };
+  const side: InterpreterSide = { cold: unfilled, leftRegion: unfilled, pageFaulted: unfilled };
+  const compiledSide: CompiledSide = {
+    ...{
+      slowRead: unfilled,
+      slowModify: unfilled,
+      slowWrite: unfilled,
+      goOn: unfilled,
+      visitEntry: unfilled,
+    },
+  };
   const engine: Engine = createEngine(core, side, compiledSide, {
     tableRead: (physical) => timing?.readTable(physical),
     isWatched: (page) => paging.watchedPages.has(page),
@@ -92,7 +100,7 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
   const floatingPoint = createFloatingPointUnit();
   const float = createFloatHandlers(core, codeCache, memory, operands, floatingPoint);
   const probes = createProbes(core, codeCache);
-  const entries = { run: (p: number): number => p };
+  const entries = { left: (code: number): number => code };
   const named: Record<string, Handler> = {
     ...createArithmeticHandlers(core, codeCache, flags, operands),
     ...createBitHandlers(core, codeCache, memory, flags, operands),

@@ -17,14 +17,14 @@ import {
   ENTRY_FRAME,
   FIRST_CACHED,
   FIRST_ENTRY_RECORD,
-  ORIGINAL,
   OTHER_VISITS,
   VISITS,
 } from "../../../engine/layout/code-cache.ts";
+import { INSTRUCTIONS, RUNS } from "../../../engine/layout/regions.ts";
 import { pendingFault, prepareFault } from "../fault.ts";
 import { FIRST_COLD, FIRST_PSEUDO, HotOperation } from "../hot-operations.ts";
 import { DELIVERED, FAULTED } from "../interpreter.ts";
-import { Field, Slot, SOFT_TLB_SETS } from "../layout.ts";
+import { Address, Field, Slot, SOFT_TLB_SETS } from "../layout.ts";
 import type { ProcessorParts } from "../parts.ts";
 import { Exit, type Site } from "./exit.ts";
 import { flowOf, nameOf } from "./operation-names.ts";
@@ -42,11 +42,7 @@ const SMALL_HOT = 32_000;
 /** A batch waits for so many regions, or until one of them has had so many visits more. */
 const BATCH = 8;
 const PATIENCE = 1000;
-/**
- * To come here from the interpreter and go back costs as much as it takes for so many instructions; where a run ends before that, because it
- * leads to code that is not compiled, the next visits are left to the interpreter, twice as many each time up to a limit.
- */
-const SHORT_RUN = 24;
+/** See `LONGEST_PAUSE` of layout/addresses.ts. */
 const LONGEST_PAUSE = 1023;
 /** Compiled functions kept; when there are more, all go. */
 const MOST_REGIONS = 6000;
@@ -72,8 +68,6 @@ interface Variant {
   /** Offsets in the page of its first byte and behind its last one. */
   readonly start: number;
   readonly end: number;
-  /** Visits for which the interpreter goes on in its place, because the last runs were short. */
-  pause: number;
 }
 
 interface Wanted {
@@ -98,8 +92,6 @@ export interface HotCodeCompiler {
     readonly runs: number;
     /** Instructions that compiled code retired. */
     readonly instructions: number;
-    /** Runs by reason of their end, index as in `Exit`. */
-    readonly exits: readonly number[];
   };
 }
 
@@ -112,20 +104,25 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
   const hot = options.hot ?? HOT;
   const patience = options.hot === undefined ? PATIENCE : hot;
   const batch = options.hot === undefined ? BATCH : 1;
-  const longestPause = options.hot === undefined ? LONGEST_PAUSE : 0;
   const { core, codeCache, decoder, engine, handlers } = parts;
   const { s } = core;
   const memory = core.bus.memory.linear;
   const { pool } = codeCache;
   const count = engine.countEntry;
-  const { BUDGET, RETIRED, EIP, MODE, FLAT_SEGMENTS, COMPILED_FAULT, FETCHING, PAGE_EIP } = Slot;
+  const { BUDGET, RETIRED, MODE, FLAT_SEGMENTS, COMPILED_FAULT, FETCHING, PAGE_EIP } = Slot;
   const { TRANSLATION_FAILED } = Slot;
   const { readCompiled, modifyCompiled, writeCompiled } = parts.memory;
   const host = webAssembly;
   const ENTRY = HotOperation.countedEntry;
+  const counts = core.doubles(Address.COUNTS, INSTRUCTIONS + 1);
   const statistics = {
-    ...{ modules: 0, regions: 0, translated: 0, bytes: 0, flushes: 0, runs: 0, instructions: 0 },
-    exits: [0, 0, 0, 0],
+    ...{ modules: 0, regions: 0, translated: 0, bytes: 0, flushes: 0 },
+    get runs() {
+      return counts[RUNS]!;
+    },
+    get instructions() {
+      return counts[INSTRUCTIONS]!;
+    },
     get entries() {
       return engine.entriesMade();
     },
@@ -203,12 +200,6 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     return next === p + WORDS ? record + WORDS : next;
   }
 
-  const side = {
-    follow(): number {
-      return goOn(decoder.locate(s[EIP]!));
-    },
-  };
-
   /** Runs an access that the engine could not do. */
   function trying(access: () => number): number {
     try {
@@ -232,7 +223,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     });
   };
 
-  const runtime = createRuntime(host, memory, MOST_REGIONS + BATCH + 1, { ...engine, ...side });
+  const runtime = createRuntime(host, memory, MOST_REGIONS + BATCH + 1, engine);
 
   const imports = {
     ...engine,
@@ -402,7 +393,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
       const key = (item.flat | (item.mode << 12)) & fullMask;
       const start = Math.min(...blocks.map((block) => block.offset));
       const end = Math.max(...blocks.map((block) => block.end));
-      const variant = { key, mask: fullMask, place: place + index, start, end, pause: 0 };
+      const variant = { key, mask: fullMask, place: place + index, start, end };
       const known = variants[number] ?? null;
       if (known === null) variants[number] = [variant];
       else known.unshift(variant);
@@ -459,19 +450,20 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     return parts.interpreter.deliver(p);
   }
 
-  function run(first: number): number {
-    const before = s[RETIRED]!;
+  /** See `machine/engine/imports.ts`. */
+  function visitEntry(first: number): number {
     const copy = pool[first + LINK]!;
-    const variant = variantFor(numberOf(copy));
-    if (variant === null) {
-      if (live >= MOST_REGIONS) {
-        flush();
-        return first;
-      }
-      visit(first, copy);
-      return copy;
+    if (variantFor(numberOf(copy)) !== null) return 0;
+    if (live >= MOST_REGIONS) {
+      flush();
+      return first;
     }
-    const code = runtime.enter(variant.place);
+    visit(first, copy);
+    return copy;
+  }
+
+  /** Where to go on behind a result of compiled code that the engine does not understand. */
+  function left(code: number): number {
     let p = code & ~15;
     let reason = code & 15;
     if (reason === Exit.site) {
@@ -481,30 +473,18 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
       s[BUDGET] = s[BUDGET]! + site.clocks;
       s[RETIRED] = s[RETIRED]! - site.instructions;
     }
-    const instructions = s[RETIRED]! - before;
-    variant.pause = instructions < SHORT_RUN ? Math.min(variant.pause * 2 + 1, longestPause) : 0;
-    pool[copy + WORDS + VISITS] = variant.pause;
-    statistics.runs++;
-    statistics.instructions += instructions;
-    statistics.exits[reason]!++;
-    switch (reason) {
-      case Exit.unsupported:
-        count(p >= FIRST_ENTRY_RECORD ? pool[p + WORDS + LINK]! : p + WORDS, decoder.frame(), 4);
-        return p;
-      case Exit.branch:
-        if (p >= FIRST_ENTRY_RECORD) return pool[p + WORDS + ORIGINAL]!;
-        count(p, decoder.frame(), 0);
-        return p;
-      case Exit.fault:
-        return faultedAt(p);
-      default:
-        return p;
-    }
+    if (reason === Exit.fault) return faultedAt(p);
+    if (reason === Exit.unsupported)
+      count(p >= FIRST_ENTRY_RECORD ? pool[p + WORDS + LINK]! : p + WORDS, decoder.frame(), 4);
+    return p;
   }
 
   codeCache.onAllDropped = forget;
   codeCache.onCompiledChanged = changed;
   engine.countVisits(hot - 1, FIRST_PSEUDO);
-  parts.entries.run = run;
+  core.words(Address.LONGEST_PAUSE, 1)[0] = options.hot === undefined ? LONGEST_PAUSE : 0;
+  compiledSide.goOn = goOn;
+  compiledSide.visitEntry = visitEntry;
+  parts.entries.left = left;
   return { statistics };
 }

@@ -3,13 +3,14 @@
  * leaving WebAssembly.
  *
  * A region ends in `chain` (a place of the same page) or `locate` (any EIP). Both look into a hash table, in linear memory, of the regions
- * that can be run from a physical address under a key (FLAT_SEGMENTS and MODE), and go there by a tail call; a miss returns to the run loop's
- * side (compiler.ts) with `Exit.branch` or `Exit.locate`. `locate` reads the soft code TLB, whose hits change nothing in the modelled one; what
+ * that can be run from a physical address under a key (FLAT_SEGMENTS and MODE), and go there by a tail call; a miss returns to the
+ * interpreter's loop (engine/regions.ts) with `Exit.branch`, or asks `follow` there where to go. `locate` reads the soft code TLB, whose hits change nothing in the modelled one; what
  * it cannot decide is a miss. Hosts without tail calls return `Exit.chain` with the place in the table instead, and are called again.
  *
  *   entry of the hash table, four words: physical address or -1 · key · place in the table · free
  */
 
+import { INDEX_MASK, REGION_ENTRIES, REGION_WORDS } from "../../../engine/layout/regions.ts";
 import type { LinearMemory } from "../../contract.ts";
 import type { Engine } from "../engine.ts";
 import { Address, Segment, Slot, SOFT_CODE_SETS } from "../layout.ts";
@@ -17,10 +18,6 @@ import { Exit } from "./exit.ts";
 import { memoryFunctions } from "./memory-functions.ts";
 import { BodyWriter, Op, type WasmFunction, writeModule } from "./wasm-writer.ts";
 import { type FunctionTable, supportsTailCalls, type WebAssemblyHost } from "./web-assembly.ts";
-
-const ENTRIES = 8192;
-const ENTRY_WORDS = 4;
-const INDEX_MASK = (ENTRIES - 1) * ENTRY_WORDS * 4;
 
 /** Types of all modules. */
 export const Type = {
@@ -42,18 +39,16 @@ export const functionTypes = [
 
 /** Functions that the runtime calls: of the engine, and of the interpreter's side. */
 export interface RuntimeImports
-  extends Pick<Engine, "readMissed" | "modifyMissed" | "writeMissed" | "reachCode" | "deliverPageFault"> {
-  /** Looks EIP up as the interpreter does: a record, or a place of the table with `Exit.chain`. Throws what fetching throws. */
-  follow(): number;
-}
+  extends Pick<
+    Engine,
+    "readMissed" | "modifyMissed" | "writeMissed" | "reachCode" | "deliverPageFault" | "follow" | "table"
+  > {}
 
 export interface Runtime {
   readonly table: FunctionTable;
   readonly hasTailCalls: boolean;
   /** Functions that region modules import. */
   readonly exports: Readonly<Record<string, unknown>>;
-  /** Runs the region at a place of the table; its result is that of the region where it ended. */
-  enter(place: number): number;
   /** Lets compiled code go to a region from now on. */
   remember(physical: number, key: number, place: number): void;
   forgetPage(frame: number): void;
@@ -191,25 +186,17 @@ function writeRuntime(pages: number, hasTailCalls: boolean): Uint8Array {
     return { type: Type.chain, locals32: 0, locals64: 0, body: w.bytes };
   }
 
-  function enter(): WasmFunction {
-    const w = new BodyWriter();
-    w.get(0).op(Op.callIndirect, Type.region, 0);
-    return { type: Type.one, locals32: 0, locals64: 0, body: w.bytes.slice() };
-  }
-
   return writeModule({
     types: functionTypes,
     imports: sideImports,
     functions: [
-      ...([chain(), locate(), enter(), fault()] as const),
+      ...([chain(), locate(), fault()] as const),
       ...memoryFunctions(Type, {
         ...{ read: Import.readMissed, modify: Import.modifyMissed, write: Import.writeMissed },
       }),
     ],
     memoryPages: pages,
-    exports: ["chain", "locate", "enter", "fault", "read", "modify", "write"].map(
-      (name, i) => [name, i] as const,
-    ),
+    exports: ["chain", "locate", "fault", "read", "modify", "write"].map((name, i) => [name, i] as const),
     elements: null,
   });
 }
@@ -221,26 +208,19 @@ export function createRuntime(
   functions: RuntimeImports,
 ): Runtime {
   const hasTailCalls = supportsTailCalls(host);
-  const table = new host.Table({ element: "anyfunc", initial: places });
+  const { table } = functions;
+  table.grow(places - table.length);
   const bytes = writeRuntime(memory.buffer.byteLength / 0x1_0000, hasTailCalls);
-  const { exports } = new host.Instance(new host.Module(bytes), { m: { memory, table, ...functions } });
-  const enter = exports.enter as (place: number) => number;
+  const { exports } = new host.Instance(new host.Module(bytes), { m: { memory, ...functions } });
   /** Entries of the hash table by page. */
   const entriesOf = new Map<number, number[]>();
-  const lookup = new Int32Array(memory.buffer, Address.REGIONS, ENTRIES * ENTRY_WORDS);
+  const lookup = new Int32Array(memory.buffer, Address.REGIONS, REGION_ENTRIES * REGION_WORDS);
   lookup.fill(-1);
 
   return {
     table,
     hasTailCalls,
     exports,
-    enter: hasTailCalls
-      ? enter
-      : (place) => {
-          let code = enter(place);
-          while ((code & 15) === Exit.chain) code = enter(code >> 4);
-          return code;
-        },
     remember(physical, key, place) {
       const at = hash(physical, key) >> 2;
       if (lookup[at] === physical && lookup[at + 1] === key && lookup[at + 2] === place) return;

@@ -7,6 +7,7 @@ import type { LinearMemory } from "../../contract.ts";
 
 export interface FunctionTable {
   readonly length: number;
+  grow(by: number): void;
 }
 
 export interface WebAssemblyHost {
