@@ -267,14 +267,9 @@ function decodeRun(page: i32, start: i32): i32 {
     store<i32>(map + (offset << 2), here);
     offset += length;
     p += RECORD_WORDS;
-    const flags = <i32>load<u8>(descriptor, Form.FLAGS);
-    if ((flags & Form.NEVER_NEXT) !== 0) {
-      setTop(p);
-      return entry;
-    }
-    // Behind a call or a loop the code most likely goes on, but not through this record.
-    if ((flags & Form.ENDS_RUN) !== 0) break;
+    if ((<i32>load<u8>(descriptor, Form.FLAGS) & Form.ENDS_RUN) !== 0) break;
   }
+  // Behind a jump or return too: what is written over it may go on here (`refresh`).
   pseudo(p, HotOperation.relocate, offset, 0);
   setTop(p + RECORD_WORDS);
   return entry;

@@ -24,5 +24,5 @@ export { interrupt, interruptReturn } from "./gates";
 export { execute, executeDetailed } from "./interpreter";
 export { flush, forgetFastPaths, forgetWrites, invalidatePage, translate, translateCode } from "./paging";
 export { follow } from "./regions";
-export { loadSegment } from "./segments";
+export { loadSegment, refreshLimits } from "./segments";
 export { timeData } from "./timing";

@@ -82,8 +82,8 @@ export function limitOf(first: i32, second: i32): i32 {
   return (second & Access.GRANULAR) !== 0 ? (limit << 12) | 0xfff : limit;
 }
 
-/** Recomputes the fast-path counts of a segment from its cache; see `Memory.refreshLimits`. */
-function refreshLimits(segment: i32): void {
+/** Recomputes the fast-path counts of a segment from its cache, none where only the slow path can decide. */
+export function refreshLimits(segment: i32): void {
   const access = get(Slot.ACCESS + segment);
   const limit = get(Slot.LIMIT + segment);
   const isCodeSegment = (access & Access.CODE) !== 0;

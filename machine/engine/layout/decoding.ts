@@ -48,8 +48,6 @@ export const RELATIVE = 8;
 export const SEVERAL_OPERATIONS = 16;
 /** Code does not go on behind it, or not through the next record. */
 export const ENDS_RUN = 32;
-/** It never goes to the next record. */
-export const NEVER_NEXT = 64;
 
 // Which of four operations.
 /** The address is a base register plus displacement. */

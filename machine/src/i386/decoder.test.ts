@@ -186,6 +186,21 @@ describe("code that writes over itself runs as if it were decoded anew each time
     }
   });
 
+  it("where a return becomes an instruction that goes on", () => {
+    const { processor } = machine();
+    const { core, codeCache, engine } = processor;
+    processor.enterFlat(PLACE, {});
+    // Two runs, one behind the other in the pool: [nop] [ret] and [inc ecx] [ret].
+    core.ram8.set([0x90, 0xc3, 0x90, 0x90, 0x41, 0xc3], PLACE);
+    for (const start of [PLACE, PLACE, PLACE + 4, PLACE + 4]) engine.locate(start);
+    core.ram8[PLACE + 1] = 0x42; // inc edx
+    codeCache.written(PLACE + 1, 1);
+    core.s[Slot.EIP] = PLACE;
+    processor.run(processor.clock.now + 3);
+    expect(processor.eip).toBe(PLACE + 3);
+    expect([...processor.registers].slice(1, 3)).toEqual([0, 1]);
+  });
+
   it("in place, when the new instruction is as long as the old one", () => {
     const { processor } = machine();
     const { core, codeCache, engine } = processor;

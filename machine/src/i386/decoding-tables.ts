@@ -25,7 +25,6 @@ const immediateKinds: Readonly<Partial<Record<OperandCode, number>>> = {
 };
 
 /** Operations behind whose record nothing is ever looked for. */
-const neverNext = new Set(["jmpNear", "jmpIndirect", "jmpFar", "jmpFarIndirect", "retNear", "retFar"]);
 
 interface Descriptor {
   readonly flags: number;
@@ -141,8 +140,7 @@ function describe(row: TableInstruction, isMemory: boolean, operandSize: 2 | 4):
       flag(Form.LOCKABLE, row.lockable) |
       flag(Form.RELATIVE, isRelative) |
       flag(Form.SEVERAL_OPERATIONS, new Set(operations).size > 1) |
-      flag(Form.ENDS_RUN, row.transfersControl && row.operation !== "jcc") |
-      flag(Form.NEVER_NEXT, neverNext.has(row.operation)),
+      flag(Form.ENDS_RUN, row.transfersControl && row.operation !== "jcc"),
     ...{ immediate, rm, reg, size, extra, form, operations, row: row.number },
     fixedImmediate: operands.includes("CL") ? -1 : operands.includes("1") ? 1 : 0,
     clocks: hasMemory ? row.clocks.memory : row.clocks.register,

@@ -42,6 +42,8 @@ export interface Engine {
   interrupt(vector: number, kind: number, errorCode: number, eip: number): number;
   interruptReturn(): number;
   loadSegment(segment: number, selector: number): number;
+  /** See `Memory`. */
+  refreshLimits(segment: number): void;
   execute(p: number): number;
   executeDetailed(p: number): number;
   timeData(physical: number, isRam: boolean, isWrite: boolean): void;

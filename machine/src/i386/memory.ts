@@ -13,6 +13,7 @@
 
 import type { CodeCache } from "./code-cache.ts";
 import type { ProcessorCore } from "./core.ts";
+import type { Engine } from "./engine.ts";
 import { raise } from "./fault.ts";
 import { AC } from "./instruction.ts";
 import { Access, ControlBit, Segment, Slot, SOFT_TLB_SETS, Vector } from "./layout.ts";
@@ -60,12 +61,17 @@ export interface Memory {
   watcher: AccessWatcher | null;
 }
 
-export function createMemory(core: ProcessorCore, codeCache: CodeCache, paging: Paging): Memory {
+export function createMemory(
+  core: ProcessorCore,
+  codeCache: CodeCache,
+  paging: Paging,
+  { refreshLimits }: Engine,
+): Memory {
   const { s, bus, ram8, ram32, ramView, ramSize, readLimits, writeLimits } = core;
   const { readTags, writeTags, addends, translate, tryTranslate, watchedPages } = paging;
   const { codeFrames } = codeCache;
-  const { BASE, LIMIT, ACCESS, MODE, ALIGNMENT_CHECK, FLAT_SEGMENTS, TRANSLATION_FAILED } = Slot;
-  const { CS, SS } = Segment;
+  const { BASE, LIMIT, ACCESS, MODE, ALIGNMENT_CHECK, TRANSLATION_FAILED } = Slot;
+  const { SS } = Segment;
   const SETS = SOFT_TLB_SETS - 1;
 
   function readPhysical(address: number, size: number): number {
@@ -237,33 +243,6 @@ export function createMemory(core: ProcessorCore, codeCache: CodeCache, paging: 
     const mode = s[MODE]!;
     translate(linear, true, mode);
     if ((linear & 0xfff) + size > 4096) translate((linear + size - 1) & 0xfffff000, true, mode);
-  }
-
-  function refreshLimits(segment: number): void {
-    const access = s[ACCESS + segment]!;
-    const limit = s[LIMIT + segment]! >>> 0;
-    const isCode = (access & Access.CODE) !== 0;
-    const expandDown = !isCode && (access & Access.EXPAND_DOWN) !== 0;
-    const usable = (access & Access.USABLE) !== 0 && !expandDown;
-    const readable = usable && (!isCode || (access & Access.WRITABLE) !== 0);
-    const writable = usable && !isCode && (access & Access.WRITABLE) !== 0;
-    const index = segment << 2;
-    // With alignment checks on, only bytes may take the fast path: it does not look at alignment of words.
-    const words = s[ALIGNMENT_CHECK] === 0;
-    const whole = limit === 0xffff_ffff;
-    const bytes = whole ? limit : limit + 1;
-    const count2 = !words ? 0 : limit;
-    const count4 = !words || limit < 3 ? 0 : whole ? limit : limit - 2;
-    readLimits[index] = readable ? bytes : 0;
-    readLimits[index + 1] = readable ? count2 : 0;
-    readLimits[index + 2] = readable ? count4 : 0;
-    writeLimits[index] = writable ? bytes : 0;
-    writeLimits[index + 1] = writable ? count2 : 0;
-    writeLimits[index + 2] = writable ? count4 : 0;
-    const open = whole && (segment === CS || (writable && words));
-    const flat = open && (segment === CS || s[BASE + segment] === 0);
-    const bits = 0x101 << segment;
-    s[FLAT_SEGMENTS] = (s[FLAT_SEGMENTS]! & ~bits) | (flat ? bits : open ? 0x100 << segment : 0);
   }
 
   function readSystem32(linear: number): number {

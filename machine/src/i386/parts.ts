@@ -85,7 +85,7 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
   });
   const codeCache = createCodeCache(core, engine);
   const paging = createPaging(core, engine, cycleModel);
-  const plainMemory = createMemory(core, codeCache, paging);
+  const plainMemory = createMemory(core, codeCache, paging, engine);
   const timing = cycleModel.detailed ? createDetailedTiming(core, codeCache, paging, engine) : null;
   const memory = timing === null ? plainMemory : timing.observeData(plainMemory);
   const segments = createSegments(core, memory, engine);
