@@ -17,28 +17,30 @@ import { SOFT_TLB_SETS } from "./layout/tlb-sizes";
 import * as Vector from "./layout/vectors";
 import * as Segments from "./segments";
 import { addTo, attention, count, get, listeners, set, spend } from "./state";
+import { interruptTask, returnToTask } from "./tasks";
 
 /** Kinds of delivery, as `TrapKind` numbers them. */
 const EXCEPTION = 0;
 const SOFTWARE = 1;
 
+const TASK_GATE = 5;
 const INTERRUPT_GATE = 0xe;
 const TRAP_GATE = 0xf;
-const NO_ERROR_CODE = -1;
+export const NO_ERROR_CODE = -1;
 const ALWAYS_RETURNED = CF | PF | AF | ZF | SF | TF | DF | OF | NT | AC | ID;
 
 function isSlow(): bool {
   return listeners() !== 0 || get(Slot.ALIGNMENT_CHECK) !== 0;
 }
 
-function countTransition(from: i32, to: i32): void {
+export function countTransition(from: i32, to: i32): void {
   const now = load<f64>(Address.TIME) - f64(get(Slot.BUDGET));
   addTo(Counter.CYCLES_BY_RING + from, now - load<f64>(Address.TIME + 8));
   store<f64>(Address.TIME + 8, now);
   count(Counter.RING_TRANSITIONS + (from << 2) + to);
 }
 
-function setRing(ring: i32): void {
+export function setRing(ring: i32): void {
   const mode = ring === 3 ? SOFT_TLB_SETS : 0;
   set(Slot.CPL, ring);
   if (get(Slot.MODE) === mode) return;
@@ -47,7 +49,7 @@ function setRing(ring: i32): void {
   set(Slot.CODE_PAGE, -1);
 }
 
-function hasRoom(limit: u32, access: i32, pointer: u32, bytes: u32): bool {
+export function hasRoom(limit: u32, access: i32, pointer: u32, bytes: u32): bool {
   if ((access & Access.EXPAND_DOWN) !== 0) {
     const highest: u32 = (access & Access.BIG) !== 0 ? 0xffff_ffff : 0xffff;
     return pointer >= bytes && pointer - bytes > limit && pointer - 1 <= highest;
@@ -56,7 +58,7 @@ function hasRoom(limit: u32, access: i32, pointer: u32, bytes: u32): bool {
 }
 
 /** Where `bytes` below a linear address can be pushed: words of one page of RAM without decoded code. NOWHERE when they cannot. */
-function placeFrame(end: i32, bytes: i32, mode: i32): i32 {
+export function placeFrame(end: i32, bytes: i32, mode: i32): i32 {
   const top = end - bytes;
   if ((top & 3) !== 0 || (top & 0xfff) + bytes > 4096) return Segments.NOWHERE;
   const last = Segments.placeOf(end - 4, 4, 1, mode);
@@ -77,7 +79,7 @@ function pushFrame(physical: i32, image: i32, errorCode: i32, eip: i32): i32 {
   return at + 12;
 }
 
-/** Delivers `vector`; `eip` is the return address. False when the slow way must do it. EIP is set to the handler's. */
+/** Delivers `vector`; `eip` is the return address. False when the slow way must do it, or what TASK_REST says. EIP is set to the handler's. */
 export function interrupt(vector: i32, kind: i32, errorCode: i32, eip: i32): bool {
   const flags = readFlags();
   if (isSlow() || (flags & (TF | VM)) !== 0 || (vector << 3) + 7 > get(Slot.IDT_LIMIT)) return false;
@@ -87,11 +89,14 @@ export function interrupt(vector: i32, kind: i32, errorCode: i32, eip: i32): boo
   const gateHigh = load<i32>(gate, Address.RAM + 4);
   if ((gateHigh & Access.PRESENT) === 0) return false;
   const type = (gateHigh >>> 8) & 0x1f;
-  if (type !== INTERRUPT_GATE && type !== TRAP_GATE) return false;
+  if (type !== INTERRUPT_GATE && type !== TRAP_GATE && type !== TASK_GATE) return false;
   const from = get(Slot.CPL);
   if (kind === SOFTWARE && Segments.dplOf(gateHigh) < from) return false;
 
   const selector = gateLow >>> 16;
+  const isFault = kind === EXCEPTION && vector !== Vector.DB;
+  const image = isFault ? flags | RF : flags;
+  if (type === TASK_GATE) return interruptTask(selector, vector, kind, errorCode, eip, image);
   const target = (gateHigh & -0x1_0000) | (gateLow & 0xffff);
   if ((selector & 0xfffc) === 0 || !Segments.fetch(selector)) return false;
   const codeLow = Segments.low;
@@ -99,8 +104,6 @@ export function interrupt(vector: i32, kind: i32, errorCode: i32, eip: i32): boo
   const dpl = Segments.dplOf(codeHigh);
   if (!Segments.isCode(codeHigh) || dpl > from || !Segments.isReady(codeHigh)) return false;
   if (u32(target) > u32(Segments.limitOf(codeLow, codeHigh))) return false;
-  const isFault = kind === EXCEPTION && vector !== Vector.DB;
-  const image = isFault ? flags | RF : flags;
   let to = from;
   if (!Segments.isConformingCode(codeHigh) && dpl < from) {
     to = dpl;
@@ -184,9 +187,10 @@ function returnMask(from: i32): i32 {
   );
 }
 
-/** IRETD. False when the slow way must do it. EIP is set. */
-export function interruptReturn(): bool {
-  if (isSlow() || (get(Slot.EFLAGS) & (NT | AC)) !== 0) return false;
+/** IRETD. False when the slow way must do it. EIP is set. `next` is the offset behind the instruction. */
+export function interruptReturn(next: i32): bool {
+  if (isSlow() || (get(Slot.EFLAGS) & AC) !== 0) return false;
+  if ((get(Slot.EFLAGS) & NT) !== 0) return returnToTask(next, readFlags());
   const from = get(Slot.CPL);
   const top = get(Slot.ESP);
   const frame = placeOfWords(top, 3);

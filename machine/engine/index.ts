@@ -25,4 +25,5 @@ export { execute, executeDetailed } from "./interpreter";
 export { flush, forgetFastPaths, forgetWrites, invalidatePage, translate, translateCode } from "./paging";
 export { follow } from "./regions";
 export { loadSegment, refreshLimits } from "./segments";
+export { switchTask } from "./tasks";
 export { timeData } from "./timing";

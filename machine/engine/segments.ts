@@ -13,7 +13,7 @@ import { takeFailureBack, translate } from "./paging";
 import { count, get, listeners, ramBytes, set } from "./state";
 
 /** Bits of a descriptor's high word that are not base: what the cache keeps. */
-const ACCESS_BITS = 0x00f0_ff00;
+export const ACCESS_BITS = 0x00f0_ff00;
 /** Of these and the limit the counts of a segment are made. */
 const SHAPE = Access.USABLE | Access.CODE | Access.WRITABLE | Access.EXPAND_DOWN;
 const PAGE = -4096;

@@ -15,3 +15,5 @@ export const RF = 0x1_0000;
 export const VM = 0x2_0000;
 export const AC = 0x4_0000;
 export const ID = 0x20_0000;
+/** What a task switch loads. */
+export const OF_TASK = CF | PF | AF | ZF | SF | TF | IF | DF | OF | IOPL | NT | RF | AC | ID;

@@ -90,4 +90,6 @@ export const FAULT_VECTOR = 87;
 export const FAULT_CODE = 88;
 /** Address of the map of CODE_PAGE's decoded code; 0 when its code is not cached, -1 when it was not looked up yet. */
 export const CODE_MAP = 89;
+/** What of a task switch the engine leaves to the slow way, see tasks.ts; 0 but between the two. */
+export const TASK_REST = 90;
 export const LENGTH = 128;

@@ -40,7 +40,9 @@ export interface Engine {
   forgetWrites(): void;
   /** What traps.ts and segments.ts do, as far as nothing stands in the way: 0, and nothing done, when the slow way must do it. */
   interrupt(vector: number, kind: number, errorCode: number, eip: number): number;
-  interruptReturn(): number;
+  interruptReturn(next: number): number;
+  /** What tasks.ts does; also 0 when something is left in TASK_REST, as with `interrupt` and `interruptReturn`. */
+  switchTask(selector: number, low: number, high: number, source: number, eip: number, flags: number): number;
   loadSegment(segment: number, selector: number): number;
   /** See `Memory`. */
   refreshLimits(segment: number): void;

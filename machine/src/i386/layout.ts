@@ -17,5 +17,6 @@ export * as Field from "../../engine/layout/fields.ts";
 export * as Prefix from "../../engine/layout/prefixes.ts";
 export * as Segment from "../../engine/layout/segments.ts";
 export * as Slot from "../../engine/layout/slots.ts";
+export * as Task from "../../engine/layout/tasks.ts";
 export { SOFT_CODE_SETS, SOFT_TLB_SETS } from "../../engine/layout/tlb-sizes.ts";
 export * as Vector from "../../engine/layout/vectors.ts";

@@ -90,7 +90,7 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
   const memory = timing === null ? plainMemory : timing.observeData(plainMemory);
   const segments = createSegments(core, memory, engine);
   const flags = createFlags(core);
-  const tasks = createTasks(core, memory, paging, segments, flags);
+  const tasks = createTasks(core, memory, paging, segments, flags, engine);
   const traps = createTraps(core, memory, segments, tasks, flags, engine);
   const transfers = createTransfers(core, memory, segments, tasks, flags);
   const decoder: Decoder = createDecoder(core, engine, codeCache, timing);

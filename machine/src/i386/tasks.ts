@@ -7,14 +7,16 @@
  *
  * Before the commit point (both TSSs and descriptors reachable) a fault belongs to the old task and nothing has changed. After it,
  * a fault is the new task's, at its EIP: selectors are loaded, bad segments are left unusable.
+ * What passes all checks, nobody listening, is done by the engine (`machine/engine/tasks.ts`); the rest here.
  * 16-bit TSSs (types 1 and 3) and V86 tasks are not supported and refused as a wrong type.
  */
 
 import type { ProcessorCore } from "./core.ts";
+import type { Engine } from "./engine.ts";
 import { raise } from "./fault.ts";
 import type { Flags } from "./flags.ts";
-import { AC, AF, CF, DF, ID, IF, IOPL, NT, OF, PF, RF, SF, TF, ZF } from "./instruction.ts";
-import { Access, ControlBit, Segment, Slot, Vector } from "./layout.ts";
+import { NT, OF_TASK } from "./instruction.ts";
+import { Access, ControlBit, Segment, Slot, Task, Vector } from "./layout.ts";
 import type { Memory } from "./memory.ts";
 import type { Paging } from "./paging.ts";
 import {
@@ -30,7 +32,12 @@ import {
 import { Counter } from "./statistics.ts";
 import { gateClocks } from "./table-control.ts";
 
-export const TaskSource = { jump: 0, call: 1, interrupt: 2, interruptReturn: 3 } as const;
+export const TaskSource = {
+  jump: Task.JUMP,
+  call: Task.CALL,
+  interrupt: Task.INTERRUPT,
+  interruptReturn: Task.RETURN,
+} as const;
 export type TaskSource = (typeof TaskSource)[keyof typeof TaskSource];
 
 const SMALLEST_TSS_LIMIT = 0x67;
@@ -38,12 +45,13 @@ const BUSY = 0x200;
 const DEBUG_TASK_TRAP = 0x8000;
 /** L0 to L3 and LE of DR7. */
 const LOCAL_BREAKPOINTS = 0x155;
-const FLAGS_OF_TASK = CF | PF | AF | ZF | SF | TF | IF | DF | OF | IOPL | NT | RF | AC | ID;
+/** In the order in which they are loaded, from LOAD_ES on. */
+const dataSegments = [Segment.ES, Segment.DS, Segment.FS, Segment.GS] as const;
 
 /** Bits 8 to 12 of a system descriptor's high word: type and S. */
 export const systemType = (high: number): number => (high >> 8) & 0x1f;
-export const TSS_AVAILABLE = 9;
-export const TSS_BUSY = 11;
+export const TSS_AVAILABLE = Task.AVAILABLE;
+export const TSS_BUSY = Task.BUSY;
 
 export interface InnerStack {
   selector: number;
@@ -63,6 +71,8 @@ export interface Tasks {
     eip: number,
     flagsImage: number,
   ): void;
+  /** Loads from part `first` on (`Task`) what the words SELECTOR say; `trap`: the T bit. For the switch, and for what the engine has begun. */
+  load(first: number, trap: boolean): void;
   /** SS:ESP for `ring` from the current TSS, SS checked; raises #TS, #SS. */
   innerStack(ring: number, into: InnerStack): void;
 }
@@ -73,11 +83,45 @@ export function createTasks(
   paging: Paging,
   segments: Segments,
   flags: Flags,
+  engine: Engine,
 ): Tasks {
   const { s, counters } = core;
   const { BASE, SELECTOR, LIMIT, CPL, EIP, CR0, CR3 } = Slot;
   const { TR, LDTR, CS, SS } = Segment;
   const scratch: Descriptor = { low: 0, high: 0 };
+
+  function load(first: number, trap: boolean): void {
+    s[Slot.FETCHING] = 1;
+    if (first <= Task.LOAD_LDT) loadLdt(s[SELECTOR + LDTR]!);
+    if (first <= Task.LOAD_SS) loadStack(s[SELECTOR + SS]!);
+    for (const [index, segment] of dataSegments.entries())
+      if (first <= Task.LOAD_ES + index) loadData(segment, s[SELECTOR + segment]!);
+    if (first <= Task.LOAD_CS) {
+      loadCode(s[SELECTOR + CS]!);
+      if (trap) s[Slot.DEBUG_PENDING] = s[Slot.DEBUG_PENDING]! | DEBUG_TASK_TRAP;
+      if (s[EIP]! >>> 0 > s[LIMIT + CS]! >>> 0) raise(Vector.GP, s[Slot.EXTERNAL]!);
+    }
+    s[Slot.FETCHING] = 0;
+    // IF, TF, the debug registers and the trap bit may all ask for the run loop.
+    core.attention();
+  }
+
+  /** Whether the engine has switched, but for what is left of its work. */
+  function switchedByEngine(
+    selector: number,
+    descriptor: Descriptor,
+    source: TaskSource,
+    eip: number,
+    flagsImage: number,
+  ): boolean {
+    if (engine.switchTask(selector, descriptor.low, descriptor.high, source, eip, flagsImage) !== 0)
+      return true;
+    const rest = s[Slot.TASK_REST]!;
+    if (rest === 0) return false;
+    s[Slot.TASK_REST] = 0;
+    load(rest & Task.PART_MASK, (rest & Task.WITH_TRAP) !== 0);
+    return true;
+  }
 
   function innerStack(ring: number, into: InnerStack): void {
     const slot = ring * 8 + 4;
@@ -163,6 +207,8 @@ export function createTasks(
     eip: number,
     flagsImage: number,
   ): void {
+    const isTransfer = source === TaskSource.jump || source === TaskSource.call;
+    if (isTransfer && switchedByEngine(selector, descriptor, source, eip, flagsImage)) return;
     const newBase = descriptorBase(descriptor.low, descriptor.high);
     const newLimit = descriptorLimit(descriptor.low, descriptor.high) >>> 0;
     const oldSelector = s[SELECTOR + TR]!;
@@ -192,7 +238,7 @@ export function createTasks(
     for (let i = 0; i < 8; i++) s[i] = memory.readSystem32((newBase + 0x28 + 4 * i) | 0);
     const selectors: number[] = [];
     for (let i = 0; i < 6; i++) selectors.push(memory.readSystem16((newBase + 0x48 + 4 * i) | 0));
-    const newLdt = memory.readSystem16((newBase + 0x60) | 0);
+    s[SELECTOR + LDTR] = memory.readSystem16((newBase + 0x60) | 0);
     const trap = memory.readSystem16((newBase + 0x64) | 0) & 1;
 
     segments.set(TR, selector, descriptor.low, descriptor.high | BUSY);
@@ -207,7 +253,7 @@ export function createTasks(
       counters[Counter.CR3_LOADS]!++;
       paging.flush();
     }
-    newFlags = (newFlags & FLAGS_OF_TASK) | 2;
+    newFlags = (newFlags & OF_TASK) | 2;
     if (nests) newFlags |= NT;
     flags.write(newFlags);
 
@@ -220,17 +266,8 @@ export function createTasks(
     for (let i = 0; i < 6; i++) segments.setNull(i, selectors[i]!);
     memory.updateAlignmentCheck();
     if (core.observer !== null) core.observer.taskSwitch?.(oldSelector, selector);
-    loadLdt(newLdt);
-    loadStack(selectors[SS]!);
-    for (const segment of [Segment.ES, Segment.DS, Segment.FS, Segment.GS])
-      loadData(segment, selectors[segment]!);
-    loadCode(selectors[CS]!);
-    if (trap !== 0) s[Slot.DEBUG_PENDING] = s[Slot.DEBUG_PENDING]! | DEBUG_TASK_TRAP;
-    if (newEip >>> 0 > s[LIMIT + CS]! >>> 0) raise(Vector.GP, s[Slot.EXTERNAL]!);
-    s[Slot.FETCHING] = 0;
-    // IF, TF, the debug registers and the trap bit may all ask for the run loop.
-    core.attention();
+    load(Task.LOAD_LDT, trap !== 0);
   }
 
-  return { switchTo, innerStack };
+  return { switchTo, load, innerStack };
 }

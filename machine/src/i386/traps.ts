@@ -4,7 +4,7 @@
  * pseudo-code's. All checks and all pushes come before any change of registers, so that a fault in a delivery leaves the
  * interrupted context whole.
  *
- * What passes all checks without a task switch, nobody listening, is done by the engine (`machine/engine/gates.ts`); the rest here.
+ * What passes all checks, nobody listening, is done by the engine (`machine/engine/gates.ts`); the rest here.
  */
 
 import type { ProcessorCore } from "./core.ts";
@@ -12,7 +12,7 @@ import type { Engine } from "./engine.ts";
 import { NO_ERROR_CODE, pendingFault, raise } from "./fault.ts";
 import type { Flags } from "./flags.ts";
 import { AC, AF, CF, DF, ID, IF, IOPL, NT, OF, PF, RF, SF, TF, VM, ZF } from "./instruction.ts";
-import { Access, Segment, Slot, SOFT_TLB_SETS, Vector } from "./layout.ts";
+import { Access, Segment, Slot, SOFT_TLB_SETS, Task, Vector } from "./layout.ts";
 import type { Memory } from "./memory.ts";
 import {
   type Descriptor,
@@ -48,6 +48,8 @@ export interface Traps {
    * handler (or the new task) and EIP is set.
    */
   interrupt(vector: number, kind: TrapKind, errorCode: number, eip: number): void;
+  /** Does what the engine has left of a task switch (TASK_REST), and of the delivery that it was part of; raises what is raised there. */
+  finishSwitch(errorCode: number): void;
   /** Delivers `pendingFault` at `eip`, and what comes of it: a double fault, then shutdown. */
   deliverFault(eip: number): void;
   /** IRETD: EIP is set. `next` is the offset of the instruction behind it. */
@@ -111,16 +113,34 @@ export function createTraps(
     const from = s[CPL]!;
     s[Slot.BUDGET] = s[Slot.BUDGET]! - gateClocks.taskGateInterrupt;
     tasks.switchTo(selector, descriptor, TaskSource.interrupt, eip, flagsImage(vector, kind));
-    if (errorCode !== NO_ERROR_CODE) {
-      s[Slot.FETCHING] = 1;
-      const top = (s[ESP]! - 4) | 0;
-      const access = s[ACCESS + SS]!;
-      if (!roomOnStack(s[LIMIT + SS]!, access, s[ESP]!, 4)) raise(Vector.SS, s[EXTERNAL]!);
-      memory.writeLinear((s[BASE + SS]! + top) | 0, 4, errorCode, s[Slot.MODE]!);
-      s[ESP] = top;
-      s[Slot.FETCHING] = 0;
-    }
+    pushCode(errorCode);
     delivered(vector, kind, errorCode, from, eip);
+  }
+
+  /** On the new task's stack, when there is one. */
+  function pushCode(errorCode: number): void {
+    if (errorCode === NO_ERROR_CODE) return;
+    s[Slot.FETCHING] = 1;
+    const top = (s[ESP]! - 4) | 0;
+    const access = s[ACCESS + SS]!;
+    if (!roomOnStack(s[LIMIT + SS]!, access, s[ESP]!, 4)) raise(Vector.SS, s[EXTERNAL]!);
+    memory.writeLinear((s[BASE + SS]! + top) | 0, 4, errorCode, s[Slot.MODE]!);
+    s[ESP] = top;
+    s[Slot.FETCHING] = 0;
+  }
+
+  function finishSwitch(errorCode: number): void {
+    const rest = s[Slot.TASK_REST]!;
+    const part = rest & Task.PART_MASK;
+    const kind = (rest >> Task.KIND_SHIFT) & Task.KIND_MASK;
+    const isDelivery = kind !== Task.NO_DELIVERY;
+    s[Slot.TASK_REST] = 0;
+    s[EXTERNAL] = isDelivery && kind !== TrapKind.software ? 1 : 0;
+    if (part < Task.PUSH_CODE) tasks.load(part, (rest & Task.WITH_TRAP) !== 0);
+    if (!isDelivery) return;
+    pushCode(errorCode);
+    s[EXTERNAL] = 0;
+    counters[kindCounters[kind as TrapKind] + (rest >> Task.VECTOR_SHIFT)]!++;
   }
 
   /** EFLAGS as pushed: faults set RF there, so that the restarted instruction does not meet its breakpoint again. */
@@ -142,7 +162,11 @@ export function createTraps(
   }
 
   function interrupt(vector: number, kind: TrapKind, errorCode: number, eip: number): void {
-    if (engine.interrupt(vector, kind, errorCode, eip) !== 0) return;
+    if (s[Slot.TASK_REST] === 0 && engine.interrupt(vector, kind, errorCode, eip) !== 0) return;
+    if (s[Slot.TASK_REST] !== 0) {
+      finishSwitch(errorCode);
+      return;
+    }
     const external = kind === TrapKind.software ? 0 : 1;
     s[EXTERNAL] = external;
     s[Slot.SHADOW] = 0;
@@ -236,7 +260,8 @@ export function createTraps(
   function deliverFault(eip: number): void {
     let vector = pendingFault.vector;
     let code = pendingFault.code;
-    s[EIP] = eip;
+    // A switch that the engine has begun has left the instruction behind.
+    if (s[Slot.TASK_REST] === 0) s[EIP] = eip;
     for (;;) {
       try {
         interrupt(vector, TrapKind.exception, code, s[EIP]!);
@@ -287,7 +312,11 @@ export function createTraps(
   }
 
   function interruptReturn(next: number, size: number): void {
-    if (size === 4 && engine.interruptReturn() !== 0) return;
+    if (size === 4 && engine.interruptReturn(next) !== 0) return;
+    if (s[Slot.TASK_REST] !== 0) {
+      finishSwitch(NO_ERROR_CODE);
+      return;
+    }
     if ((s[EFLAGS]! & NT) !== 0) {
       returnToTask(next);
       return;
@@ -340,5 +369,5 @@ export function createTraps(
     core.observer?.returned?.(from, rpl);
   }
 
-  return { interrupt, deliverFault, interruptReturn, writeFlags };
+  return { interrupt, finishSwitch, deliverFault, interruptReturn, writeFlags };
 }

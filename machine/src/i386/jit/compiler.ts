@@ -21,7 +21,7 @@ import {
   VISITS,
 } from "../../../engine/layout/code-cache.ts";
 import { INSTRUCTIONS, RUNS } from "../../../engine/layout/regions.ts";
-import { pendingFault, prepareFault } from "../fault.ts";
+import { NO_ERROR_CODE, pendingFault, prepareFault } from "../fault.ts";
 import { FIRST_COLD, FIRST_PSEUDO, HotOperation } from "../hot-operations.ts";
 import { DELIVERED, FAULTED } from "../interpreter.ts";
 import { Address, Field, Slot, SOFT_TLB_SETS } from "../layout.ts";
@@ -200,6 +200,12 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     return next === p + WORDS ? record + WORDS : next;
   }
 
+  /** The engine has done the instruction but for the end of a task switch, whose stores may have changed its record. */
+  function afterSwitch(): number {
+    parts.traps.finishSwitch(NO_ERROR_CODE);
+    return decoder.locate(s[Slot.EIP]!);
+  }
+
   /** Runs an access that the engine could not do. */
   function trying(access: () => number): number {
     try {
@@ -242,7 +248,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     transfer(p: number): number {
       let next: number;
       try {
-        next = runInstruction(p);
+        next = s[Slot.TASK_REST] === 0 ? runInstruction(p) : afterSwitch();
       } catch (error) {
         faulted(error);
         return p | Exit.fault;

@@ -72,7 +72,7 @@ export const regionImports = [
   { name: "locate", type: Type.one },
   { name: "fault", type: Type.chain },
   { name: "interrupt", type: Type.overflow },
-  { name: "interruptReturn", type: Type.region },
+  { name: "interruptReturn", type: Type.one },
   { name: "loadSegment", type: Type.chain },
   { name: "loadPageDirectory", type: Type.one },
   { name: "invalidate", type: Type.one },
@@ -820,6 +820,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     }
     if (name === "iret" && size === 4) {
       storeState();
+      behind();
       w.call(ModuleFunction.interruptReturn);
       followEngine(p);
       return;
