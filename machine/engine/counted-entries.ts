@@ -34,13 +34,16 @@ const LINK = Address.POOL + (Field.LINK << 2);
 let visits: i32 = 0;
 /** Cold operations from here on are no instructions; 0 when nobody counts. */
 let firstPseudo: i32 = 0;
+/** Records that account for an instruction stand in front of each: those are the entries. */
+let hasAccounts: bool = false;
 /** Index of the next free record. */
 let entryTop: i32 = FIRST_ENTRY_RECORD;
 let made: i32 = 0;
 
-export function countVisits(first: i32, pseudo: i32): void {
+export function countVisits(first: i32, pseudo: i32, accounts: i32): void {
   visits = first;
   firstPseudo = pseudo;
+  hasAccounts = accounts !== 0;
 }
 
 /** Takes all entries back: the records are what they were. */
@@ -68,10 +71,14 @@ export function isWorthCompiling(frame: i32): bool {
   return page !== 0 && rewrites(page) <= MOST_REWRITES;
 }
 
-/** Whether a record is an instruction that may be an entry. */
-function isInstruction(operation: i32): bool {
-  if (operation < HotOperation.movRegisterRegister) return false;
-  return operation !== HotOperation.stale && operation !== HotOperation.account && operation < firstPseudo;
+/** Whether a record may be an entry. */
+function mayBeEntry(operation: i32): bool {
+  if (hasAccounts) return operation === HotOperation.account;
+  return (
+    operation >= HotOperation.movRegisterRegister &&
+    operation !== HotOperation.stale &&
+    operation < firstPseudo
+  );
 }
 
 /** Makes the instruction at a record of a page a counted entry, or the first of the next `skips` that can be one. */
@@ -83,7 +90,7 @@ export function countEntry(record: i32, frame: i32, skips: i32): void {
     if (p < FIRST_CACHED || p >= CACHED_END) return;
     const operation = load<i32>(p << 2, OPERATION);
     if (operation < HotOperation.movRegisterRegister || operation === HotOperation.countedEntry) return;
-    if (isInstruction(operation)) break;
+    if (mayBeEntry(operation)) break;
     if (skips-- <= 0) return;
     p += RECORD_WORDS;
   }

@@ -26,4 +26,4 @@ export { flush, forgetFastPaths, forgetWrites, invalidatePage, translate, transl
 export { follow } from "./regions";
 export { loadSegment, refreshLimits } from "./segments";
 export { switchTask } from "./tasks";
-export { timeData } from "./timing";
+export { fetchCode, modifyData, pairedClocks, readData, timeData, timeSpan, writeData } from "./timing";

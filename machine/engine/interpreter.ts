@@ -1282,7 +1282,7 @@ function run<Model>(start: i32): i32 {
         retired--;
         if (!isDetailed<Model>()) break;
         budget = account(budget, q);
-        q += RECORD;
+        q = load<i32>(q, LINK) << 2;
         continue;
       }
     }

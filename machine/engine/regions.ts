@@ -14,6 +14,7 @@ import {
   FIRST_ENTRY_RECORD,
   ORIGINAL,
   PAUSE,
+  RECORD_WORDS,
   VISITS,
 } from "./layout/code-cache";
 import * as Exit from "./layout/exits";
@@ -22,6 +23,7 @@ import * as HotOperation from "./layout/hot-operations";
 import { INDEX_MASK, INSTRUCTIONS, RUNS } from "./layout/regions";
 import * as Slot from "./layout/slots";
 import { get, set } from "./state";
+import { beginsCompiled } from "./timing";
 
 const RECORD = Field.WORDS << 2;
 const OPERATION = POOL + (Field.OPERATION << 2);
@@ -79,6 +81,11 @@ function pause(q: i32, instructions: i32): void {
 /** Runs the region at a counted entry without visits left, if there is one; where to go on, or FAULTED. */
 export function enterRegion(p: i32): i32 {
   const copy = load<i32>(p << 2, LINK);
+  if (load<i32>(copy << 2, OPERATION) === HotOperation.account && !beginsCompiled(copy << 2)) {
+    // The second of a pair goes alone: what stands behind it can begin.
+    countEntry(p + 2 * RECORD_WORDS, get(Slot.CODE_FRAME) >>> 12, 0);
+    return copy;
+  }
   let place = regionAt(copy);
   if (place === 0) {
     const next = visitEntry(p);

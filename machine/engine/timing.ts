@@ -21,12 +21,13 @@ const BUS_FREE = TIMING_TIMES + (Timing.BUS_FREE << 3);
 const NEXT = TIMING + (Timing.NEXT << 2);
 const WAITING = TIMING + (Timing.WAITING << 2);
 const STOPPED_AT = TIMING + (Timing.STOPPED_AT << 2);
+const STOPPED_CLOCKS = TIMING + (Timing.STOPPED_CLOCKS << 2);
 const CLOCKS = POOL + (Field.CLOCKS << 2);
 const OFFSET = POOL + (Field.OFFSET << 2);
 const BYTES = POOL + (Field.BYTES << 2);
+const LINK = POOL + (Field.LINK << 2);
 const ISSUE = POOL + (Timing.ISSUE << 2);
 const ALONE = POOL + (Timing.ALONE << 2);
-const RECORD = Field.WORDS << 2;
 const SET_MASK = Timing.CACHE_SETS - 1;
 
 function bump(counter: i32, by: i32): void {
@@ -93,6 +94,17 @@ function fetch(budget: i32, line: i32): i32 {
   return readBus(budget, Timing.FIRST_QUADWORD);
 }
 
+/**
+ * The lines of an instruction. The second page of an instruction across a page end is taken for the next frame: only the line's number depends
+ * on it.
+ */
+export function fetchCode(budget: i32, physical: i32, bytes: i32): i32 {
+  const line = physical >>> Timing.LINE_SHIFT;
+  const last = (physical + bytes - 1) >>> Timing.LINE_SHIFT;
+  const left = fetch(budget, line);
+  return last === line ? left : fetch(left, last);
+}
+
 /** Behind a read of data in one line of RAM. */
 function read(budget: i32, physical: i32): i32 {
   if (isCached())
@@ -130,7 +142,7 @@ export function timeWrite<Model>(budget: i32, physical: i32): i32 {
 }
 
 /** Clocks that the second instruction adds to the first when both are issued together, or -1 when they are not; see timing/pairing.ts. */
-function pairedClocks(first: i32, second: i32): i32 {
+export function pairedClocks(first: i32, second: i32): i32 {
   if ((first & Timing.U) === 0 || (second & Timing.V) === 0 || (second & Timing.PREFIXED) !== 0) return -1;
   if (((first | second) & Timing.DISPLACEMENT_AND_IMMEDIATE) !== 0) return -1;
   const written = (first >> Timing.WRITES_SHIFT) & Timing.REGISTER_SET;
@@ -145,6 +157,20 @@ function pairedClocks(first: i32, second: i32): i32 {
   return firstClocks >= 3 ? secondClocks - 1 : max<i32>(0, secondClocks - firstClocks);
 }
 
+/** Sets the clocks of the instruction behind the record at `q` by the pipe in which it goes. */
+function issue(q: i32, physical: i32, end: i32): i32 {
+  const word = load<i32>(q, ISSUE);
+  const added: i32 = load<i32>(NEXT) === physical ? pairedClocks(load<i32>(WAITING), word) : -1;
+  if (added >= 0) {
+    store<i32>(NEXT, -1);
+    bump(Timing.PAIRS, 1);
+    return added;
+  }
+  store<i32>(WAITING, word);
+  store<i32>(NEXT, (word & Timing.U) !== 0 ? end : -1);
+  return load<i32>(q, ALONE);
+}
+
 /**
  * The record at byte offset `q` stands in front of an instruction: its lines go through the code cache, and its clocks are set by the pipe in
  * which it goes. When waiting uses up the budget the run loop stops in front of the instruction, and comes here again: then nothing is done
@@ -152,27 +178,56 @@ function pairedClocks(first: i32, second: i32): i32 {
  */
 export function account(before: i32, q: i32): i32 {
   const physical = load<i32>(CODE_FRAME) | load<i32>(q, OFFSET);
+  const instruction = load<i32>(q, LINK) << 2;
   const stopped = load<i32>(STOPPED_AT);
   store<i32>(STOPPED_AT, -1);
-  if (physical === stopped) return before;
-  const end = physical + load<i32>(q, BYTES);
-  const line = physical >>> Timing.LINE_SHIFT;
-  let budget = fetch(before, line);
-  // The second page of an instruction across a page end is taken for the next frame: only the line's number depends on it.
-  const last = (end - 1) >>> Timing.LINE_SHIFT;
-  if (last !== line) budget = fetch(budget, last);
-  const issue = load<i32>(q, ISSUE);
-  const waiting = load<i32>(WAITING);
-  const added: i32 = waiting !== 0 && load<i32>(NEXT) === physical ? pairedClocks(waiting, issue) : -1;
-  if (added >= 0) {
-    store<i32>(q + RECORD, added, CLOCKS);
-    store<i32>(WAITING, 0);
-    bump(Timing.PAIRS, 1);
-  } else {
-    store<i32>(q + RECORD, load<i32>(q, ALONE), CLOCKS);
-    store<i32>(WAITING, (issue & Timing.U) !== 0 ? issue : 0);
+  if (physical === stopped) {
+    store<i32>(instruction, load<i32>(STOPPED_CLOCKS), CLOCKS);
+    return before;
   }
-  store<i32>(NEXT, end);
-  if (budget <= 0) store<i32>(STOPPED_AT, physical);
+  const bytes = load<i32>(q, BYTES);
+  const budget = fetchCode(before, physical, bytes);
+  const clocks = issue(q, physical, physical + bytes);
+  store<i32>(instruction, clocks, CLOCKS);
+  if (budget <= 0) {
+    store<i32>(STOPPED_AT, physical);
+    store<i32>(STOPPED_CLOCKS, clocks);
+  }
   return budget;
+}
+
+/**
+ * Whether compiled code may begin with the instruction behind the record at `q` (see src/i386/jit/detailed-timing.ts): memory goes through the
+ * caches, the instruction is not accounted yet, and does not pair with the one before it. Takes then what pairing has in memory.
+ */
+export function beginsCompiled(q: i32): bool {
+  const physical = load<i32>(CODE_FRAME) | load<i32>(q, OFFSET);
+  if (!isCached() || load<i32>(STOPPED_AT) === physical) return false;
+  if (load<i32>(NEXT) === physical && pairedClocks(load<i32>(WAITING), load<i32>(q, ISSUE)) >= 0)
+    return false;
+  store<i32>(STOPPED_AT, -1);
+  store<i32>(NEXT, -1);
+  return true;
+}
+
+// For compiled code, whose caches are on: data in one line of RAM.
+
+export function readData(budget: i32, physical: i32): i32 {
+  return read(budget, physical);
+}
+
+export function writeData(budget: i32, physical: i32): i32 {
+  return write(budget, physical);
+}
+
+/** A read of what is then written. */
+export function modifyData(budget: i32, physical: i32): i32 {
+  return write(read(budget, physical), physical);
+}
+
+/** An access inside a page of RAM, by the word BUDGET. */
+export function timeSpan(physical: i32, size: i32, isWrite: i32): void {
+  const last = physical + size - 1;
+  timeData(physical, true, isWrite !== 0);
+  if (last >>> Timing.LINE_SHIFT !== physical >>> Timing.LINE_SHIFT) timeData(last, true, isWrite !== 0);
 }

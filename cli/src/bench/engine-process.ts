@@ -24,7 +24,7 @@ function marked(): void {
 }
 
 function runOurs(engine: string | undefined, image: Uint8Array, memory: number): void {
-  const jit = engine === "jit" ? "on" : "off";
+  const jit = engine === "interpreter" ? "off" : "on";
   const cycleModel = engine === "detailed" ? "detailed" : "fast";
   const pc = new PentiumPc({ memory, jit, cycleModel, debugOutput: marked });
   pc.loadMultiboot(image);

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeBochsFolder } from "@rialto/machine/test/bochs.ts";
 
-/** Ours three times: interpreted, compiled, and interpreted with the detailed cycle model. */
+/** Ours three times: interpreted, compiled, and compiled with the detailed cycle model. */
 export const ENGINES = ["interpreter", "jit", "detailed", "v86", "qemu", "bochs"] as const;
 export type EngineName = (typeof ENGINES)[number];
 

@@ -8,6 +8,9 @@ export const unsupported = 1;
 export const branch = 2;
 /** The instruction at this record faulted. */
 export const fault = 3;
+/** The branch at this record leads outside CS; the division at this record has no result. */
+export const outside = 4;
+export const noQuotient = 7;
 /** Only where the host has no tail calls: go on at this place of the table. */
 export const chain = 5;
 /** At a place in the middle of a region, by its number: see `Site` in src/i386/jit/exit.ts. */

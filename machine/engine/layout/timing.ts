@@ -10,7 +10,7 @@ export const CACHE_SETS = 128;
 export const DIRTY = 1;
 export const INVALID_LINE = -2;
 
-/** Words of the record in front of an instruction: what pairing knows of it (see pairing.ts), and its clocks by the table. */
+/** Words of the record in front of an instruction, whose LINK leads to it: what pairing knows of it (see pairing.ts), and its clocks by the table. */
 export const ISSUE = 11;
 export const ALONE = 15;
 
@@ -47,11 +47,16 @@ export const SINGLE_WRITE = 5;
 export const WRITE_BUFFERS = 2;
 
 // Words of the state, from TIMING on.
-/** Physical address behind the instruction accounted last; its issue word when it is in the U pipe and may get a partner, else 0. */
+/**
+ * Physical address behind the instruction accounted last when it is in the U pipe and may get a partner, which must stand there; else -1. Its
+ * issue word, which means nothing when there is no such place.
+ */
 export const NEXT = 0;
 export const WAITING = 1;
-/** Physical address of the instruction in front of which time ran out, or -1. */
+/** Physical address of the instruction in front of which time ran out, or -1; clocks that were decided for it. */
 export const STOPPED_AT = 2;
+export const STOPPED_CLOCKS = 3;
+export const WORDS = 4;
 
 // Doubles, from TIMING_TIMES on.
 /** Cycle from which the bus is free. */

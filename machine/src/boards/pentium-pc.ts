@@ -64,7 +64,7 @@ export interface PentiumPcOptions {
   readonly memory?: number;
   /** Whether hot code is compiled to WebAssembly; the result of a run is the same. Default off. */
   readonly jit?: "on" | "off";
-  /** What cycles are counted by, see `cycles.ts`. Default `fast`. With `detailed` nothing is compiled. */
+  /** What cycles are counted by, see `cycles.ts`. Default `fast`. */
   readonly cycleModel?: CycleModelName;
   /** When and how much is compiled. */
   readonly compiler?: CompilerOptions;

@@ -49,6 +49,14 @@ export interface Engine {
   execute(p: number): number;
   executeDetailed(p: number): number;
   timeData(physical: number, isRam: boolean, isWrite: boolean): void;
+  /** For compiled code with the detailed cycle model. */
+  readonly fetchCode: unknown;
+  readonly readData: unknown;
+  readonly writeData: unknown;
+  readonly modifyData: unknown;
+  readonly timeSpan: unknown;
+  /** Clocks that the second of two issue words adds to the first when they pair, or -1. */
+  pairedClocks(first: number, second: number): number;
 
   codeWritten(physical: number, bytes: number): void;
   dropAll(): void;
@@ -57,7 +65,7 @@ export interface Engine {
   locate(eip: number): number;
   continuesOnNextPage(p: number): number;
 
-  countVisits(visits: number, firstPseudo: number): void;
+  countVisits(visits: number, firstPseudo: number, hasAccounts: boolean): void;
   countEntry(record: number, frame: number, skips: number): void;
   isWorthCompiling(frame: number): number;
   restoreEntries(): void;

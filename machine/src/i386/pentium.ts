@@ -100,8 +100,7 @@ export class Pentium extends RegisterView implements Processor {
       },
       deadlineMoved: core.attention,
     });
-    this.compiler =
-      options.compiler == null || cycleModel.detailed ? null : createCompiler(parts, options.compiler);
+    this.compiler = options.compiler == null ? null : createCompiler(parts, options.compiler);
     this.reset();
     core.counters.fill(0);
   }

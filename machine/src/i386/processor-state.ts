@@ -112,6 +112,7 @@ function readTiming(reader: StateReader): DetailedState {
     next: reader.integer("next"),
     waiting: reader.integer("waiting"),
     stoppedAt: reader.integer("stoppedAt"),
+    stoppedClocks: reader.number("stoppedClocks", 0x7fff_ffff),
     counters: {
       codeCacheMisses: counters.number("codeCacheMisses"),
       dataReadMisses: counters.number("dataReadMisses"),

@@ -21,13 +21,15 @@ import {
   VISITS,
 } from "../../../engine/layout/code-cache.ts";
 import { INSTRUCTIONS, RUNS } from "../../../engine/layout/regions.ts";
+import * as Timing from "../../../engine/layout/timing.ts";
 import { NO_ERROR_CODE, pendingFault, prepareFault } from "../fault.ts";
 import { FIRST_COLD, FIRST_PSEUDO, HotOperation } from "../hot-operations.ts";
 import { DELIVERED, FAULTED } from "../interpreter.ts";
-import { Address, Field, Slot, SOFT_TLB_SETS } from "../layout.ts";
+import { Address, Field, Slot, SOFT_TLB_SETS, Vector } from "../layout.ts";
 import type { ProcessorParts } from "../parts.ts";
+import { createLeaver, instructionBehind, waitsBehind } from "./detailed-timing.ts";
 import { Exit, type Site } from "./exit.ts";
-import { flowOf, nameOf } from "./operation-names.ts";
+import { flowOf, isHandledTransfer, nameOf } from "./operation-names.ts";
 import { type BlockNode, discoverRegion } from "./region-graph.ts";
 import { createRuntime, functionTypes } from "./runtime.ts";
 import { regionImports, type TranslationContext, translateRegion } from "./translator.ts";
@@ -109,6 +111,12 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
   const memory = core.bus.memory.linear;
   const { pool } = codeCache;
   const count = engine.countEntry;
+  const isDetailed = parts.timing !== null;
+  const { pairedClocks } = engine;
+  const leaveTimed = createLeaver(
+    ...([pool, core.words(Address.TIMING, Timing.WORDS)] as const),
+    core.doubles(Address.TIMING_TIMES, Timing.STALLS + 1),
+  );
   const { BUDGET, RETIRED, MODE, FLAT_SEGMENTS, COMPILED_FAULT, FETCHING, PAGE_EIP } = Slot;
   const { TRANSLATION_FAILED } = Slot;
   const { readCompiled, modifyCompiled, writeCompiled } = parts.memory;
@@ -163,6 +171,8 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     forget();
   }
 
+  /** The instruction for which an entry's record, or its copy, stands. */
+  const instructionOf = (copy: number): number => (isDetailed ? instructionBehind(pool, copy) : copy);
   const numberOf = (copy: number): number => (copy - FIRST_ENTRY_RECORD) / (2 * WORDS);
 
   function contextOf({ entry, flat, mode }: Wanted): TranslationContext {
@@ -177,8 +187,9 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
       recordAt(offset) {
         const p = codeCache.recordAt(frame, offset);
         const at = p !== 0 && pool[p + OPERATION] === ENTRY ? pool[p + LINK]! : p;
-        return pool[at + OPERATION] === HotOperation.stale ? 0 : at;
+        return pool[at + OPERATION] === HotOperation.stale ? 0 : instructionOf(at);
       },
+      pairedClocks: isDetailed ? pairedClocks : null,
     };
   }
 
@@ -229,7 +240,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     });
   };
 
-  const runtime = createRuntime(host, memory, MOST_REGIONS + BATCH + 1, engine);
+  const runtime = createRuntime(host, memory, MOST_REGIONS + BATCH + 1, engine, isDetailed);
 
   const imports = {
     ...engine,
@@ -348,9 +359,15 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     if (pool[entry + OPERATION] !== ENTRY) return [];
     if (engine.isWorthCompiling(frameOf(pool[entry + LINK]!)) === 0) return [];
     const offset = pool[entry + OFFSET]!;
-    if (recordAt(offset) !== pool[entry + LINK]) return [];
-    const source = { pool, recordAt, flowOf: (p: number) => flowOf(pool, p) };
-    return discoverRegion({ ...source, jumpTable: (p) => jumpTable(p, pageStart) }, offset);
+    if (recordAt(offset) !== instructionOf(pool[entry + LINK]!)) return [];
+    return discoverRegion(
+      {
+        ...{ pool, recordAt, jumpTable: (p) => jumpTable(p, pageStart) },
+        flowOf: (p) => (isDetailed && isHandledTransfer(pool, p) ? "unsupported" : flowOf(pool, p)),
+        waitsBehind: (p, partner) => (isDetailed ? waitsBehind(pool, p, partner, pairedClocks) : 0),
+      },
+      offset,
+    );
   }
 
   /** Whether an entry must wait for `SMALL_HOT` visits, and does so from now on. */
@@ -456,6 +473,11 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     return parts.interpreter.deliver(p);
   }
 
+  function raisedAt(p: number, vector: number, code: number): number {
+    prepareFault(vector, code);
+    return parts.interpreter.deliver(p);
+  }
+
   /** See `machine/engine/imports.ts`. */
   function visitEntry(first: number): number {
     const copy = pool[first + LINK]!;
@@ -478,7 +500,11 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
       reason = site.reason;
       s[BUDGET] = s[BUDGET]! + site.clocks;
       s[RETIRED] = s[RETIRED]! - site.instructions;
+      if (site.timing !== null) leaveTimed(site.timing, p, s[BUDGET]!);
     }
+    if (reason === Exit.branch) count(p, decoder.frame(), 0);
+    if (reason === Exit.outside) return raisedAt(p, Vector.GP, 0);
+    if (reason === Exit.noQuotient) return raisedAt(p, Vector.DE, NO_ERROR_CODE);
     if (reason === Exit.fault) return faultedAt(p);
     if (reason === Exit.unsupported)
       count(p >= FIRST_ENTRY_RECORD ? pool[p + WORDS + LINK]! : p + WORDS, decoder.frame(), 4);
@@ -487,7 +513,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
 
   codeCache.onAllDropped = forget;
   codeCache.onCompiledChanged = changed;
-  engine.countVisits(hot - 1, FIRST_PSEUDO);
+  engine.countVisits(hot - 1, FIRST_PSEUDO, isDetailed);
   core.words(Address.LONGEST_PAUSE, 1)[0] = options.hot === undefined ? LONGEST_PAUSE : 0;
   compiledSide.goOn = goOn;
   compiledSide.visitEntry = visitEntry;

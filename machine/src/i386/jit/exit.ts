@@ -2,13 +2,17 @@
 
 export * as Exit from "../../../engine/layout/exits.ts";
 
+import type { SiteTiming } from "./detailed-timing.ts";
+
 /** A place where a region can be left before all instructions of its block have run. */
 export interface Site {
   /** Record at which to go on. */
   readonly record: number;
-  /** `plain`, `unsupported` or `fault`. */
+  /** `plain`, `unsupported`, `branch`, `fault`, `outside` or `noQuotient`. */
   readonly reason: number;
   /** Clocks and instructions of the block that were booked and did not happen. */
   readonly clocks: number;
   readonly instructions: number;
+  /** Null unless the cycle model is `detailed`. */
+  readonly timing: SiteTiming | null;
 }

@@ -6,6 +6,9 @@
  *   modify  (offset, info, budget)         → (value, physical address or -1, budget)
  *   write   (offset, value, info, budget)  → budget
  *
+ * With the detailed cycle model the lines of the access go through the data cache, but for those of `modify` when it has a physical address: then
+ * the region sees to them.
+ *
  * The budget is that of the region, which has booked its whole block; it comes back as FAULTED_BUDGET when the access faulted.
  */
 
@@ -29,6 +32,8 @@ export interface SlowAccesses {
   readonly read: number;
   readonly modify: number;
   readonly write: number;
+  /** Of the engine; null unless the cycle model is `detailed`. */
+  readonly timeSpan: number | null;
 }
 
 /** Bits of an age by way, four each: `cleared` and `raised` of tlb.ts. */
@@ -139,6 +144,22 @@ export function memoryFunctions(
     }
   }
 
+  /** With the detailed model: the access has been found in RAM, and the budget is a local again. */
+  function time(w: BodyWriter, info: number, budget: number, physical: number, isWrite: boolean): void {
+    if (slow.timeSpan === null) return;
+    giveBudget(w, info, budget);
+    w.get(physical).constant(1).get(info).constant(3).op(Op.and, Op.shl);
+    w.constant(isWrite ? 1 : 0).call(slow.timeSpan);
+    w.word(slot(Slot.BUDGET)).get(info).constant(CLOCKS_SHIFT).op(Op.shrU, Op.sub).set(budget);
+  }
+
+  /** With the detailed model: lines of what is misaligned are not the region's. */
+  function refuseMisaligned(w: BodyWriter, info: number, physical: number, slowDepth: number): void {
+    if (slow.timeSpan === null) return;
+    w.get(physical).constant(-1).constant(-1).get(info).constant(3).op(Op.and, Op.shl, Op.xor, Op.and);
+    w.branch(Op.brIf, slowDepth);
+  }
+
   /** Before a call of the interpreter: it must know the time. */
   function giveBudget(w: BodyWriter, info: number, budget: number): void {
     w.constant(0).get(budget).get(info).constant(CLOCKS_SHIFT).op(Op.shrU, Op.add);
@@ -172,6 +193,8 @@ export function memoryFunctions(
     const w = new BodyWriter();
     w.open(Op.block);
     place(w, isModify, info, first, w.depth);
+    if (isModify) refuseMisaligned(w, info, physical, w.depth);
+    else time(w, info, budget, physical, false);
     bySize(w, info, (log) => {
       w.get(physical).memory(loads[log]!, Address.RAM);
       if (isModify) w.get(physical);
@@ -195,6 +218,7 @@ export function memoryFunctions(
     const w = new BodyWriter();
     w.open(Op.block);
     place(w, true, info, first, w.depth);
+    time(w, info, budget, physical, true);
     bySize(w, info, (log) => {
       w.get(physical).get(value).memory(stores[log]!, Address.RAM);
       w.get(budget).op(Op.return);

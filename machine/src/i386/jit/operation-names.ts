@@ -140,6 +140,11 @@ export function flowOf(pool: Int32Array, p: number): Flow {
   return interpretedTransfers.has(name) ? "leaves" : "next";
 }
 
+/** Whether a handler transfers control, or changes what compiled code relies on. */
+export function isHandledTransfer(pool: Int32Array, p: number): boolean {
+  return interpretedTransfers.has(nameOf(pool, p));
+}
+
 /** Bits of the registers that a compiled instruction may use; more than it does is no harm. */
 export function registersOf(pool: Int32Array, p: number): number {
   const size = pool[p + SIZE]!;

@@ -20,6 +20,11 @@ export interface GraphSource {
   /** Record of the instruction at a page offset, with counting records replaced by the instruction they stand for; 0 when not decoded. */
   recordAt(offset: number): number;
   flowOf(p: number): Flow;
+  /**
+   * The record that waits, behind the instruction at `p`, for a partner that must stand there, 0 when none does; `partner` waits in front of it.
+   * See detailed-timing.ts.
+   */
+  waitsBehind(p: number, partner: number): number;
   /** Page offsets in the table through which an indirect jump goes, -1 for other pages; empty when there is none. They are a guess. */
   jumpTable(p: number): readonly number[];
 }
@@ -29,6 +34,8 @@ export interface BlockNode {
   /** Records in order. The last one may transfer control. */
   readonly records: number[];
   readonly offset: number;
+  /** What waits for a partner in front of the first instruction, see `waitsBehind`. */
+  readonly partner: number;
   /** Offset behind the last instruction. */
   readonly end: number;
   readonly flow: Flow;
@@ -46,6 +53,7 @@ interface Place {
   readonly key: number;
   readonly context: number;
   readonly offset: number;
+  readonly partner: number;
   readonly p: number;
   readonly flow: Flow;
   readonly end: number;
@@ -69,21 +77,22 @@ export function discoverRegion(source: GraphSource, entry: number): BlockNode[] 
   const places = new Map<number, Place>();
   const leaders = new Set<number>();
   const pending: [Context, number][] = [];
-  const keyOf = (context: Context, offset: number) => context.id * 4096 + offset;
+  const keyOf = (context: Context, offset: number, partner: number) =>
+    (partner * MOST_INSTRUCTIONS + context.id) * 4096 + offset;
 
-  function reach(context: Context, offset: number, leads: boolean): number {
+  function reach(context: Context, offset: number, leads: boolean, partner = 0): number {
     if (offset < 0 || offset >= 4096) return -1;
     const p = source.recordAt(offset);
     if (p === 0) return -1;
-    const key = keyOf(context, offset);
+    const key = keyOf(context, offset, partner);
     if (!places.has(key)) {
       if (places.size >= MOST_INSTRUCTIONS) return -1;
       const flow = source.flowOf(p);
       places.set(key, {
-        ...{ key, context: context.id, offset, p, flow, end: offset + pool[p + BYTES]! },
+        ...{ key, context: context.id, offset, partner, p, flow, end: offset + pool[p + BYTES]! },
         ...{ next: -1, taken: -1, targets: [] },
       });
-      pending.push([context, offset]);
+      pending.push([context, key]);
     }
     if (leads) leaders.add(key);
     return key;
@@ -91,7 +100,7 @@ export function discoverRegion(source: GraphSource, entry: number): BlockNode[] 
 
   function enter(context: Context, returnOffset: number): Context | null {
     if (context.depth >= DEEPEST_CALL) return null;
-    const key = keyOf(context, returnOffset);
+    const key = keyOf(context, returnOffset, 0);
     let child = children.get(key);
     if (child === undefined) {
       child = { id: contexts.length, parent: context, returnOffset, depth: context.depth + 1 };
@@ -104,17 +113,19 @@ export function discoverRegion(source: GraphSource, entry: number): BlockNode[] 
   reach(contexts[0]!, entry, true);
   // Depth first, so that the code nearest to the entry's straight line is in when the limit is met.
   for (let top = pending.pop(); top !== undefined; top = pending.pop()) {
-    const [context, offset] = top;
-    const place = places.get(keyOf(context, offset))!;
+    const [context, key] = top;
+    const place = places.get(key)!;
+    const waits = source.waitsBehind(place.p, place.partner);
+    const behind = (leads: boolean): number => reach(context, place.end, leads, waits);
     const target = pool[place.p + IMMEDIATE]!;
     switch (place.flow) {
       case "next":
-        place.next = reach(context, place.end, false);
+        place.next = behind(false);
         break;
       case "jcc":
         // A branch that the interpreter never took stays outside.
         if (pool[place.p + LINK] !== 0) place.taken = reach(context, target, true);
-        place.next = reach(context, place.end, true);
+        place.next = behind(true);
         break;
       case "jmp":
         place.taken = reach(context, target, true);
@@ -137,7 +148,7 @@ export function discoverRegion(source: GraphSource, entry: number): BlockNode[] 
 
   const blocks: BlockNode[] = [];
   const blockOf = new Map<number, number>();
-  const entryKey = keyOf(contexts[0]!, entry);
+  const entryKey = keyOf(contexts[0]!, entry, 0);
   if (places.get(entryKey)?.flow === "unsupported" || !places.has(entryKey)) return [];
   const order = [entryKey, ...[...leaders].filter((key) => key !== entryKey)];
   for (const [index, key] of order.entries()) blockOf.set(key, index);
@@ -151,7 +162,7 @@ export function discoverRegion(source: GraphSource, entry: number): BlockNode[] 
       place = places.get(place.next)!;
     }
     blocks.push({
-      ...{ index, records, offset: first.offset, end: place.end, flow: place.flow },
+      ...{ index, records, offset: first.offset, partner: first.partner, end: place.end, flow: place.flow },
       next: blockOf.get(place.next) ?? -1,
       taken: blockOf.get(place.taken) ?? -1,
       returnOffset: contexts[first.context]!.returnOffset,

@@ -22,7 +22,7 @@ import { type FunctionTable, supportsTailCalls, type WebAssemblyHost } from "./w
 /** Types of all modules. */
 export const Type = {
   ...{ region: 0, chain: 1, carry: 2, overflow: 3, slowWrite: 4, one: 5 },
-  ...{ read: 6, modify: 7, write: 8, procedure: 9 },
+  ...{ read: 6, modify: 7, write: 8, procedure: 9, fetch: 10 },
 } as const;
 export const functionTypes = [
   { parameters: 0, results: 1 },
@@ -35,13 +35,21 @@ export const functionTypes = [
   { parameters: 3, results: 3 },
   { parameters: 4, results: 1 },
   { parameters: 1, results: 0 },
+  { parameters: 3, results: 1 },
 ] as const;
 
 /** Functions that the runtime calls: of the engine, and of the interpreter's side. */
 export interface RuntimeImports
   extends Pick<
     Engine,
-    "readMissed" | "modifyMissed" | "writeMissed" | "reachCode" | "deliverPageFault" | "follow" | "table"
+    | "readMissed"
+    | "modifyMissed"
+    | "writeMissed"
+    | "reachCode"
+    | "deliverPageFault"
+    | "follow"
+    | "timeSpan"
+    | "table"
   > {}
 
 export interface Runtime {
@@ -62,6 +70,7 @@ const Import = {
   reachCode: 3,
   deliverPageFault: 4,
   follow: 5,
+  timeSpan: 6,
 } as const;
 const sideImports = [
   { name: "readMissed", type: Type.chain },
@@ -70,6 +79,7 @@ const sideImports = [
   { name: "reachCode", type: Type.procedure },
   { name: "deliverPageFault", type: Type.one },
   { name: "follow", type: Type.region },
+  { name: "timeSpan", type: Type.slowWrite },
 ] as const;
 /** Of the runtime's own functions, in the order of `writeRuntime`. */
 const LOCATE = sideImports.length + 1;
@@ -78,7 +88,7 @@ const LOCATE = sideImports.length + 1;
 const hash = (physical: number, key: number): number =>
   ((physical ^ (physical >>> 9) ^ (key >>> 6) ^ key) << 4) & INDEX_MASK;
 
-function writeRuntime(pages: number, hasTailCalls: boolean): Uint8Array {
+function writeRuntime(pages: number, hasTailCalls: boolean, isDetailed: boolean): Uint8Array {
   const slot = (number: number): number => Address.STATE + number * 4;
 
   function pushKey(w: BodyWriter): void {
@@ -193,6 +203,7 @@ function writeRuntime(pages: number, hasTailCalls: boolean): Uint8Array {
       ...([chain(), locate(), fault()] as const),
       ...memoryFunctions(Type, {
         ...{ read: Import.readMissed, modify: Import.modifyMissed, write: Import.writeMissed },
+        timeSpan: isDetailed ? Import.timeSpan : null,
       }),
     ],
     memoryPages: pages,
@@ -206,11 +217,12 @@ export function createRuntime(
   memory: LinearMemory,
   places: number,
   functions: RuntimeImports,
+  isDetailed: boolean,
 ): Runtime {
   const hasTailCalls = supportsTailCalls(host);
   const { table } = functions;
   table.grow(places - table.length);
-  const bytes = writeRuntime(memory.buffer.byteLength / 0x1_0000, hasTailCalls);
+  const bytes = writeRuntime(memory.buffer.byteLength / 0x1_0000, hasTailCalls, isDetailed);
   const { exports } = new host.Instance(new host.Module(bytes), { m: { memory, ...functions } });
   /** Entries of the hash table by page. */
   const entriesOf = new Map<number, number[]>();

@@ -9,14 +9,24 @@
  * - The fast path of a load or store is the soft TLB, whose hits change nothing in the modelled TLB. Everything else is
  *   `Memory.read…` and its kin.
  * - All that can fault comes before any change of a register or flag.
+ * - With the detailed cycle model: detailed-timing.ts.
  *
  * Over 500 lines: one function an instruction family, all on the same locals.
  */
 
+import * as Timing from "../../../engine/layout/timing.ts";
 import { NO_ERROR_CODE } from "../fault.ts";
 import { FlagKind } from "../flags.ts";
 import { Address, Field, Prefix, Segment, Slot, SOFT_TLB_SETS, Vector } from "../layout.ts";
 import { TrapKind } from "../traps.ts";
+import {
+  type BlockTimes,
+  frontOf,
+  type PairedClocks,
+  plainTimes,
+  timesOf,
+  waitingBehind,
+} from "./detailed-timing.ts";
 import { Exit, type Site } from "./exit.ts";
 import { accessInfo, FAULTED_BUDGET } from "./memory-functions.ts";
 import {
@@ -51,6 +61,8 @@ export interface TranslationContext {
   site(site: Site): number;
   /** Record of an instruction at a page offset, or 0. */
   recordAt(offset: number): number;
+  /** Null unless the cycle model is `detailed`. */
+  readonly pairedClocks: PairedClocks | null;
 }
 
 export interface Translation {
@@ -76,11 +88,16 @@ export const regionImports = [
   { name: "loadSegment", type: Type.chain },
   { name: "loadPageDirectory", type: Type.one },
   { name: "invalidate", type: Type.one },
+  { name: "fetchCode", type: Type.fetch },
+  { name: "readData", type: Type.chain },
+  { name: "writeData", type: Type.chain },
+  { name: "modifyData", type: Type.chain },
 ] as const;
 
 const ModuleFunction = {
   ...{ read: 0, modify: 1, write: 2, interpret: 3, transfer: 4, carry: 5, overflow: 6, chain: 7, locate: 8 },
   ...{ fault: 9, interrupt: 10, interruptReturn: 11, loadSegment: 12, loadPageDirectory: 13, invalidate: 14 },
+  ...{ fetchCode: 15, readData: 16, writeData: 17, modifyData: 18 },
 } as const;
 
 const KIND = 8;
@@ -101,7 +118,9 @@ const D = 22;
 const SEGMENT_BASE = 23;
 /** What to do with the value with which the region is left: a `Way`. */
 const WAY = 29;
-const LOCALS = 30;
+/** Pairs since the region was entered. */
+const PAIRED = 30;
+const LOCALS = 31;
 const WIDE = LOCALS;
 /** Locals that stand for state words, and the words. */
 const stateLocals: readonly (readonly [local: number, slot: number])[] = [
@@ -124,7 +143,8 @@ const F = Field;
 const { STORED, ADD, SUB, LOGIC, INC, DEC, GIVEN } = FlagKind;
 
 export function translateRegion(blocks: readonly BlockNode[], context: TranslationContext): Translation {
-  const { pool, flat, mode } = context;
+  const { pool, flat, mode, frame, pairedClocks } = context;
+  const isDetailed = pairedClocks !== null;
   const structure = structureOf(blocks);
   const w = new BodyWriter();
   const slot = (number: number): number => Address.STATE + number * 4;
@@ -135,7 +155,9 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   const usedBases = new Set<number>();
 
   // Where the translation is: block and instruction, for the adjustments of exits.
+  let block: BlockNode;
   let records: readonly number[] = [];
+  let times: BlockTimes;
   let at = 0;
   let lastClocks = 0;
   /** Whether the instruction under way has looked itself whether time is up. */
@@ -146,9 +168,12 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
 
   const clocksFrom = (first: number): number => {
     let sum = 0;
-    for (let i = first; i < records.length; i++) sum += pool[records[i]! + F.CLOCKS]!;
+    for (let i = first; i < records.length; i++) sum += times.clocks[i]!;
     return sum;
   };
+  const pairsFrom = (first: number): number => times.isPaired.slice(first).filter((is) => is).length;
+  /** Where the interpreter begins with an instruction. */
+  const before = (p: number): number => (isDetailed ? frontOf(pool, p) : p);
 
   function adjust(local: number, change: number): void {
     if (change !== 0) w.get(local).constant(change).op(Op.add).set(local);
@@ -158,13 +183,30 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   function settle(done: number): void {
     adjust(BUDGET, clocksFrom(done));
     adjust(RETIRED, done - records.length);
+    adjust(PAIRED, -pairsFrom(done));
   }
 
-  /** Leaves compiled code. */
-  function leave(reason: number, p: number, done: number): void {
-    const left = records.length - done;
-    const site = context.site({ record: p, reason, clocks: clocksFrom(done), instructions: left });
-    w.constant((site << 4) | Exit.site).branch(Op.br, exitDepth);
+  /** What a site tells of the detailed model: so many instructions of the block are accounted, `done` have run. */
+  function timingOf(accounted: number, done: number, pairs = pairsFrom(accounted)): Site["timing"] {
+    if (!isDetailed) return null;
+    const isWaiting = accounted > done;
+    return {
+      ...waitingBehind(pool, block, times, accounted, frame),
+      pairs,
+      own: isWaiting ? times.clocks[done]! : -1,
+      physical: isWaiting ? frame + pool[records[done]! + F.OFFSET]! : -1,
+    };
+  }
+
+  function leaveAt(site: Site): void {
+    w.constant((context.site(site) << 4) | Exit.site).branch(Op.br, exitDepth);
+  }
+
+  /** Leaves compiled code behind `done` instructions of the block. */
+  function leave(reason: number, p: number, done: number, accounted = done): void {
+    const instructions = records.length - done;
+    const timing = timingOf(accounted, done);
+    leaveAt({ record: p, reason, clocks: clocksFrom(done), instructions, timing });
   }
 
   /** The value is on the stack. */
@@ -174,11 +216,10 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
 
   /** Leaves the region by a branch to a page offset. */
   function leaveTo(offset: number): void {
-    settle(records.length);
     const p = offset >= 0 && offset < 4096 ? context.recordAt(offset) : 0;
     if (p !== 0) {
-      w.constant(context.frame + offset).set(A);
-      w.constant(p);
+      w.constant(frame + offset).set(A);
+      w.constant(before(p));
       leaveBy(Way.chain);
     } else {
       w.get(PAGE_EIP).constant(offset).op(Op.add);
@@ -188,6 +229,10 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
 
   /** Leaves the region at the end of a block, for what stands behind it: that is looked up only if time is left, as it may cost some. */
   function leaveBehind(last: number, offset: number): void {
+    if (isDetailed && times.waits[records.length - 1] !== 0) {
+      leave(Exit.branch, last + F.WORDS, records.length);
+      return;
+    }
     w.get(BUDGET).constant(0).op(Op.leS).open(Op.if);
     leave(Exit.plain, last + F.WORDS, records.length);
     w.close();
@@ -311,6 +356,53 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
 
   function physical(): void {
     w.get(D).memory(Op.load, Address.ADDENDS).get(LINEAR).op(Op.add);
+    if (isDetailed) w.tee(PHYSICAL);
+  }
+
+  /** Behind an access on the fast path, with the detailed model: the line at PHYSICAL, unless its use changes nothing. */
+  function useLine(how: "readData" | "writeData" | "modifyData", late: () => void = () => {}): void {
+    if (!isDetailed) return;
+    w.get(PHYSICAL)
+      .constant(Timing.LINE_SHIFT - 3)
+      .op(Op.shrU)
+      .constant((Timing.CACHE_SETS - 1) << 3)
+      .op(Op.and)
+      .memory(Op.load, Address.DATA_LINES);
+    w.get(PHYSICAL)
+      .constant(Timing.LINE_SHIFT - 1)
+      .op(Op.shrU);
+    // The line's number × 2, and a bit of the address where the tag says whether it is dirty.
+    if (how === "readData") w.op(Op.xor).constant(Timing.DIRTY).op(Op.gtU);
+    else w.constant(Timing.DIRTY).op(Op.or, Op.ne);
+    w.open(Op.if);
+    const rest = clocksFrom(at + 1);
+    w.get(BUDGET);
+    if (rest !== 0) w.constant(rest).op(Op.add);
+    w.get(PHYSICAL).call(ModuleFunction[how]);
+    if (rest !== 0) w.constant(rest).op(Op.sub);
+    w.set(BUDGET);
+    late();
+    w.close();
+  }
+
+  /** In front of an instruction, with the detailed model: its lines of code. */
+  function useCode(): void {
+    const tags = times.tags[at] ?? [];
+    if (tags.length === 0) return;
+    tags.forEach(([address, tag], i) => {
+      w.word(address).constant(tag).op(Op.ne);
+      if (i > 0) w.op(Op.or);
+    });
+    const p = records[at]!;
+    const rest = clocksFrom(at);
+    w.open(Op.if);
+    w.get(BUDGET).constant(rest).op(Op.add);
+    w.constant(frame + pool[p + F.OFFSET]!)
+      .constant(pool[p + F.BYTES]!)
+      .call(ModuleFunction.fetchCode);
+    w.constant(rest).op(Op.sub).tee(BUDGET).constant(-lastClocks).op(Op.leS).open(Op.if);
+    leave(Exit.plain, p, at, at + 1);
+    w.close().close();
   }
 
   /** Calls a memory function, whose operands but the last two are on the stack; leaves when it faulted. Results but BUDGET stay. */
@@ -322,6 +414,13 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     w.get(BUDGET).constant(FAULTED_BUDGET).op(Op.eq).open(Op.if);
     // The right time is in memory: the access may have cost some before it faulted.
     w.word(slot(Slot.BUDGET)).set(BUDGET);
+    if (isDetailed) {
+      const instructions = records.length - at - 1;
+      const timing = timingOf(at + 1, at + 1);
+      leaveAt({ record: records[at]!, reason: Exit.fault, clocks: 0, instructions, timing });
+      w.close();
+      return;
+    }
     adjust(RETIRED, at + 1 - records.length);
     w.get(PAGE_EIP)
       .constant(pool[records[at]! + F.OFFSET]!)
@@ -336,7 +435,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   function checkBudget(): void {
     if (at + 1 >= records.length) return;
     w.get(BUDGET).constant(-lastClocks).op(Op.leS).open(Op.if);
-    leave(Exit.plain, records[at + 1]!, at + 1);
+    leave(Exit.plain, before(records[at + 1]!), at + 1);
     w.close();
   }
 
@@ -363,6 +462,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     w.open(Op.if, I32);
     physical();
     w.memory(loadOf(size, isSigned), Address.RAM);
+    useLine("readData");
     w.otherwise();
     w.get(OFFSET);
     callMemory(ModuleFunction.read, segment, size);
@@ -377,6 +477,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     physical();
     w.memory(loadOf(size, isSigned), Address.RAM);
     commit();
+    useLine("readData", checkBudget);
     w.otherwise();
     w.get(OFFSET);
     callMemory(ModuleFunction.read, segment, size);
@@ -394,6 +495,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     physical();
     w.get(from).memory(storeOf(size), Address.RAM);
     commit();
+    useLine("writeData", checkBudget);
     w.otherwise();
     w.get(OFFSET).get(from);
     callMemory(ModuleFunction.write, segment, size);
@@ -403,8 +505,11 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     isChecked = true;
   }
 
-  /** Reads at OFFSET what will be written back: value on the stack, PHYSICAL set for `writeBack`. */
-  function modify(segment: number, size: number): void {
+  /**
+   * Reads at OFFSET what may be written back: value on the stack, PHYSICAL set for `writeBack`. When it `surely` will be, its line is used then,
+   * for both.
+   */
+  function modify(segment: number, size: number, surely: boolean): void {
     probe(segment, size, true);
     w.open(Op.if, I32);
     physical();
@@ -415,11 +520,16 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     w.set(PHYSICAL);
     extend(size);
     w.close();
+    if (!isDetailed || surely) return;
+    w.get(PHYSICAL).constant(0).op(Op.geS).open(Op.if);
+    useLine("readData");
+    w.close();
   }
 
-  function writeBack(segment: number, size: number, from: number): void {
+  function writeBack(segment: number, size: number, from: number, surely: boolean): void {
     w.get(PHYSICAL).constant(0).op(Op.geS).open(Op.if);
     w.get(PHYSICAL).get(from).memory(storeOf(size), Address.RAM);
+    useLine(surely ? "modifyData" : "writeData");
     w.otherwise();
     w.get(OFFSET).get(from);
     callMemory(ModuleFunction.write, segment, size);
@@ -439,19 +549,19 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     }
   }
 
-  function modifyRm(p: number, size: number): void {
+  function modifyRm(p: number, size: number, surely = true): void {
     if (!hasMemoryOperand(pool, p)) getRegister(pool[p + F.RM]!, size);
     else {
       address(p);
       w.set(OFFSET);
-      modify(pool[p + F.SEGMENT]!, size);
+      modify(pool[p + F.SEGMENT]!, size, surely);
     }
   }
 
   /** Behind `modifyRm`. */
-  function writeRm(p: number, size: number, from: number): void {
+  function writeRm(p: number, size: number, from: number, surely = true): void {
     if (!hasMemoryOperand(pool, p)) setRegister(pool[p + F.RM]!, size, from);
-    else writeBack(pool[p + F.SEGMENT]!, size, from);
+    else writeBack(pool[p + F.SEGMENT]!, size, from, surely);
   }
 
   const isShort = (p: number): boolean => (pool[p + F.PREFIX]! & Prefix.ADDRESS_16) !== 0;
@@ -468,6 +578,8 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     if (touchesMemory(pool, records[at]!)) return true;
     for (let i = at + 1; i < records.length; i++) {
       const p = records[i]!;
+      // The region may be left in front of it.
+      if ((times.tags[i]?.length ?? 0) > 0) return true;
       if (readsFlags(pool, p) || touchesMemory(pool, p)) return true;
       if (replacesFlags(pool, p)) return false;
     }
@@ -664,7 +776,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   function shift(p: number, name: string): void {
     const immediate = pool[p + F.IMMEDIATE]!;
     const matter = flagsMatter();
-    modifyRm(p, 4);
+    modifyRm(p, 4, false);
     w.set(A);
     if (immediate >= 0) {
       const count = immediate & 31;
@@ -678,7 +790,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
       .get(B)
       .op(name === "shl" ? Op.shl : name === "shr" ? Op.shrU : Op.shrS)
       .set(C);
-    writeRm(p, 4, C);
+    writeRm(p, 4, C, false);
     if (matter || immediate < 0) {
       w.get(C).set(RESULT);
       if (name === "shl") {
@@ -732,9 +844,9 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   function divide(p: number): void {
     readRm(p, 4);
     w.set(A);
-    // Division errors are the interpreter's: none when the high word is below the divisor.
+    // None when the high word is below the divisor.
     w.get(Slot.EDX).get(A).op(Op.geU).open(Op.if);
-    leave(Exit.plain, p, at);
+    leave(Exit.noQuotient, p, at + 1);
     w.close();
     w.get(Slot.EDX).op(Op.extendU, Op.const64, 32, Op.shl64).get(Slot.EAX).op(Op.extendU, Op.or64).set(WIDE);
     w.get(WIDE).get(A).op(Op.extendU, Op.divU64, Op.wrap).set(Slot.EAX);
@@ -748,19 +860,18 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     });
   }
 
-  /** Leaves when the target in a local lies outside CS: the interpreter raises the fault. */
+  /** Leaves when the target in a local lies outside CS. */
   function checkTarget(p: number, local: number): void {
     if (relyOn(CS)) return;
     w.get(local)
       .word(slot(Slot.LIMIT + CS))
       .op(Op.gtU)
       .open(Op.if);
-    leave(Exit.plain, p, at);
+    leave(Exit.outside, p, at + 1);
     w.close();
   }
 
   function leaveToLocal(local: number): void {
-    settle(records.length);
     w.get(local);
     leaveBy(Way.locate);
   }
@@ -768,6 +879,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   /** Has the interpreter run this one instruction, which goes on behind itself. */
   function interpret(p: number): void {
     const rest = clocksFrom(at + 1);
+    const { waiting, next } = waitingBehind(pool, block, times, at + 1, frame);
     adjust(BUDGET, rest);
     adjust(RETIRED, at + 1 - records.length);
     storeState();
@@ -781,6 +893,14 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
       .op(Op.ne)
       .open(Op.if);
     settle(at + 1);
+    if (isDetailed) {
+      w.constant(0)
+        .constant(next)
+        .memory(Op.store, Address.TIMING + Timing.NEXT * 4);
+      w.constant(0)
+        .constant(waiting)
+        .memory(Op.store, Address.TIMING + Timing.WAITING * 4);
+    }
     w.get(A).branch(Op.br, exitDepth);
     w.close();
   }
@@ -1143,37 +1263,37 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   }
 
   function emitBlock(index: number, go: (target: number) => void): void {
-    const block = blocks[index]!;
+    block = blocks[index]!;
+    const here = block;
     const all = block.records;
     const isCut = block.flow === "unsupported";
     records = isCut ? all.slice(0, -1) : all;
+    times = isDetailed ? timesOf(pool, block, records, frame, pairedClocks) : plainTimes(pool, records);
     kind = kindsBefore[index]!;
     const count = records.length;
     if (count > 0) {
       const total = clocksFrom(0);
-      lastClocks = pool[records[count - 1]! + F.CLOCKS]!;
+      lastClocks = times.clocks[count - 1]!;
       w.get(BUDGET)
         .constant(total - lastClocks)
         .op(Op.leS)
         .open(Op.if);
-      const site = { record: records[0]!, reason: Exit.plain, clocks: 0, instructions: 0 };
-      w.constant((context.site(site) << 4) | Exit.site).branch(Op.br, exitDepth);
+      const timing = timingOf(0, 0, 0);
+      leaveAt({ record: before(records[0]!), reason: Exit.plain, clocks: 0, instructions: 0, timing });
       w.close();
       w.get(BUDGET).constant(total).op(Op.sub).set(BUDGET);
       w.get(RETIRED).constant(count).op(Op.add).set(RETIRED);
+      adjust(PAIRED, pairsFrom(0));
     }
     for (at = 0; at < count; at++) {
       const p = records[at]!;
+      useCode();
       if (flowOf(pool, p) !== "next") {
-        const mine = records;
-        const mineAt = at;
-        transfer(block, p, (target) => {
-          const before = [records, at, lastClocks, kind] as const;
+        transfer(here, p, (target) => {
+          const mine = [block, records, times, at, lastClocks, kind] as const;
           go(target);
-          [records, at, lastClocks, kind] = before;
+          [block, records, times, at, lastClocks, kind] = mine;
         });
-        records = mine;
-        at = mineAt;
         return;
       }
       isChecked = false;
@@ -1182,9 +1302,9 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
       if (touchesMemory(pool, p) && !isChecked) checkBudget();
     }
     if (isCut) {
-      leave(Exit.unsupported, all[all.length - 1]!, count);
-    } else if (block.next >= 0) go(block.next);
-    else leaveBehind(all[all.length - 1]!, block.end);
+      leave(Exit.unsupported, before(all[all.length - 1]!), count);
+    } else if (here.next >= 0) go(here.next);
+    else leaveBehind(all[all.length - 1]!, here.end);
   }
 
   /** FLAG_KIND at the start of each block, as far as it is known. */
@@ -1196,7 +1316,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     for (let index = pending.pop(); index !== undefined; index = pending.pop()) {
       let behind = kinds[index]!;
       for (const p of blocks[index]!.records) behind = kindBehind(pool, p, behind);
-      for (const next of [blocks[index]!.taken, blocks[index]!.next]) {
+      for (const next of [blocks[index]!.taken, blocks[index]!.next, ...blocks[index]!.targets]) {
         if (next < 0) continue;
         const joined = kinds[next] === NONE || kinds[next] === behind ? behind : UNKNOWN_KIND;
         if (joined !== kinds[next]) {
@@ -1246,6 +1366,11 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   out.op(Op.unreachable, Op.end).set(B);
   for (const [local, number] of stateLocals) {
     if ((written & (1 << local)) !== 0) out.constant(0).get(local).memory(Op.store, slot(number));
+  }
+  if ((written & (1 << PAIRED)) !== 0) {
+    const pairs = Address.TIMING_TIMES + Timing.PAIRS * 8;
+    out.constant(0).constant(0).memory(Op.loadDouble, pairs);
+    out.get(PAIRED).op(Op.toDouble, Op.addDouble).memory(Op.storeDouble, pairs);
   }
   out.get(WAY).constant(Way.chain).op(Op.eq).open(Op.if);
   out.get(A).get(B).tailCall(ModuleFunction.chain, context.hasTailCalls);

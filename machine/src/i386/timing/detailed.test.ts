@@ -422,6 +422,26 @@ describe("cycles", () => {
     );
   });
 
+  it("go on from a state in which the clocks of the next instruction are decided", () => {
+    const program = (a: Assembler): void => {
+      for (let i = 0; i < 100; i++) a.emit("mov", i % 2 === 0 ? eax : ebx, i);
+      a.emit("hlt");
+    };
+    const ended = machine(program).processor;
+    ended.run(1e9);
+    let pairs = 0;
+    for (const { processor, clock } = machine(program); processor.run(clock.now + 1) === "cycle"; ) {
+      const state = processor.state();
+      if (state.timing === null || state.timing.stoppedAt === -1) continue;
+      if (state.timing.stoppedClocks === 0) pairs++;
+      const other = machine(program).processor;
+      other.prepareState(JSON.parse(JSON.stringify(state)))();
+      other.run(1e9);
+      expect(other.statistics()).toEqual(ended.statistics());
+    }
+    expect(pairs).toBeGreaterThan(2);
+  });
+
   it("are more than the table's, and the results are the same", () => {
     const fast = machine(busyProgram, "fast");
     fast.processor.run(1e9);

@@ -5,7 +5,8 @@
  * **Code.** The decoder puts a record in front of every instruction's (`prepare`). When it runs (`account` in engine/timing.ts) it reads the lines of the
  * instruction through the code cache, decides in which pipe the instruction goes, and sets the clocks of the record behind
  * it. A wait for a line is time before the instruction: when it uses up the budget the run loop stops between the two records, and `account`
- * runs again for the same instruction. It then must not decide again, or a run would depend on how it is cut into slices.
+ * runs again for the same instruction. It then must not decide again, or a run would depend on how it is cut into slices. Compiled code decides
+ * the same when it is translated (../jit/detailed-timing.ts).
  *
  * **Data.** `observeData` wraps the memory that instructions use: after an access was done, its lines go through the data cache. Device
  * memory and, with CR0.CD, all memory is uncached. The engine does the same for accesses on its fast path.
@@ -40,12 +41,13 @@ export interface DetailedCounters {
 export interface DetailedState {
   readonly codeLines: ArrayLike<number>;
   readonly dataLines: ArrayLike<number>;
-  /** The bus is busy until; physical address behind the instruction before; its issue word when it waits for a partner in the V pipe, else 0. */
+  /** The bus is busy until; where the partner of the instruction before must stand, or -1; its issue word when there is such a place, else 0. */
   readonly bus: number;
   readonly next: number;
   readonly waiting: number;
-  /** Physical address of the instruction that is accounted but has not run, or -1. */
+  /** Physical address of the instruction that is accounted but has not run, or -1; its clocks, else 0. */
   readonly stoppedAt: number;
+  readonly stoppedClocks: number;
   readonly counters: DetailedCounters;
 }
 
@@ -66,8 +68,8 @@ export interface DetailedTiming {
   reset(): void;
 }
 
-const { OPERATION, CLOCKS, OFFSET, BYTES, WORDS } = Field;
-const { ISSUE, ALONE, NEXT, WAITING, STOPPED_AT, INVALID_LINE, LINE_SHIFT } = Timing;
+const { OPERATION, CLOCKS, OFFSET, BYTES, LINK, WORDS } = Field;
+const { ISSUE, ALONE, NEXT, WAITING, STOPPED_AT, STOPPED_CLOCKS, INVALID_LINE, LINE_SHIFT } = Timing;
 
 /** Words of a cache's image. */
 export const CACHE_WORDS = 2 * Timing.CACHE_SETS;
@@ -90,10 +92,10 @@ export function createDetailedTiming(
 ): DetailedTiming {
   const { s, ram8, ramSize } = core;
   const { pool } = codeCache;
-  const { BASE, MODE } = Slot;
+  const { BASE, MODE, TRANSLATION_FAILED } = Slot;
   const codeLines = core.words(Address.CODE_LINES, CACHE_WORDS);
   const dataLines = core.words(Address.DATA_LINES, CACHE_WORDS);
-  const words = core.words(Address.TIMING, STOPPED_AT + 1);
+  const words = core.words(Address.TIMING, Timing.WORDS);
   const times = core.doubles(Address.TIMING_TIMES, Timing.STALLS + 1);
 
   const use = (physical: number, isWrite: boolean): void =>
@@ -141,6 +143,7 @@ export function createDetailedTiming(
       pool[record + CLOCKS] = 0;
       pool[record + OFFSET] = pool[p + OFFSET]!;
       pool[record + BYTES] = pool[p + BYTES]!;
+      pool[record + LINK] = p;
       pool[record + ISSUE] = issueOf(row, pool, p, hasPrefix(physical));
       pool[record + ALONE] = pool[p + CLOCKS]!;
     },
@@ -177,6 +180,20 @@ export function createDetailedTiming(
         write8: writing(1, memory.write8),
         write16: writing(2, memory.write16),
         write32: writing(4, memory.write32),
+        readCompiled(segment, offset, size) {
+          const value = memory.readCompiled(segment, offset, size);
+          if (s[TRANSLATION_FAILED] === 0) access(linear(segment, offset), size, false);
+          return value;
+        },
+        modifyCompiled(segment, offset, size) {
+          const value = memory.modifyCompiled(segment, offset, size);
+          if (s[TRANSLATION_FAILED] === 0) access(linear(segment, offset), size, false);
+          return value;
+        },
+        writeCompiled(segment, offset, size, value) {
+          memory.writeCompiled(segment, offset, size, value);
+          if (s[TRANSLATION_FAILED] === 0) access(linear(segment, offset), size, true);
+        },
         readSystem16(address) {
           const value = memory.readSystem16(address);
           access(address, 2, false);
@@ -207,8 +224,9 @@ export function createDetailedTiming(
       dataLines: [...dataLines],
       bus: times[Timing.BUS_FREE]!,
       next: words[NEXT]!,
-      waiting: words[WAITING]!,
+      waiting: words[NEXT] === -1 ? 0 : words[WAITING]!,
       stoppedAt: words[STOPPED_AT]!,
+      stoppedClocks: words[STOPPED_AT] === -1 ? 0 : words[STOPPED_CLOCKS]!,
       counters: counters(),
     }),
 
@@ -219,6 +237,7 @@ export function createDetailedTiming(
       words[NEXT] = state.next;
       words[WAITING] = state.waiting;
       words[STOPPED_AT] = state.stoppedAt;
+      words[STOPPED_CLOCKS] = state.stoppedClocks;
       setCounters(state.counters);
     },
 
