@@ -8,6 +8,7 @@ import { interrupt } from "./gates";
 import { slowModify, slowRead, slowWrite } from "./imports";
 import * as Address from "./layout/addresses";
 import * as Counter from "./layout/counters";
+import { LONGEST_DELIVERY } from "./layout/gate-clocks";
 import * as Slot from "./layout/slots";
 import { flush, invalidatePage, takeFailureBack, translate, translateCode } from "./paging";
 import { count, get, listeners, ramBytes, set } from "./state";
@@ -16,8 +17,6 @@ import { count, get, listeners, ramBytes, set } from "./state";
 const PAGE_FAULT = 2;
 /** COMPILED_FAULT when it was delivered, but the run loop is wanted. */
 const DELIVERED = -1;
-/** Cycles that the delivery of a fault never takes; with fewer left the run loop delivers it. */
-const LONGEST_DELIVERY = 1000;
 const EXCEPTION = 0;
 const NONE = -1;
 

@@ -87,12 +87,15 @@ function keep(cache: string, name: string, bytes: Uint8Array): void {
   }
 }
 
-/** Throws Error with the compiler's messages when the sources are wrong. */
-export function engineBytes(cache = join(folder, "..", "..", ".rialto", "engine")): Uint8Array {
+/** Throws Error with the compiler's messages when the sources are wrong. `compiling` goes around a compilation. */
+export function engineBytes(
+  cache = join(folder, "..", "..", ".rialto", "engine"),
+  compiling = (work: () => Uint8Array) => work(),
+): Uint8Array {
   const name = `${sourceHash()}.wasm`;
   const kept = readKept(join(cache, name));
   if (kept !== null) return kept;
-  const bytes = compile();
+  const bytes = compiling(compile);
   keep(cache, name, bytes);
   return bytes;
 }

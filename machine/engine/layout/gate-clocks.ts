@@ -20,3 +20,6 @@ export const taskGateInterrupt = 23;
 export const interruptReturnNested = 10;
 /** From a 32-bit TSS to a 32-bit TSS. */
 export const taskSwitch = 85;
+
+/** More than the delivery of a fault ever takes; with fewer left the run loop delivers it. */
+export const LONGEST_DELIVERY = 1000;

@@ -6,6 +6,7 @@
  * A fault is thrown by whoever finds it, caught here before it could reach the loop, and ends the run with FAULTED.
  */
 
+import { LONGEST_DELIVERY } from "../../engine/layout/gate-clocks.ts";
 import type { CodeCache } from "./code-cache.ts";
 import type { ProcessorCore } from "./core.ts";
 import type { Decoder } from "./decoder.ts";
@@ -22,9 +23,6 @@ export const FAULTED = -1;
 
 /** Value of FAULT_RECORD when the fault was delivered already and EIP is its handler's. */
 export const DELIVERED = -1;
-
-/** Cycles that the delivery of a fault never takes; with fewer left the run loop delivers it. */
-const LONGEST_DELIVERY = 1000;
 
 export interface Interpreter {
   /** Runs from pool index `p` until BUDGET is used up; returns the index of the next instruction, or FAULTED. */
