@@ -15,3 +15,5 @@ export const noQuotient = 7;
 export const chain = 5;
 /** At a place in the middle of a region, by its number: see `Site` in src/i386/jit/exit.ts. */
 export const site = 6;
+/** Of a site alone: the region was made for other bases of segments. */
+export const otherBases = 8;

@@ -70,12 +70,15 @@ interface Variant {
   /** Offsets in the page of its first byte and behind its last one. */
   readonly start: number;
   readonly end: number;
+  readonly hasFixedBases: boolean;
 }
 
 interface Wanted {
   readonly entry: number;
   readonly flat: number;
   readonly mode: number;
+  /** See `TranslationContext`. */
+  readonly bases: Int32Array | null;
   /** Offset in CS of the entry's page. */
   readonly pageStart: number;
 }
@@ -139,6 +142,8 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
   let variants: (Variant[] | null)[] = [];
   /** Numbers of entries with small regions, which wait for more visits. */
   const postponed = new Set<number>();
+  /** Numbers of entries whose code is to read the bases of segments: it was met with several. */
+  const readsBases = new Set<number>();
   /** Numbers of entries with compiled code, by page. */
   const compiledIn = new Map<number, Set<number>>();
   let wanted: Wanted[] = [];
@@ -161,6 +166,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     live = 0;
     compiledIn.clear();
     postponed.clear();
+    readsBases.clear();
     engine.forgetEntries();
   }
 
@@ -175,7 +181,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
   const instructionOf = (copy: number): number => (isDetailed ? instructionBehind(pool, copy) : copy);
   const numberOf = (copy: number): number => (copy - FIRST_ENTRY_RECORD) / (2 * WORDS);
 
-  function contextOf({ entry, flat, mode }: Wanted): TranslationContext {
+  function contextOf({ entry, flat, mode, bases }: Wanted): TranslationContext {
     const frame = frameOf(pool[entry + LINK]!);
     return {
       pool,
@@ -184,6 +190,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
       hasTailCalls: runtime.hasTailCalls,
       flat,
       mode,
+      bases,
       recordAt(offset) {
         const p = codeCache.recordAt(frame, offset);
         const at = p !== 0 && pool[p + OPERATION] === ENTRY ? pool[p + LINK]! : p;
@@ -337,19 +344,32 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
   /** Bytes of a page were written: regions that reach over them are compiled no longer. One of them may be running. */
   function changed(frame: number, first: number, last: number): void {
     let isHit = false;
-    for (const number of compiledIn.get(frame) ?? []) {
-      const all = variants[number]!;
-      const kept = all.filter((variant) => variant.end <= first || variant.start > last);
-      if (kept.length === all.length) continue;
-      isHit = true;
-      variants[number] = kept.length > 0 ? kept : null;
-      if (kept.length > 0) continue;
-      compiledIn.get(frame)!.delete(number);
-      pool[FIRST_ENTRY_RECORD + (number * 2 + 1) * WORDS + VISITS] = hot - 1;
-    }
+    for (const number of compiledIn.get(frame) ?? [])
+      if (keepVariants(frame, number, ({ start, end }) => end <= first || start > last)) isHit = true;
     if (!isHit) return;
     runtime.forgetPage(frame);
     core.attention();
+  }
+
+  /** Drops an entry's other variants; whether there were any. */
+  function keepVariants(frame: number, number: number, isKept: (variant: Variant) => boolean): boolean {
+    const all = variants[number] ?? [];
+    const kept = all.filter(isKept);
+    if (kept.length === all.length) return false;
+    variants[number] = kept.length > 0 ? kept : null;
+    if (kept.length === 0) {
+      compiledIn.get(frame)!.delete(number);
+      pool[FIRST_ENTRY_RECORD + (number * 2 + 1) * WORDS + VISITS] = hot - 1;
+    }
+    return true;
+  }
+
+  /** The region of an entry was met with other bases than it was made for: from now on its code reads them. */
+  function metOtherBases(copy: number): void {
+    const number = numberOf(copy);
+    readsBases.add(number);
+    if (keepVariants(frameOf(copy), number, ({ hasFixedBases }) => !hasFixedBases))
+      runtime.forgetPage(frameOf(copy));
   }
 
   const pages = memory.buffer.byteLength / 0x1_0000;
@@ -391,16 +411,18 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     const items = wanted;
     wanted = [];
     const functions: WasmFunction[] = [];
-    const made: { readonly wanted: Wanted; readonly mask: number; readonly blocks: readonly BlockNode[] }[] =
-      [];
+    const made: (Pick<Variant, "mask" | "hasFixedBases"> & {
+      readonly wanted: Wanted;
+      readonly blocks: readonly BlockNode[];
+    })[] = [];
     for (const item of items) {
       const context = contextOf(item);
       const blocks = regionOf(item, context);
       if (blocks.length === 0) continue;
-      const { code, flatMask } = translateRegion(blocks, context);
+      const { code, flatMask, hasFixedBases } = translateRegion(blocks, context);
       functions.push(code);
       for (const block of blocks) statistics.translated += block.records.length;
-      made.push({ wanted: item, mask: flatMask, blocks });
+      made.push({ wanted: item, mask: flatMask, hasFixedBases, blocks });
     }
     if (made.length === 0) return;
     const place = live + 1;
@@ -409,14 +431,14 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
       elements: { place, position: 0, count: functions.length },
     });
     new host.Instance(new host.Module(bytes), { m: imports });
-    for (const [index, { wanted: item, mask, blocks }] of made.entries()) {
+    for (const [index, { wanted: item, mask, hasFixedBases, blocks }] of made.entries()) {
       const copy = pool[item.entry + LINK]!;
       const number = numberOf(copy);
       const fullMask = mask | MODE_MASK;
       const key = (item.flat | (item.mode << 12)) & fullMask;
       const start = Math.min(...blocks.map((block) => block.offset));
       const end = Math.max(...blocks.map((block) => block.end));
-      const variant = { key, mask: fullMask, place: place + index, start, end };
+      const variant = { key, mask: fullMask, place: place + index, start, end, hasFixedBases };
       const known = variants[number] ?? null;
       if (known === null) variants[number] = [variant];
       else known.unshift(variant);
@@ -452,7 +474,8 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     }
     const flat = s[FLAT_SEGMENTS]!;
     const mode = s[MODE]!;
-    const item = { entry, flat, mode, pageStart: s[PAGE_EIP]! };
+    const bases = readsBases.has(numberOf(copy)) ? null : s.slice(Slot.BASE, Slot.BASE + 6);
+    const item = { entry, flat, mode, bases, pageStart: s[PAGE_EIP]! };
     if (known === null && postpone(item)) return;
     const isWanted = wanted.some((each) => each.entry === entry && each.flat === flat && each.mode === mode);
     if (!isWanted) wanted.push(item);
@@ -506,6 +529,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     if (reason === Exit.outside) return raisedAt(p, Vector.GP, 0);
     if (reason === Exit.noQuotient) return raisedAt(p, Vector.DE, NO_ERROR_CODE);
     if (reason === Exit.fault) return faultedAt(p);
+    if (reason === Exit.otherBases) metOtherBases(p);
     if (reason === Exit.unsupported)
       count(p >= FIRST_ENTRY_RECORD ? pool[p + WORDS + LINK]! : p + WORDS, decoder.frame(), 4);
     return p;

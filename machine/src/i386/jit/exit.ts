@@ -8,7 +8,7 @@ import type { SiteTiming } from "./detailed-timing.ts";
 export interface Site {
   /** Record at which to go on. */
   readonly record: number;
-  /** `plain`, `unsupported`, `branch`, `fault`, `outside` or `noQuotient`. */
+  /** `plain`, `unsupported`, `branch`, `fault`, `outside`, `noQuotient` or `otherBases`. */
   readonly reason: number;
   /** Clocks and instructions of the block that were booked and did not happen. */
   readonly clocks: number;

@@ -10,12 +10,14 @@ import { bareHarness } from "../../test/instructions/bare-harness.ts";
 import { generateCases } from "../../test/instructions/generate.ts";
 import { Assembler } from "../assembler.ts";
 import {
+  ax,
   byte,
   cl,
   cr0,
   cr3,
   dh,
   dl,
+  ds,
   dword,
   eax,
   ebp,
@@ -25,10 +27,12 @@ import {
   edx,
   esi,
   esp,
+  fword,
   type Register,
   registers8,
   registers16,
   registers32,
+  ss,
   symbol,
   word,
 } from "../assembly.ts";
@@ -301,6 +305,47 @@ function jumpTable(): Uint8Array {
   return buildElfKernel(a.finish(), { entry: "start" });
 }
 
+/** One loop over data, by turns at two bases of DS; CS and SS are flat. */
+function movingBase(): Uint8Array {
+  const a = new Assembler();
+  const [TABLE, POINTER, BASES] = [0x20_8000, 0x20_8100, [0x21_0000, 0x22_0004]];
+  a.label("start");
+  a.emit("mov", esp, 0x20_4000);
+  const put = (at: number, value: number): void => a.emit("mov", dword({ displacement: at }), value);
+  for (const [i, base] of [0, 0, ...BASES].entries()) {
+    // Limit FFFFFH in pages, present: code, then data that may be written.
+    put(TABLE + i * 8 + 8, 0xffff | (base << 16));
+    put(TABLE + i * 8 + 12, 0x00cf_0000 | (base >>> 16) | ((i === 0 ? 0x9b : 0x93) << 8));
+  }
+  put(POINTER, (TABLE << 16) | 47);
+  put(POINTER + 4, TABLE >>> 16);
+  a.emit("lgdt", fword({ displacement: POINTER }));
+  a.emit("mov", eax, 16);
+  a.emit("mov", ss, ax);
+  const again = a.newLabel();
+  a.place(again);
+  for (const selector of [24, 32]) {
+    a.emit("mov", eax, selector);
+    a.emit("mov", ds, ax);
+    a.emit("call", symbol("sum"));
+  }
+  a.emit("jmp", again);
+  a.label("sum");
+  a.emit("mov", ecx, 50);
+  const next = a.newLabel();
+  a.place(next);
+  a.emit("add", dword({ base: ecx, displacement: 0x40 }), esi);
+  a.emit("mov", edx, dword({ base: ecx, index: ecx, scale: 4 }));
+  a.emit("add", esi, edx);
+  a.emit("push", edx);
+  a.emit("inc", dword({ displacement: 0x80 }));
+  a.emit("pop", edi);
+  a.emit("dec", ecx);
+  a.emit("jne", next);
+  a.emit("ret");
+  return buildElfKernel(a.finish(), { entry: "start" });
+}
+
 /** Paging on; accesses of every size to pages that share a set of the data TLB, aligned and not, some across their ends. */
 function crowdedTlb(seed: number): Uint8Array {
   let state = seed;
@@ -406,6 +451,14 @@ describe.each(["fast", "detailed"] as const)(
       runInStep(pair, 1009, 200_000, 20);
       const { instructions } = pair.compiled.processor.compiler!.statistics;
       expect(instructions / pair.compiled.instructions).toBeGreaterThan(0.9);
+    });
+
+    it("where the base of a segment changes, without coming back from every region", () => {
+      const pair = pairOf(movingBase(), 4 * 2 ** 20, 3, model);
+      runInStep(pair, 1013, 100_000, 20);
+      const { instructions, runs } = pair.compiled.processor.compiler!.statistics;
+      expect(instructions / pair.compiled.instructions).toBeGreaterThan(0.9);
+      expect(instructions / runs).toBeGreaterThan(100);
     });
 
     it("where pages displace each other in the data TLB", () => {

@@ -57,6 +57,8 @@ export interface TranslationContext {
   readonly flat: number;
   /** Value of MODE for which the code is made. */
   readonly mode: number;
+  /** Bases of the segments for which the code is made, by segment; null when it must read them. */
+  readonly bases: Int32Array | null;
   /** Number of a place where the region can be left. */
   site(site: Site): number;
   /** Record of an instruction at a page offset, or 0. */
@@ -69,6 +71,8 @@ export interface Translation {
   readonly code: WasmFunction;
   /** Bits of FLAT_SEGMENTS that the code relies on. */
   readonly flatMask: number;
+  /** Whether it relies on `bases`: with other ones it is left at once by `Exit.otherBases`. */
+  readonly hasFixedBases: boolean;
 }
 
 /** Functions that a module of regions imports, in this order: memory accesses, single instructions, and those of runtime.ts. */
@@ -143,7 +147,7 @@ const F = Field;
 const { STORED, ADD, SUB, LOGIC, INC, DEC, GIVEN } = FlagKind;
 
 export function translateRegion(blocks: readonly BlockNode[], context: TranslationContext): Translation {
-  const { pool, flat, mode, frame, pairedClocks } = context;
+  const { pool, flat, mode, bases, frame, pairedClocks } = context;
   const isDetailed = pairedClocks !== null;
   const structure = structureOf(blocks);
   const w = new BodyWriter();
@@ -160,6 +164,8 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   let times: BlockTimes;
   let at = 0;
   let lastClocks = 0;
+  /** The instruction whose effective address was put into OFFSET for the access that follows, or 0. */
+  let operand = 0;
   /** Whether the instruction under way has looked itself whether time is up. */
   let isChecked = false;
   let kind: number = UNKNOWN_KIND;
@@ -306,11 +312,11 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
 
   // Memory.
 
-  /** Leaves the effective address on the stack. */
-  function address(p: number): void {
+  /** Leaves the effective address, plus `segmentBase`, on the stack. */
+  function address(p: number, segmentBase = 0): void {
     const base = pool[p + F.BASE]!;
     const index = pool[p + F.INDEX]!;
-    const displacement = pool[p + F.DISPLACEMENT]!;
+    const displacement = (pool[p + F.DISPLACEMENT]! + segmentBase) | 0;
     let isEmpty = true;
     if (base !== Slot.ZERO) {
       w.get(base);
@@ -326,17 +332,34 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     else if (displacement !== 0) w.constant(displacement).op(Op.add);
   }
 
+  /** Sets OFFSET, for the access that follows. */
+  function setOffset(p: number): void {
+    address(p);
+    w.set(OFFSET);
+    operand = p;
+  }
+
+  /** Leaves the linear address of OFFSET on the stack. A base that is known is one number with the displacement. */
+  function linearAddress(segment: number, isFlat: boolean): void {
+    const p = operand;
+    operand = 0;
+    if (!isFlat) usedBases.add(segment);
+    if (isFlat) w.get(OFFSET);
+    else if (bases === null)
+      w.get(OFFSET)
+        .get(SEGMENT_BASE + segment)
+        .op(Op.add);
+    else if (p !== 0) address(p, bases[segment]!);
+    else w.get(OFFSET).constant(bases[segment]!).op(Op.add);
+  }
+
   /** From OFFSET: sets LINEAR, and leaves on the stack whether the fast path holds. */
   function probe(segment: number, size: number, writes: boolean): void {
     const log = size >> 1;
     const isFlat = segment !== CS && relyOn(segment);
     const isWhole = isFlat || (segment !== CS && relyOn(segment, true));
     if (segment === CS) relyOn(CS);
-    w.get(OFFSET);
-    if (!isFlat) {
-      usedBases.add(segment);
-      w.get(SEGMENT_BASE + segment).op(Op.add);
-    }
+    linearAddress(segment, isFlat);
     w.tee(LINEAR)
       .constant(10)
       .op(Op.shrU)
@@ -543,8 +566,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   function readRm(p: number, size: number): void {
     if (!hasMemoryOperand(pool, p)) getRegister(pool[p + F.RM]!, size);
     else {
-      address(p);
-      w.set(OFFSET);
+      setOffset(p);
       read(pool[p + F.SEGMENT]!, size);
     }
   }
@@ -552,8 +574,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   function modifyRm(p: number, size: number, surely = true): void {
     if (!hasMemoryOperand(pool, p)) getRegister(pool[p + F.RM]!, size);
     else {
-      address(p);
-      w.set(OFFSET);
+      setOffset(p);
       modify(pool[p + F.SEGMENT]!, size, surely);
     }
   }
@@ -948,8 +969,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     if (name === "movToSegment" && isData && !(isShort(p) && hasMemoryOperand(pool, p))) {
       w.constant(number);
       if (hasMemoryOperand(pool, p)) {
-        address(p);
-        w.set(OFFSET);
+        setOffset(p);
         read(pool[p + F.SEGMENT]!, 2, false);
       } else getRegisterUnsigned(pool[p + F.RM]!, 2);
       callTimed(ModuleFunction.loadSegment);
@@ -1023,8 +1043,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
       case "mov": {
         const form = formOf(p);
         if (form === 1 && size === 4 && hasMemoryOperand(pool, p)) {
-          address(p);
-          w.set(OFFSET);
+          setOffset(p);
           load(pool[p + F.SEGMENT]!, 4, true, () => w.set(pool[p + F.REG]!));
           break;
         }
@@ -1038,8 +1057,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
         else getRegister(pool[p + F.REG]!, size);
         w.set(A);
         if (hasMemoryOperand(pool, p)) {
-          address(p);
-          w.set(OFFSET);
+          setOffset(p);
           store(pool[p + F.SEGMENT]!, size, A);
         } else setRegister(pool[p + F.RM]!, size, A);
         break;
@@ -1048,8 +1066,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
       case "movsx": {
         const from = pool[p + F.EXTRA] === 1 ? 1 : 2;
         if (hasMemoryOperand(pool, p)) {
-          address(p);
-          w.set(OFFSET);
+          setOffset(p);
           load(pool[p + F.SEGMENT]!, from, name === "movsx", () => w.set(pool[p + F.REG]!));
           break;
         } else if (name === "movsx") getRegister(pool[p + F.RM]!, from);
@@ -1149,8 +1166,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
         condition(pool[p + F.EXTRA]!);
         w.set(A);
         if (hasMemoryOperand(pool, p)) {
-          address(p);
-          w.set(OFFSET);
+          setOffset(p);
           store(pool[p + F.SEGMENT]!, 1, A);
         } else setRegister(pool[p + F.RM]!, 1, A);
         break;
@@ -1329,6 +1345,29 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   }
   const kindsBefore = findKinds();
 
+  /** In front of all: leaves the region when a base is not what it was made for. */
+  function checkBases(out: BodyWriter, known: Int32Array): void {
+    const record = before(blocks[0]!.records[0]!);
+    for (const segment of usedBases) {
+      out
+        .word(slot(Slot.BASE + segment))
+        .constant(known[segment]!)
+        .op(Op.ne)
+        .open(Op.if);
+      const site = context.site({
+        record,
+        reason: Exit.otherBases,
+        clocks: 0,
+        instructions: 0,
+        timing: null,
+      });
+      out
+        .constant((site << 4) | Exit.site)
+        .op(Op.return)
+        .close();
+    }
+  }
+
   w.open(Op.block, I32);
   exitDepth = w.depth;
   const bodyStart = w.bytes.length;
@@ -1356,11 +1395,13 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   if ((touched & 0xff & ~held) !== 0) throw new Error("compiled code uses a register that it does not name");
 
   const out = new BodyWriter();
+  if (bases === null)
+    for (const segment of usedBases) out.word(slot(Slot.BASE + segment)).set(SEGMENT_BASE + segment);
+  else checkBases(out, bases);
   for (const [local, number] of stateLocals) {
     if ((touched & (1 << local)) !== 0) out.word(slot(number)).set(local);
   }
   if ((touched & (1 << PAGE_EIP)) !== 0) out.word(slot(Slot.PAGE_EIP)).set(PAGE_EIP);
-  for (const segment of usedBases) out.word(slot(Slot.BASE + segment)).set(SEGMENT_BASE + segment);
   out.op(Op.block, I32);
   out.append(body);
   out.op(Op.unreachable, Op.end).set(B);
@@ -1382,7 +1423,11 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   out.get(A).get(B).tailCall(ModuleFunction.fault, context.hasTailCalls);
   out.close();
   out.get(B);
-  return { code: { type: Type.region, locals32: LOCALS, locals64: 1, body: out.bytes }, flatMask };
+  return {
+    code: { type: Type.region, locals32: LOCALS, locals64: 1, body: out.bytes },
+    flatMask,
+    hasFixedBases: bases !== null && usedBases.size > 0,
+  };
 }
 
 /** Bits of the state locals that the instructions of a region name, or may. */
