@@ -48,14 +48,14 @@ describe("images of the machine bench", () => {
     expect(compiled.pc.statistics()).toEqual(interpreted.pc.statistics());
   });
 
-  // With an observer, gates, returns and loads of segments take the slow ways, which the engine must equal.
-  it.each(["interrupt3", "interrupt1", "systemCall", "pageFault", "pageTableReload"] as const)(
+  // With an observer, gates, returns, task switches and loads of segments take the slow ways, which the engine must equal.
+  it.each(["interrupt3", "interrupt1", "systemCall", "pageFault", "taskGate", "pageTableReload"] as const)(
     "%s, nobody listening",
     (key) => {
       const { bytes } = makeSystemImage(key, OPERATIONS);
       const plain = run(bytes, "off");
       let returns = 0;
-      const observed = run(bytes, "off", { returned: () => returns++ });
+      const observed = run(bytes, "off", { returned: () => returns++, taskSwitch: () => returns++ });
       expect(plain.marks).toEqual(observed.marks);
       expect(plain.pc.statistics()).toEqual(observed.pc.statistics());
       if (key !== "pageTableReload") expect(returns).toBeGreaterThan(OPERATIONS);
