@@ -10,7 +10,7 @@ import * as Address from "./layout/addresses";
 import * as Counter from "./layout/counters";
 import { LONGEST_DELIVERY } from "./layout/gate-clocks";
 import * as Slot from "./layout/slots";
-import { flush, invalidatePage, takeFailureBack, translate, translateCode } from "./paging";
+import { flush, invalidatePage, takeFailureBack, translate, translateCodeMissed } from "./paging";
 import { count, get, listeners, ramBytes, set } from "./state";
 
 /** COMPILED_FAULT when FAULT_VECTOR and FAULT_CODE say which. */
@@ -81,9 +81,9 @@ export function writeMissed(selector: i32, offset: i32, value: i32): void {
   slowWrite(selector, offset, value);
 }
 
-/** Lets the soft TLB know a code page if fetching from it does not fault. */
+/** Lets the soft TLB, which does not know it, know a code page if fetching from it does not fault. */
 export function reachCode(linear: i32): void {
-  translateCode(linear, get(Slot.MODE));
+  translateCodeMissed(linear, get(Slot.MODE));
   takeFailureBack();
 }
 

@@ -4,6 +4,7 @@
  * but the TLB, which sees each table in the order of the slow way; touching the same pages in the same order again changes nothing.
  */
 
+import * as Descriptor from "./descriptors";
 import { readFlags } from "./flags";
 import * as Access from "./layout/access-bits";
 import * as Address from "./layout/addresses";
@@ -61,7 +62,8 @@ export function hasRoom(limit: u32, access: i32, pointer: u32, bytes: u32): bool
 export function placeFrame(end: i32, bytes: i32, mode: i32): i32 {
   const top = end - bytes;
   if ((top & 3) !== 0 || (top & 0xfff) + bytes > 4096) return Segments.NOWHERE;
-  const last = Segments.placeOf(end - 4, 4, 1, mode);
+  let last = Segments.quickWrite(end - 4, mode);
+  if (last === Segments.NOWHERE) last = Segments.placeOf(end - 4, 4, 1, mode);
   if (last === Segments.NOWHERE || load<u8>(last >>> 12, Address.CODE_FRAMES) !== 0) return Segments.NOWHERE;
   return last + 4 - bytes;
 }
@@ -83,7 +85,9 @@ function pushFrame(physical: i32, image: i32, errorCode: i32, eip: i32): i32 {
 export function interrupt(vector: i32, kind: i32, errorCode: i32, eip: i32): bool {
   const flags = readFlags();
   if (isSlow() || (flags & (TF | VM)) !== 0 || (vector << 3) + 7 > get(Slot.IDT_LIMIT)) return false;
-  const gate = Segments.placeOf(get(Slot.IDT_BASE) + (vector << 3), 8, 0, 0);
+  const entry = get(Slot.IDT_BASE) + (vector << 3);
+  let gate = Segments.quickPair(entry);
+  if (gate === Segments.NOWHERE) gate = Segments.placeOf(entry, 8, 0, 0);
   if (gate === Segments.NOWHERE) return false;
   const gateLow = load<i32>(gate, Address.RAM);
   const gateHigh = load<i32>(gate, Address.RAM + 4);
@@ -91,21 +95,20 @@ export function interrupt(vector: i32, kind: i32, errorCode: i32, eip: i32): boo
   const type = (gateHigh >>> 8) & 0x1f;
   if (type !== INTERRUPT_GATE && type !== TRAP_GATE && type !== TASK_GATE) return false;
   const from = get(Slot.CPL);
-  if (kind === SOFTWARE && Segments.dplOf(gateHigh) < from) return false;
+  if (kind === SOFTWARE && Descriptor.dplOf(gateHigh) < from) return false;
 
   const selector = gateLow >>> 16;
   const isFault = kind === EXCEPTION && vector !== Vector.DB;
   const image = isFault ? flags | RF : flags;
   if (type === TASK_GATE) return interruptTask(selector, vector, kind, errorCode, eip, image);
   const target = (gateHigh & -0x1_0000) | (gateLow & 0xffff);
-  if ((selector & 0xfffc) === 0 || !Segments.fetch(selector)) return false;
-  const codeLow = Segments.low;
-  const codeHigh = Segments.high;
-  const dpl = Segments.dplOf(codeHigh);
-  if (!Segments.isCode(codeHigh) || dpl > from || !Segments.isReady(codeHigh)) return false;
-  if (u32(target) > u32(Segments.limitOf(codeLow, codeHigh))) return false;
+  const code = Segments.find(selector);
+  if (code === 0 || u32(target) > load<u32>(code, Descriptor.LIMIT)) return false;
+  const codeKind = load<i32>(code, Descriptor.CODE);
+  const dpl = (codeKind & 7) - 1;
+  if (dpl < 0 || dpl > from) return false;
   let to = from;
-  if (!Segments.isConformingCode(codeHigh) && dpl < from) {
+  if (codeKind < Descriptor.CONFORMING && dpl < from) {
     to = dpl;
     if (!enterInner(to, image, errorCode, eip)) return false;
     spend(kind === SOFTWARE ? Clocks.interruptInner - Clocks.interruptSamePrivilege : Clocks.breakpointInner);
@@ -113,7 +116,7 @@ export function interrupt(vector: i32, kind: i32, errorCode: i32, eip: i32): boo
     if (!enterSame(image, errorCode, eip)) return false;
     if (kind !== SOFTWARE) spend(Clocks.breakpointSamePrivilege);
   }
-  Segments.setSegment(Segment.CS, (selector & 0xfffc) | to, codeLow, codeHigh);
+  Segments.setFrom(code, Segment.CS, (selector & 0xfffc) | to);
   set(Slot.EIP, target);
   set(Slot.EFLAGS, flags & ~(TF | NT | VM | RF | (type === INTERRUPT_GATE ? IF : 0)));
   set(Slot.FLAG_KIND, STORED);
@@ -133,23 +136,25 @@ function frameBytes(errorCode: i32): i32 {
 function enterInner(to: i32, image: i32, errorCode: i32, eip: i32): bool {
   const slot = (to << 3) + 4;
   if (u32(slot + 5) > u32(get(Slot.LIMIT + Segment.TR))) return false;
-  const place = Segments.placeOf(get(Slot.BASE + Segment.TR) + slot, 8, 0, 0);
+  const linear = get(Slot.BASE + Segment.TR) + slot;
+  let place = (linear & 0xfff) <= 4088 ? Segments.quickWord(linear, 0) : Segments.NOWHERE;
+  if (place === Segments.NOWHERE) place = Segments.placeOf(linear, 8, 0, 0);
   if (place === Segments.NOWHERE) return false;
   const pointer = load<i32>(place, Address.RAM);
   const selector: i32 = load<u16>(place, Address.RAM + 4);
-  if (!Segments.fetchStack(selector, to)) return false;
-  const low = Segments.low;
-  const high = Segments.high;
+  const stack = Segments.findStack(selector, to);
+  if (stack === 0) return false;
   const bytes = frameBytes(errorCode) + 8;
-  if (!hasRoom(Segments.limitOf(low, high), high, pointer, bytes)) return false;
-  const physical = placeFrame(Segments.baseOf(low, high) + pointer, bytes, 0);
+  if (!hasRoom(load<u32>(stack, Descriptor.LIMIT), load<i32>(stack, Descriptor.ACCESS), pointer, bytes))
+    return false;
+  const physical = placeFrame(load<i32>(stack, Descriptor.BASE) + pointer, bytes, 0);
   if (physical === Segments.NOWHERE) return false;
   const outer = pushFrame(physical, image, errorCode, eip);
   store<i32>(outer, get(Slot.ESP), Address.RAM);
   store<i32>(outer, get(Slot.SELECTOR + Segment.SS), Address.RAM + 4);
   countTransition(get(Slot.CPL), to);
   setRing(to);
-  Segments.setSegment(Segment.SS, selector, low, high);
+  Segments.setFrom(stack, Segment.SS, selector);
   set(Slot.ESP, pointer - bytes);
   return true;
 }
@@ -172,7 +177,11 @@ function placeOfWords(offset: i32, words: i32): i32 {
   const limit = load<u32>(Address.READ_LIMITS + Segment.SS * 16 + 8);
   const last = offset + ((words - 1) << 2);
   if (u32(last) >= limit || u32(last) < u32(offset)) return Segments.NOWHERE;
-  return Segments.placeOf(get(Slot.BASE + Segment.SS) + offset, words << 2, 0, get(Slot.MODE));
+  const linear = get(Slot.BASE + Segment.SS) + offset;
+  const bytes = words << 2;
+  const mode = get(Slot.MODE);
+  const place = (linear & 0xfff) + bytes <= 4096 ? Segments.quickWord(linear, mode) : Segments.NOWHERE;
+  return place === Segments.NOWHERE ? Segments.placeOf(linear, bytes, 0, mode) : place;
 }
 
 /** Flags that an IRET from a ring may change. */
@@ -199,31 +208,29 @@ export function interruptReturn(next: i32): bool {
   const selector: i32 = load<u16>(frame, Address.RAM + 4);
   const image = load<i32>(frame, Address.RAM + 8);
   if ((image & AC) !== 0) return false;
-  if ((selector & 0xfffc) === 0 || !Segments.fetch(selector)) return false;
-  const low = Segments.low;
-  const high = Segments.high;
   const to = selector & 3;
-  const dpl = Segments.dplOf(high);
-  if (!Segments.isCode(high) || to < from || !Segments.isReady(high)) return false;
-  if (Segments.isConformingCode(high) ? dpl > to : dpl !== to) return false;
+  const code = to < from ? 0 : Segments.find(selector);
+  if (code === 0 || !Descriptor.allowsReturn(code, to)) return false;
   const isOuter = to !== from;
   let newTop = top + 12;
   let stackSelector = 0;
+  let stack = 0;
   if (isOuter) {
     const outer = placeOfWords(top + 12, 2);
     if (outer === Segments.NOWHERE) return false;
     newTop = load<i32>(outer, Address.RAM);
     stackSelector = load<u16>(outer, Address.RAM + 4);
-    if (!Segments.fetchStack(stackSelector, to)) return false;
+    stack = Segments.findStack(stackSelector, to);
+    if (stack === 0) return false;
   }
-  if (u32(target) > u32(Segments.limitOf(low, high))) return false;
+  if (u32(target) > load<u32>(code, Descriptor.LIMIT)) return false;
 
   const mask = returnMask(from);
   countTransition(from, to);
   if (isOuter) setRing(to);
-  Segments.setSegment(Segment.CS, selector, low, high);
+  Segments.setFrom(code, Segment.CS, selector);
   if (isOuter) {
-    Segments.setSegment(Segment.SS, stackSelector, Segments.low, Segments.high);
+    Segments.setFrom(stack, Segment.SS, stackSelector);
     Segments.dropPrivileged();
     spend(Clocks.interruptReturnOuter - Clocks.interruptReturnSame);
   }

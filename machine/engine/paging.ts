@@ -172,9 +172,14 @@ export function translate(linear: i32, write: i32, mode: i32): i32 {
   const soft = ((page & (SOFT_TLB_SETS - 1)) | mode) << 2;
   const tag = linear & FRAME;
   const tags = write ? load<i32>(soft, Address.WRITE_TAGS) : load<i32>(soft, Address.READ_TAGS);
-  if (tags === tag) return linear + load<i32>(soft, Address.ADDENDS);
+  return tags === tag ? linear + load<i32>(soft, Address.ADDENDS) : translateMissed(linear, write, mode);
+}
+
+/** The same when the soft TLB does not know the page. */
+export function translateMissed(linear: i32, write: i32, mode: i32): i32 {
+  const page = linear >>> 12;
   if ((get(Slot.CR0) & ControlBit.CR0_PG) === 0) {
-    setFast(page, tag | PRESENT | WRITABLE | USER | ACCESSED | DIRTY, -1);
+    setFast(page, (linear & FRAME) | PRESENT | WRITABLE | USER | ACCESSED | DIRTY, -1);
     return linear;
   }
   const user = i32(mode !== 0);
@@ -280,6 +285,12 @@ export function translateCode(linear: i32, mode: i32): i32 {
   const at = (page & (SOFT_CODE_SETS - 1)) << 2;
   if (load<i32>(at + (mode !== 0 ? CODE_HALF : 0), Address.CODE_TAGS) === page)
     return load<i32>(at, Address.CODE_ENTRY_FRAMES) | (linear & 0xfff);
+  return translateCodeMissed(linear, mode);
+}
+
+export function translateCodeMissed(linear: i32, mode: i32): i32 {
+  const page = linear >>> 12;
+  const at = (page & (SOFT_CODE_SETS - 1)) << 2;
   let entry = (linear & FRAME) | USER;
   if ((get(Slot.CR0) & ControlBit.CR0_PG) !== 0) {
     const user = i32(mode !== 0);

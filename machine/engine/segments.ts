@@ -3,19 +3,17 @@
  * Whatever else comes is left to the slow way: then nothing has changed but the TLB, as the slow way will change it.
  */
 
+import * as Descriptor from "./descriptors";
+import { dplOf, isConformingCode } from "./descriptors";
 import * as Access from "./layout/access-bits";
 import * as Address from "./layout/addresses";
 import * as Counter from "./layout/counters";
 import * as Segment from "./layout/segments";
 import * as Slot from "./layout/slots";
 import { SOFT_TLB_SETS } from "./layout/tlb-sizes";
-import { takeFailureBack, translate } from "./paging";
+import { takeFailureBack, translateMissed } from "./paging";
 import { count, get, listeners, ramBytes, set } from "./state";
 
-/** Bits of a descriptor's high word that are not base: what the cache keeps. */
-export const ACCESS_BITS = 0x00f0_ff00;
-/** Of these and the limit the counts of a segment are made. */
-const SHAPE = Access.USABLE | Access.CODE | Access.WRITABLE | Access.EXPAND_DOWN;
 const PAGE = -4096;
 
 /** Instead of a physical address: only the slow way can do it. */
@@ -31,106 +29,114 @@ export function placeOf(linear: i32, bytes: i32, write: i32, mode: i32): i32 {
   const at = (((linear >>> 12) & (SOFT_TLB_SETS - 1)) | mode) << 2;
   const tag = write ? load<i32>(at, Address.WRITE_TAGS) : load<i32>(at, Address.READ_TAGS);
   if (tag === (linear & PAGE)) return linear + load<i32>(at, Address.ADDENDS);
-  return translated(linear, write, mode);
+  const physical = translateMissed(linear, write, mode);
+  return takeFailureBack() || u32(physical) >= ramBytes() ? NOWHERE : physical;
 }
 
-function translated(linear: i32, write: i32, mode: i32): i32 {
-  const physical = translate(linear, write, mode);
-  return takeFailureBack() || u32(physical) >= ramBytes() ? NOWHERE : physical;
+// The same, if the soft TLB decides, NOWHERE otherwise: without calls, so that the compiler puts them where they are wanted.
+
+/** Of an aligned double word to read. */
+export function quickWord(linear: i32, mode: i32): i32 {
+  const at = (((linear >>> 12) & (SOFT_TLB_SETS - 1)) | mode) << 2;
+  return load<i32>(at, Address.READ_TAGS) === (linear & (PAGE | 3))
+    ? linear + load<i32>(at, Address.ADDENDS)
+    : NOWHERE;
+}
+
+/** Of an aligned pair of double words that the supervisor reads. */
+export function quickPair(linear: i32): i32 {
+  const at = ((linear >>> 12) & (SOFT_TLB_SETS - 1)) << 2;
+  return load<i32>(at, Address.READ_TAGS) === (linear & (PAGE | 7))
+    ? linear + load<i32>(at, Address.ADDENDS)
+    : NOWHERE;
+}
+
+/** Of an aligned double word to write. */
+export function quickWrite(linear: i32, mode: i32): i32 {
+  const at = (((linear >>> 12) & (SOFT_TLB_SETS - 1)) | mode) << 2;
+  return load<i32>(at, Address.WRITE_TAGS) === (linear & (PAGE | 3))
+    ? linear + load<i32>(at, Address.ADDENDS)
+    : NOWHERE;
+}
+
+/** Place of the descriptor of `selector`; NOWHERE when it lies outside its table, or only the slow way can read it. */
+function placeOfDescriptor(selector: i32): i32 {
+  const last = (selector & 0xfff8) + 7;
+  let base = get(Slot.GDT_BASE);
+  if ((selector & 4) !== 0) {
+    if ((get(Slot.ACCESS + Segment.LDTR) & Access.USABLE) === 0) return NOWHERE;
+    if (u32(last) > u32(get(Slot.LIMIT + Segment.LDTR))) return NOWHERE;
+    base = get(Slot.BASE + Segment.LDTR);
+  } else if (last > get(Slot.GDT_LIMIT)) return NOWHERE;
+  const linear = base + (selector & 0xfff8);
+  const place = quickPair(linear);
+  return place === NOWHERE ? placeOf(linear, 8, 0, 0) : place;
 }
 
 /** Reads the descriptor of `selector`; false when it lies outside its table, or only the slow way can read it. */
 export function fetch(selector: i32): bool {
-  const last = (selector & 0xfff8) + 7;
-  let base = get(Slot.GDT_BASE);
-  if ((selector & 4) !== 0) {
-    if ((get(Slot.ACCESS + Segment.LDTR) & Access.USABLE) === 0) return false;
-    if (u32(last) > u32(get(Slot.LIMIT + Segment.LDTR))) return false;
-    base = get(Slot.BASE + Segment.LDTR);
-  } else if (last > get(Slot.GDT_LIMIT)) return false;
-  const place = placeOf(base + (selector & 0xfff8), 8, 0, 0);
+  const place = placeOfDescriptor(selector);
   if (place === NOWHERE) return false;
   low = load<i32>(place, Address.RAM);
   high = load<i32>(place, Address.RAM + 4);
   return true;
 }
 
-export function dplOf(access: i32): i32 {
-  return (access >>> Access.DPL_SHIFT) & 3;
-}
-
-export function isConformingCode(access: i32): bool {
-  return (access & (Access.CODE | Access.EXPAND_DOWN)) === (Access.CODE | Access.EXPAND_DOWN);
-}
-
-export function isCode(access: i32): bool {
-  return (access & (Access.NOT_SYSTEM | Access.CODE)) === (Access.NOT_SYSTEM | Access.CODE);
-}
-
-/** Present, and its accessed bit need not be set. */
-export function isReady(access: i32): bool {
-  return (access & (Access.PRESENT | Access.ACCESSED)) === (Access.PRESENT | Access.ACCESSED);
-}
-
-export function baseOf(first: i32, second: i32): i32 {
-  return (first >>> 16) | ((second & 0xff) << 16) | (second & -0x100_0000);
-}
-
-/** Effective limit: the last valid offset of an expand-up segment. */
-export function limitOf(first: i32, second: i32): i32 {
-  const limit = (first & 0xffff) | (second & 0xf_0000);
-  return (second & Access.GRANULAR) !== 0 ? (limit << 12) | 0xfff : limit;
+/** Reads the descriptor of `selector`: its record (descriptors.ts), 0 where `fetch` is false and for null selectors. */
+export function find(selector: i32): i32 {
+  if ((selector & 0xfffc) === 0) return 0;
+  const place = placeOfDescriptor(selector);
+  if (place === NOWHERE) return 0;
+  return Descriptor.recordOf(load<i32>(place, Address.RAM), load<i32>(place, Address.RAM + 4));
 }
 
 /** Recomputes the fast-path counts of a segment from its cache, none where only the slow path can decide. */
 export function refreshLimits(segment: i32): void {
   const access = get(Slot.ACCESS + segment);
   const limit = get(Slot.LIMIT + segment);
-  const isCodeSegment = (access & Access.CODE) !== 0;
-  const mayWrite = (access & Access.WRITABLE) !== 0;
-  const usable = (access & Access.USABLE) !== 0 && (isCodeSegment || (access & Access.EXPAND_DOWN) === 0);
-  // With alignment checks on, only bytes may take the fast path: it does not look at alignment of words.
   const words = get(Slot.ALIGNMENT_CHECK) === 0;
-  const whole = limit === -1;
-  const bytes = whole ? limit : limit + 1;
-  const count2 = words ? limit : 0;
-  const count4 = !words || u32(limit) < 3 ? 0 : whole ? limit : limit - 2;
-  const readable = usable && (!isCodeSegment || mayWrite);
-  const writable = usable && !isCodeSegment && mayWrite;
-  const bytesAndWords = (u64(u32(count2)) << 32) | u64(u32(bytes));
+  const writable = Descriptor.isFastToWrite(access);
   const at = segment << 4;
-  store<i64>(at, readable ? bytesAndWords : 0, Address.READ_LIMITS);
-  store<i32>(at, readable ? count4 : 0, Address.READ_LIMITS + 8);
-  store<i64>(at, writable ? bytesAndWords : 0, Address.WRITE_LIMITS);
-  store<i32>(at, writable ? count4 : 0, Address.WRITE_LIMITS + 8);
-  refreshFlatness(segment, whole && (segment === Segment.CS || (writable && words)));
+  Descriptor.storeCounts(at + Address.READ_LIMITS, Descriptor.isFastToRead(access), limit, words);
+  Descriptor.storeCounts(at + Address.WRITE_LIMITS, writable, limit, words);
+  const isOpen = limit === -1 && (segment === Segment.CS || (writable && words));
+  setFlatness(segment, Descriptor.flatBits(segment === Segment.CS ? 0 : get(Slot.BASE + segment), isOpen));
 }
 
-/** See FLAT_SEGMENTS. `isOpen`: limit FFFFFFFFH, readable and writable (CS: the limit alone). */
-function refreshFlatness(segment: i32, isOpen: bool): void {
-  const isFlat = isOpen && (segment === Segment.CS || get(Slot.BASE + segment) === 0);
-  const bits = isFlat ? 0x101 << segment : isOpen ? 0x100 << segment : 0;
-  set(Slot.FLAT_SEGMENTS, (get(Slot.FLAT_SEGMENTS) & ~(0x101 << segment)) | bits);
+/** `bits`: those of segment 0. */
+function setFlatness(segment: i32, bits: i32): void {
+  set(Slot.FLAT_SEGMENTS, (get(Slot.FLAT_SEGMENTS) & ~(0x101 << segment)) | (bits << segment));
 }
 
-/** Fills the cache of one of the six segments from a checked descriptor. */
-export function setSegment(segment: i32, selector: i32, first: i32, second: i32): void {
-  const base = baseOf(first, second);
-  const limit = limitOf(first, second);
-  const access = (second & ACCESS_BITS) | Access.USABLE;
+/** Fills the cache of one of the six segments from the record of a checked descriptor. */
+export function setFrom(record: i32, segment: i32, selector: i32): void {
+  const base = load<i32>(record, Descriptor.BASE);
+  const limit = load<i32>(record, Descriptor.LIMIT);
+  const access = load<i32>(record, Descriptor.ACCESS);
   set(Slot.SELECTOR + segment, selector);
   count(Counter.SEGMENT_LOADS);
   // Gates and returns mostly load what is there already: then nothing that hangs on the cache changes.
-  const isSameLimit = get(Slot.LIMIT + segment) === limit;
-  const changed = get(Slot.ACCESS + segment) ^ access;
-  if (get(Slot.BASE + segment) === base && isSameLimit && changed === 0) return;
+  const changed =
+    (get(Slot.BASE + segment) ^ base) |
+    (get(Slot.LIMIT + segment) ^ limit) |
+    (get(Slot.ACCESS + segment) ^ access);
+  if (changed === 0) return;
   set(Slot.BASE + segment, base);
   set(Slot.LIMIT + segment, limit);
   set(Slot.ACCESS + segment, access);
   if (segment === Segment.CS) set(Slot.CODE_PAGE, -1);
-  if (isSameLimit && (changed & SHAPE) === 0)
-    refreshFlatness(segment, (get(Slot.FLAT_SEGMENTS) & (0x100 << segment)) !== 0);
+  if (get(Slot.ALIGNMENT_CHECK) === 0) takeCounts(record, segment);
   else refreshLimits(segment);
+}
+
+function takeCounts(record: i32, segment: i32): void {
+  const at = segment << 4;
+  store<i64>(at, load<i64>(record, Descriptor.READ_COUNTS), Address.READ_LIMITS);
+  store<i32>(at, load<i32>(record, Descriptor.READ_COUNTS + 8), Address.READ_LIMITS + 8);
+  store<i64>(at, load<i64>(record, Descriptor.WRITE_COUNTS), Address.WRITE_LIMITS);
+  store<i32>(at, load<i32>(record, Descriptor.WRITE_COUNTS + 8), Address.WRITE_LIMITS + 8);
+  const flat = segment === Segment.CS ? Descriptor.FLAT_CODE : Descriptor.FLAT;
+  setFlatness(segment, load<i32>(record + flat));
 }
 
 export function setNull(segment: i32, selector: i32): void {
@@ -140,33 +146,31 @@ export function setNull(segment: i32, selector: i32): void {
   refreshLimits(segment);
 }
 
-/** Fetches and checks the descriptor of a new SS at `ring`. */
-export function fetchStack(selector: i32, ring: i32): bool {
-  if ((selector & 0xfffc) === 0 || !fetch(selector) || (selector & 3) !== ring) return false;
-  const kind = high & (Access.NOT_SYSTEM | Access.CODE | Access.WRITABLE);
-  return kind === (Access.NOT_SYSTEM | Access.WRITABLE) && dplOf(high) === ring && isReady(high);
+/** Record of the descriptor of a new SS at `ring`; 0 when the slow way must decide. */
+export function findStack(selector: i32, ring: i32): i32 {
+  if ((selector & 3) !== ring) return 0;
+  const record = find(selector);
+  return record !== 0 && load<i32>(record, Descriptor.STACK) === ring + 1 ? record : 0;
 }
 
 /** MOV, POP, Lxx to DS, ES, FS, GS, SS. False when the slow way must do it. */
 export function loadSegment(segment: i32, selector: i32): bool {
   if (listeners() !== 0) return false;
+  let record = 0;
   if (segment === Segment.SS) {
-    if (!fetchStack(selector, get(Slot.CPL))) return false;
+    record = findStack(selector, get(Slot.CPL));
+    if (record === 0) return false;
   } else if ((selector & 0xfffc) === 0) {
     setNull(segment, selector);
     return true;
-  } else if (!fetch(selector) || !isReady(high) || !mayRead(selector)) return false;
-  setSegment(segment, selector, low, high);
+  } else {
+    record = find(selector);
+    if (record === 0) return false;
+    const most = load<i32>(record, Descriptor.READABLE);
+    if ((selector & 3) >= most || get(Slot.CPL) >= most) return false;
+  }
+  setFrom(record, segment, selector);
   return true;
-}
-
-/** Whether the fetched segment can be read at the current ring through `selector`. */
-function mayRead(selector: i32): bool {
-  if ((high & Access.NOT_SYSTEM) === 0) return false;
-  if ((high & (Access.CODE | Access.WRITABLE)) === Access.CODE) return false;
-  if (isConformingCode(high)) return true;
-  const dpl = dplOf(high);
-  return (selector & 3) <= dpl && get(Slot.CPL) <= dpl;
 }
 
 /** On return to an outer ring: data segments that the new ring may not use become null. */

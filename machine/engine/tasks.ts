@@ -5,6 +5,7 @@
  */
 
 import { codeWritten } from "./code-cache";
+import * as Descriptor from "./descriptors";
 import { countTransition, hasRoom, NO_ERROR_CODE, placeFrame, setRing } from "./gates";
 import * as Access from "./layout/access-bits";
 import * as Address from "./layout/addresses";
@@ -66,9 +67,9 @@ function saveState(place: i32, eip: i32, flags: i32): void {
 
 function setSystem(segment: i32, selector: i32, low: i32, high: i32): void {
   set(Slot.SELECTOR + segment, selector);
-  set(Slot.BASE + segment, Segments.baseOf(low, high));
-  set(Slot.LIMIT + segment, Segments.limitOf(low, high));
-  set(Slot.ACCESS + segment, (high & Segments.ACCESS_BITS) | Access.USABLE);
+  set(Slot.BASE + segment, Descriptor.baseOf(low, high));
+  set(Slot.LIMIT + segment, Descriptor.limitOf(low, high));
+  set(Slot.ACCESS + segment, (high & Descriptor.ACCESS_BITS) | Access.USABLE);
   count(Counter.SEGMENT_LOADS);
 }
 
@@ -99,15 +100,10 @@ function loadData(segment: i32): bool {
 
 function loadCode(): bool {
   const selector = get(Slot.SELECTOR + Segment.CS);
-  if ((selector & 0xfffc) === 0 || !Segments.fetch(selector)) return false;
-  const low = Segments.low;
-  const high = Segments.high;
-  const dpl = Segments.dplOf(high);
-  const rpl = selector & 3;
-  if (!Segments.isCode(high) || !Segments.isReady(high)) return false;
-  if (Segments.isConformingCode(high) ? dpl > rpl : dpl !== rpl) return false;
-  if (u32(get(Slot.EIP)) > u32(Segments.limitOf(low, high))) return false;
-  Segments.setSegment(Segment.CS, selector, low, high);
+  const code = Segments.find(selector);
+  if (code === 0 || !Descriptor.allowsReturn(code, selector & 3)) return false;
+  if (u32(get(Slot.EIP)) > load<u32>(code, Descriptor.LIMIT)) return false;
+  Segments.setFrom(code, Segment.CS, selector);
   return true;
 }
 
@@ -181,8 +177,8 @@ function loadState(place: i32, flags: i32): i32 {
 function switchTo(selector: i32, low: i32, high: i32, source: i32, eip: i32, flags: i32, clocks: i32): bool {
   const oldSelector = get(Slot.SELECTOR + Segment.TR);
   const oldBase = get(Slot.BASE + Segment.TR);
-  const newBase = Segments.baseOf(low, high);
-  if (u32(Segments.limitOf(low, high)) < SMALLEST_LIMIT) return false;
+  const newBase = Descriptor.baseOf(low, high);
+  if (u32(Descriptor.limitOf(low, high)) < SMALLEST_LIMIT) return false;
   if (u32(get(Slot.LIMIT + Segment.TR)) < SMALLEST_OLD_LIMIT) return false;
   if ((get(Slot.DR7) & LOCAL_BREAKPOINTS) !== 0) return false;
   const nests = source === Task.CALL || source === Task.INTERRUPT;

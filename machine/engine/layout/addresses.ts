@@ -48,6 +48,9 @@ export const COUNTERS = 0x2000;
 /** Hash table of compiled regions, see jit/runtime.ts. */
 export const REGIONS = 0x2_0000;
 
+/** Descriptors and what follows from them, see ../descriptors.ts. */
+export const DESCRIPTORS = 0x4_0000;
+
 // The detailed cycle model, see timing.ts: lines of the caches, words, doubles.
 export const CODE_LINES = 0xd_0000;
 export const DATA_LINES = 0xd_0400;

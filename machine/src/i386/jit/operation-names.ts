@@ -2,7 +2,7 @@
 
 import { FlagKind } from "../flags.ts";
 import { coldNumbers, FIRST_COLD, HotOperation } from "../hot-operations.ts";
-import { Field, Prefix } from "../layout.ts";
+import { Field, Prefix, Segment } from "../layout.ts";
 import type { Flow } from "./region-graph.ts";
 
 const { OPERATION, REG, RM, BASE, INDEX, IMMEDIATE, SIZE, PREFIX, EXTRA } = Field;
@@ -112,6 +112,7 @@ function isTranslated(pool: Int32Array, p: number, name: string): boolean {
   // What the interpreter's switch has does not look at a prefix for 16-bit addresses, and has no function to run instead.
   const short = (pool[p + PREFIX]! & Prefix.ADDRESS_16) !== 0 && pool[p + OPERATION]! >= FIRST_COLD;
   if (short && hasMemoryOperand(pool, p)) return false;
+  if (isDataSegmentLoad(pool, p)) return true;
   if (name === "nop" || name === "setcc" || anySize.has(name)) return true;
   if (!doubleOnly.has(name) || pool[p + SIZE] !== 4) return false;
   return !((name === "pop" || name === "xchg") && hasMemoryOperand(pool, p));
@@ -119,6 +120,16 @@ function isTranslated(pool: Int32Array, p: number, name: string): boolean {
 
 export function nameOf(pool: Int32Array, p: number): string {
   return operationNames[pool[p + OPERATION]!] ?? "";
+}
+
+/** MOV or POP to DS, ES, FS, GS, which is compiled. */
+export function isDataSegmentLoad(pool: Int32Array, p: number): boolean {
+  const name = nameOf(pool, p);
+  const isPop = name === "popSegment" && pool[p + SIZE] === 4;
+  if (!isPop && name !== "movToSegment") return false;
+  if (!isPop && hasMemoryOperand(pool, p) && (pool[p + PREFIX]! & Prefix.ADDRESS_16) !== 0) return false;
+  const segment = pool[p + REG]!;
+  return segment <= Segment.GS && segment !== Segment.CS && segment !== Segment.SS;
 }
 
 export function isPushImmediate(pool: Int32Array, p: number): boolean {
@@ -137,7 +148,7 @@ export function flowOf(pool: Int32Array, p: number): Flow {
   if (flow !== undefined) return flow;
   if (pool[p + OPERATION]! < HotOperation.movRegisterRegister || pseudoRecords.has(name))
     return "unsupported";
-  return interpretedTransfers.has(name) ? "leaves" : "next";
+  return interpretedTransfers.has(name) && !isDataSegmentLoad(pool, p) ? "leaves" : "next";
 }
 
 /** Whether a handler transfers control, or changes what compiled code relies on. */
@@ -169,6 +180,10 @@ export function registersOf(pool: Int32Array, p: number): number {
 export function touchesMemory(pool: Int32Array, p: number): boolean {
   if (isInterpreted(pool, p)) return true;
   switch (nameOf(pool, p)) {
+    case "movToSegment":
+    case "popSegment":
+      // The descriptor's table.
+      return true;
     case "lea":
     case "nop":
     case "cdq":

@@ -32,6 +32,7 @@ import { accessInfo, FAULTED_BUDGET } from "./memory-functions.ts";
 import {
   flowOf,
   hasMemoryOperand,
+  isDataSegmentLoad,
   isInterpreted,
   isPushImmediate,
   kindBehind,
@@ -157,6 +158,11 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   const held = heldLocals(blocks, pool);
   /** Segments whose base is needed. */
   const usedBases = new Set<number>();
+  /** Those that the region loads: nothing is relied on but what memory says. */
+  const loaded = new Set<number>();
+  for (const block of blocks) {
+    for (const p of block.records) if (isDataSegmentLoad(pool, p)) loaded.add(pool[p + F.REG]!);
+  }
 
   // Where the translation is: block and instruction, for the adjustments of exits.
   let block: BlockNode;
@@ -247,6 +253,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
 
   /** Whether a segment is flat (or whole, see FLAT_SEGMENTS); the code is good for that answer only. */
   function relyOn(segment: number, isWhole = false): boolean {
+    if (loaded.has(segment)) return false;
     const bit = isWhole ? 0x100 << segment : 1 << segment;
     flatMask |= bit;
     return (flat & bit) !== 0;
@@ -345,7 +352,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     operand = 0;
     if (!isFlat) usedBases.add(segment);
     if (isFlat) w.get(OFFSET);
-    else if (bases === null)
+    else if (bases === null || loaded.has(segment))
       w.get(OFFSET)
         .get(SEGMENT_BASE + segment)
         .op(Op.add);
@@ -934,11 +941,28 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     transferStored(p);
   }
 
-  /** Calls an engine function that takes a value and spends time; leaves on the stack whether it has done the instruction. */
-  function callTimed(index: number): void {
-    w.constant(0).get(BUDGET).memory(Op.store, slot(Slot.BUDGET));
-    w.call(index);
-    w.word(slot(Slot.BUDGET)).set(BUDGET);
+  /** MOV or POP to DS, ES, FS, GS, by the engine if it can. */
+  function loadDataSegment(p: number): void {
+    const number = pool[p + F.REG]!;
+    const isPop = nameOf(pool, p) === "popSegment";
+    if (isPop) {
+      w.get(ESP).set(OFFSET);
+      read(SS, 2, false);
+    } else if (hasMemoryOperand(pool, p)) {
+      setOffset(p);
+      read(pool[p + F.SEGMENT]!, 2, false);
+    } else getRegisterUnsigned(pool[p + F.RM]!, 2);
+    w.set(A);
+    const rest = clocksFrom(at + 1);
+    w.constant(0).get(BUDGET).constant(rest).op(Op.add).memory(Op.store, slot(Slot.BUDGET));
+    w.constant(number).get(A).call(ModuleFunction.loadSegment);
+    w.word(slot(Slot.BUDGET)).constant(rest).op(Op.sub).set(BUDGET);
+    w.open(Op.if);
+    if (isPop) w.get(ESP).constant(4).op(Op.add).set(ESP);
+    w.otherwise();
+    interpret(p);
+    w.close();
+    w.word(slot(Slot.BASE + number)).set(SEGMENT_BASE + number);
   }
 
   /** The last instruction of a block, in the engine if it can: what it cannot is left to the interpreter. */
@@ -949,7 +973,6 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     const name = nameOf(pool, p);
     const size = pool[p + F.SIZE]!;
     const number = pool[p + F.REG]!;
-    const isData = number < 6 && number !== CS && number !== SS;
     if (name === "int" || name === "int3") {
       storeState();
       w.constant(name === "int" ? pool[p + F.IMMEDIATE]! : Vector.BP).constant(TrapKind.software);
@@ -966,25 +989,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
       followEngine(p);
       return;
     }
-    if (name === "movToSegment" && isData && !(isShort(p) && hasMemoryOperand(pool, p))) {
-      w.constant(number);
-      if (hasMemoryOperand(pool, p)) {
-        setOffset(p);
-        read(pool[p + F.SEGMENT]!, 2, false);
-      } else getRegisterUnsigned(pool[p + F.RM]!, 2);
-      callTimed(ModuleFunction.loadSegment);
-      w.open(Op.if);
-      leaveBehind(p, end);
-      w.close();
-    } else if (name === "popSegment" && size === 4 && isData) {
-      w.constant(number).get(ESP).set(OFFSET);
-      read(SS, 2, false);
-      callTimed(ModuleFunction.loadSegment);
-      w.open(Op.if);
-      w.get(ESP).constant(4).op(Op.add).set(ESP);
-      leaveBehind(p, end);
-      w.close();
-    } else if (name === "movToControl" && number === 3) {
+    if (name === "movToControl" && number === 3) {
       w.get(pool[p + F.RM]!)
         .call(ModuleFunction.loadPageDirectory)
         .open(Op.if);
@@ -1022,6 +1027,10 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   }
 
   function instruction(p: number): void {
+    if (isDataSegmentLoad(pool, p)) {
+      loadDataSegment(p);
+      return;
+    }
     if (isInterpreted(pool, p)) {
       interpret(p);
       return;
@@ -1345,10 +1354,13 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   }
   const kindsBefore = findKinds();
 
+  /** Segments whose bases the code knows. */
+  const fixedBases = bases === null ? [] : [...usedBases].filter((segment) => !loaded.has(segment));
+
   /** In front of all: leaves the region when a base is not what it was made for. */
   function checkBases(out: BodyWriter, known: Int32Array): void {
     const record = before(blocks[0]!.records[0]!);
-    for (const segment of usedBases) {
+    for (const segment of fixedBases) {
       out
         .word(slot(Slot.BASE + segment))
         .constant(known[segment]!)
@@ -1395,9 +1407,9 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   if ((touched & 0xff & ~held) !== 0) throw new Error("compiled code uses a register that it does not name");
 
   const out = new BodyWriter();
-  if (bases === null)
-    for (const segment of usedBases) out.word(slot(Slot.BASE + segment)).set(SEGMENT_BASE + segment);
-  else checkBases(out, bases);
+  for (const segment of usedBases)
+    if (!fixedBases.includes(segment)) out.word(slot(Slot.BASE + segment)).set(SEGMENT_BASE + segment);
+  if (bases !== null) checkBases(out, bases);
   for (const [local, number] of stateLocals) {
     if ((touched & (1 << local)) !== 0) out.word(slot(number)).set(local);
   }
@@ -1426,7 +1438,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   return {
     code: { type: Type.region, locals32: LOCALS, locals64: 1, body: out.bytes },
     flatMask,
-    hasFixedBases: bases !== null && usedBases.size > 0,
+    hasFixedBases: fixedBases.length > 0,
   };
 }
 
