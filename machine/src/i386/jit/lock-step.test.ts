@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from "vitest";
 import { createIntegerLoop } from "../../bench/integer-loop.ts";
+import { Image, Selector } from "../../bench/system-images.ts";
 import { PentiumPc } from "../../boards/pentium-pc.ts";
 import { buildElfKernel } from "../../test/elf-kernel.ts";
 import { bareHarness } from "../../test/instructions/bare-harness.ts";
@@ -25,9 +26,12 @@ import {
   ecx,
   edi,
   edx,
+  es,
   esi,
   esp,
+  fs,
   fword,
+  gs,
   type Register,
   registers8,
   registers16,
@@ -415,6 +419,68 @@ function crowdedTlb(seed: number): Uint8Array {
   return buildElfKernel(a.finish(), { entry: "start" });
 }
 
+/**
+ * Ring 3 loads data segments of every kind by turns with accesses through them and calls of rings 1 and 0, which load segments too. A fault goes on
+ * where ESI says.
+ */
+function segmentLoads(seed: number): Uint8Array {
+  let state = seed;
+  const pick = <T>(list: readonly T[]): T => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return list[((state >>> 8) * list.length) >>> 24]!;
+  };
+  const image = new Image();
+  const { a } = image;
+  image.gate(13, "fault", Selector.code0, 0);
+  image.gate(0x30, "ring1", Selector.code1, 3);
+  image.gate(0x31, "ring0", Selector.code0, 3);
+  image.enterRing(3);
+  const segments = [ds, ds, es, fs, gs];
+  const { data0, data1, data3, code1, code3 } = Selector;
+  const selectors = [0, 3, data0, data1, data3, data3, data3 & ~3, code1, code3, Selector.tss, 0x100];
+  const place = () => ({
+    segment: pick([undefined, undefined, es, fs, gs]),
+    displacement: 0x20_8000 + pick([0, 4, 8, 1, 4093]),
+  });
+  const load = (): void => {
+    a.emit("mov", eax, pick(selectors));
+    if (pick([0, 1, 2]) !== 0) a.emit("mov", pick(segments), ax);
+    else {
+      a.emit("push", eax);
+      a.emit("pop", pick(segments));
+    }
+  };
+  image.repeat(50, () => {
+    for (let i = 0; i < 60; i++) {
+      a.emit("mov", esi, symbol(`after${i}`));
+      const action = pick(["load", "load", "load", "read", "write", "modify", "ring1", "ring0"]);
+      if (action === "read") a.emit("add", ecx, dword(place()));
+      else if (action === "write") a.emit("mov", dword(place()), ecx);
+      else if (action === "modify") a.emit("inc", dword(place()));
+      else if (action === "ring1") a.emit("int", 0x30);
+      else if (action === "ring0") a.emit("int", 0x31);
+      else load();
+      a.label(`after${i}`);
+    }
+  });
+  a.label("fault");
+  a.emit("add", esp, 4);
+  a.emit("mov", dword({ base: esp }), esi);
+  a.emit("iretd");
+  a.label("ring1");
+  a.emit("push", ds);
+  a.emit("push", es);
+  a.emit("mov", eax, data1);
+  a.emit("mov", ds, ax);
+  a.emit("mov", es, ax);
+  a.emit("inc", dword({ displacement: 0x20_8000 }));
+  a.emit("pop", es);
+  a.emit("pop", ds);
+  a.label("ring0");
+  a.emit("iretd");
+  return image.finish("segment loads", 50).bytes;
+}
+
 describe.each(["fast", "detailed"] as const)(
   "with the model %s compiled code is the interpreter's equal",
   (model) => {
@@ -468,6 +534,15 @@ describe.each(["fast", "detailed"] as const)(
         const { instructions } = pair.compiled.processor.compiler!.statistics;
         expect(instructions / pair.compiled.instructions).toBeGreaterThan(0.8);
         expect(pair.compiled.statistics().tlbMisses.data4K).toBeGreaterThan(1000);
+      }
+    });
+
+    it("where data segments are loaded in the middle of a region", () => {
+      for (const seed of [1, 2, 3]) {
+        const pair = pairOf(segmentLoads(seed), 8 * 2 ** 20, 3, model);
+        runInStep(pair, 1013, 150_000, 20);
+        const { instructions } = pair.compiled.processor.compiler!.statistics;
+        expect(instructions / pair.compiled.instructions).toBeGreaterThan(model === "fast" ? 0.5 : 0.1);
       }
     });
 
