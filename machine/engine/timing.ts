@@ -47,9 +47,13 @@ function stalled(budget: i32, clocks: i32): i32 {
 /** The processor waits for the first word of what occupies the bus for so long. */
 function readBus(budget: i32, occupied: i32): i32 {
   const now = load<f64>(TIME) - (budget as f64);
-  const start = max<f64>(now, load<f64>(BUS_FREE));
-  store<f64>(BUS_FREE, start + (occupied as f64));
-  return stalled(budget, ((start - now) as i32) + Timing.FIRST_QUADWORD);
+  const free = load<f64>(BUS_FREE);
+  if (free <= now) {
+    store<f64>(BUS_FREE, now + (occupied as f64));
+    return stalled(budget, Timing.FIRST_QUADWORD);
+  }
+  store<f64>(BUS_FREE, free + (occupied as f64));
+  return stalled(budget, ((free - now) as i32) + Timing.FIRST_QUADWORD);
 }
 
 /** A write that goes to memory waits in a buffer, and the processor only when all are full. */
@@ -61,27 +65,32 @@ function writeBus(budget: i32): i32 {
   return stalled(budget, max<i32>(0, wait));
 }
 
-/** Makes a line the one used last of its set; false when it is not there. */
-function use(lines: i32, line: i32, dirty: i32): bool {
-  const set = lines + ((line & SET_MASK) << 3);
+/** Makes a line of the data cache dirty and the one used last of its set; false when it is not there. */
+function useForWrite(line: i32): bool {
+  const set = DATA_LINES + ((line & SET_MASK) << 3);
   const first = load<i32>(set);
   if (first >> 1 === line) {
-    store<i32>(set, first | dirty);
+    store<i32>(set, first | Timing.DIRTY);
     return true;
   }
   const second = load<i32>(set, 4);
   if (second >> 1 !== line) return false;
   store<i32>(set, first, 4);
-  store<i32>(set, second | dirty);
+  store<i32>(set, second | Timing.DIRTY);
   return true;
 }
 
 /** A read through a cache: a miss fills the line. */
 function readThrough(budget: i32, lines: i32, line: i32, misses: i32): i32 {
-  if (use(lines, line, 0)) return budget;
   const set = lines + ((line & SET_MASK) << 3);
+  const first = load<i32>(set);
+  if (first >> 1 === line) return budget;
   const victim = load<i32>(set, 4);
-  store<i32>(set, load<i32>(set), 4);
+  store<i32>(set, first, 4);
+  if (victim >> 1 === line) {
+    store<i32>(set, victim);
+    return budget;
+  }
   store<i32>(set, line << 1);
   const writesBack = (victim & Timing.DIRTY) !== 0;
   if (writesBack) bump(Timing.WRITE_BACKS, 1);
@@ -114,7 +123,7 @@ function read(budget: i32, physical: i32): i32 {
 
 /** Behind a write of data in one line of RAM. A miss fills no line. */
 function write(budget: i32, physical: i32): i32 {
-  if (isCached() && use(DATA_LINES, physical >>> Timing.LINE_SHIFT, Timing.DIRTY)) return budget;
+  if (isCached() && useForWrite(physical >>> Timing.LINE_SHIFT)) return budget;
   bump(Timing.DATA_WRITE_MISSES, 1);
   return writeBus(budget);
 }

@@ -7,8 +7,8 @@
  * each instruction are known. A region is entered only where nothing in front of it pairs with its first instruction
  * (`beginsCompiled` of engine/timing.ts), and left for other regions only where nothing waits.
  *
- * **Code lines.** In front of the first instruction of a block, and of each that touches another line than the one before it, stands
- * a comparison of the lines' tags with the way used last, whose use changes nothing; what differs is the engine's, `fetchCode`.
+ * **Code lines.** In front of each instruction that touches another line than the one before it (or than some block before it) stands a
+ * comparison of the lines' tags with the way used last, whose use changes nothing; what differs is the engine's, `fetchCode`.
  *
  * **Data lines.** The same behind each access on the fast path, by `readData`, `writeData`, `modifyData`; in a write's comparison the line
  * must be dirty. Accesses that are not on the fast path go through the caches where they are done.
@@ -81,12 +81,28 @@ export function waitsBehind(pool: Int32Array, p: number, partner: number, paired
   return (issue & U) === 0 ? 0 : p;
 }
 
-/** Of a block whose last records may be left out, in the page at a physical address. */
+const lastLineOf = (pool: Int32Array, p: number, frame: number): number =>
+  (frame + pool[p + OFFSET]! + pool[p + BYTES]! - 1) >>> LINE_SHIFT;
+
+/** By block: the line that was used last before it, whichever way leads there; -1 where that is not known. */
+export function linesBefore(pool: Int32Array, blocks: readonly BlockNode[], frame: number): number[] {
+  const lines = new Map<number, number>([[0, -1]]);
+  for (const { records, next, taken, targets } of blocks) {
+    const line = lastLineOf(pool, records.at(-1)!, frame);
+    for (const to of [next, taken, ...targets]) lines.set(to, (lines.get(to) ?? line) === line ? line : -1);
+  }
+  return blocks.map(({ index }) => lines.get(index) ?? -1);
+}
+
+/**
+ * Of a block whose last records may be left out, in the page at a physical address; `before` is the line used last before it, or -1.
+ */
 export function timesOf(
   pool: Int32Array,
   block: BlockNode,
   records: readonly number[],
   frame: number,
+  before: number,
   paired: PairedClocks,
 ): BlockTimes {
   const clocks: number[] = [];
@@ -94,7 +110,7 @@ export function timesOf(
   const isPaired: boolean[] = [];
   const tags: (readonly [number, number])[][] = [];
   let partner = block.partner;
-  let lineBefore = -1;
+  let lineBefore = before;
   for (const p of records) {
     const added = partner === 0 ? -1 : paired(issueOf(pool, partner), issueOf(pool, p));
     partner = waitsBehind(pool, p, partner, paired);
@@ -103,7 +119,7 @@ export function timesOf(
     isPaired.push(added >= 0);
     const start = frame + pool[p + OFFSET]!;
     const first = start >>> LINE_SHIFT;
-    const last = (start + pool[p + BYTES]! - 1) >>> LINE_SHIFT;
+    const last = lastLineOf(pool, p, frame);
     const lines = last === first ? [first] : [first, last];
     tags.push(last === lineBefore ? [] : lines.map((line) => [tagAddress(line), line << 1]));
     lineBefore = last;

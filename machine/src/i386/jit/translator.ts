@@ -22,6 +22,7 @@ import { TrapKind } from "../traps.ts";
 import {
   type BlockTimes,
   frontOf,
+  linesBefore,
   type PairedClocks,
   plainTimes,
   timesOf,
@@ -1293,7 +1294,9 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     const all = block.records;
     const isCut = block.flow === "unsupported";
     records = isCut ? all.slice(0, -1) : all;
-    times = isDetailed ? timesOf(pool, block, records, frame, pairedClocks) : plainTimes(pool, records);
+    times = isDetailed
+      ? timesOf(pool, block, records, frame, linesBeforeBlocks[index]!, pairedClocks)
+      : plainTimes(pool, records);
     kind = kindsBefore[index]!;
     const count = records.length;
     if (count > 0) {
@@ -1353,6 +1356,7 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     return kinds;
   }
   const kindsBefore = findKinds();
+  const linesBeforeBlocks = isDetailed ? linesBefore(pool, blocks, frame) : [];
 
   /** Segments whose bases the code knows. */
   const fixedBases = bases === null ? [] : [...usedBases].filter((segment) => !loaded.has(segment));
