@@ -10,8 +10,8 @@
  * **Code lines.** In front of each instruction that touches another line than the one before it (or than some block before it) stands a
  * comparison of the lines' tags with the way used last, whose use changes nothing; what differs is the engine's, `fetchCode`.
  *
- * **Data lines.** The same behind each access on the fast path, by `readData`, `writeData`, `modifyData`; in a write's comparison the line
- * must be dirty. Accesses that are not on the fast path go through the caches where they are done.
+ * **Data lines.** The same behind each access on the fast path, by `readData`, `writeData`, `modifyData`; a write makes the tag that it finds
+ * dirty. Accesses that are not on the fast path go through the caches where they are done.
  *
  * **Carried across borders of blocks**: nothing. BUDGET and RETIRED are booked for whole blocks as without this model, pairs are counted in a
  * local and added to PAIRS when the region is left.

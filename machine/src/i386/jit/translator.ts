@@ -398,14 +398,13 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
       .op(Op.shrU)
       .constant((Timing.CACHE_SETS - 1) << 3)
       .op(Op.and)
+      .tee(D)
       .memory(Op.load, Address.DATA_LINES);
     w.get(PHYSICAL)
       .constant(Timing.LINE_SHIFT - 1)
       .op(Op.shrU);
     // The line's number × 2, and a bit of the address where the tag says whether it is dirty.
-    if (how === "readData") w.op(Op.xor).constant(Timing.DIRTY).op(Op.gtU);
-    else w.constant(Timing.DIRTY).op(Op.or, Op.ne);
-    w.open(Op.if);
+    w.op(Op.xor).constant(Timing.DIRTY).op(Op.gtU).open(Op.if);
     const rest = clocksFrom(at + 1);
     w.get(BUDGET);
     if (rest !== 0) w.constant(rest).op(Op.add);
@@ -413,6 +412,16 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     if (rest !== 0) w.constant(rest).op(Op.sub);
     w.set(BUDGET);
     late();
+    if (how !== "readData") {
+      w.otherwise();
+      w.get(D)
+        .get(PHYSICAL)
+        .constant(Timing.LINE_SHIFT - 1)
+        .op(Op.shrU)
+        .constant(Timing.DIRTY)
+        .op(Op.or)
+        .memory(Op.store, Address.DATA_LINES);
+    }
     w.close();
   }
 
