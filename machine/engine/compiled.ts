@@ -9,9 +9,11 @@ import { slowModify, slowRead, slowWrite } from "./imports";
 import * as Address from "./layout/addresses";
 import * as Counter from "./layout/counters";
 import { LONGEST_DELIVERY } from "./layout/gate-clocks";
+import * as Listener from "./layout/listeners";
 import * as Slot from "./layout/slots";
 import { flush, invalidatePage, takeFailureBack, translate, translateCodeMissed } from "./paging";
 import { count, get, listeners, ramBytes, set } from "./state";
+import { timeSpan } from "./timing";
 
 /** COMPILED_FAULT when FAULT_VECTOR and FAULT_CODE say which. */
 const PAGE_FAULT = 2;
@@ -22,7 +24,7 @@ const NONE = -1;
 
 /** Whether an access that the segment allows lies in one page that nobody watches. */
 function isPlain(linear: i32, size: i32): bool {
-  return (linear & 0xfff) + size <= 4096 && listeners() === 0;
+  return (linear & 0xfff) + size <= 4096 && (listeners() & ~Listener.ACCESSES) === 0;
 }
 
 /** Physical address in RAM; NONE when JavaScript must do the access, or when it faulted. */
@@ -36,7 +38,12 @@ function place(linear: i32, write: i32): i32 {
   return u32(physical) < ramBytes() ? physical : NONE;
 }
 
+function tell(physical: i32, size: i32, write: i32): void {
+  if ((listeners() & Listener.ACCESSES) !== 0) timeSpan(physical, size, write);
+}
+
 function valueAt(physical: i32, size: i32): i32 {
+  tell(physical, size, 0);
   if (size === 4) return load<i32>(physical, Address.RAM);
   return size === 2 ? load<u16>(physical, Address.RAM) : load<u8>(physical, Address.RAM);
 }
@@ -74,6 +81,7 @@ export function writeMissed(selector: i32, offset: i32, value: i32): void {
       else if (size === 2) store<i16>(physical, i16(value), Address.RAM);
       else store<i8>(physical, i8(value), Address.RAM);
       if (load<u8>(physical >>> 12, Address.CODE_FRAMES) !== 0) codeWritten(physical, size);
+      tell(physical, size, 1);
       return;
     }
     if (get(Slot.COMPILED_FAULT) !== 0) return;

@@ -4,8 +4,6 @@
 export declare function readBus(physical: i32): i32;
 export declare function readBusByte(physical: i32): i32;
 export declare function writeBus(physical: i32, value: i32): void;
-/** A walk read a table entry; called for the listener ACCESSES alone. */
-export declare function tableRead(physical: i32): void;
 /** For the listener OBSERVER alone. `kind`: 0 code, 1 data, 2 data of a 4 MB page. */
 export declare function tlbMissed(kind: i32, linear: i32): void;
 /** For the listener WATCHED_PAGES alone. */

@@ -4,7 +4,7 @@
  */
 
 import { codeWritten } from "./code-cache";
-import { isWatched, readBus, tableRead, tlbMissed, writeBus } from "./imports";
+import { isWatched, readBus, tlbMissed, writeBus } from "./imports";
 import * as Address from "./layout/addresses";
 import * as ControlBit from "./layout/control-bits";
 import * as Counter from "./layout/counters";
@@ -13,6 +13,7 @@ import * as Slot from "./layout/slots";
 import { DATA_ENTRIES, LARGE_SETS, SOFT_CODE_SETS, SOFT_TLB_SETS } from "./layout/tlb-sizes";
 import * as Vector from "./layout/vectors";
 import { addTo, count, get, listeners, ramBytes, set, spend } from "./state";
+import { timeData } from "./timing";
 import * as Tlb from "./tlb";
 
 /** Bits of a TLB entry below the frame address, as in a page-table entry. */
@@ -45,7 +46,7 @@ function readEntry(address: i32): i32 {
 }
 
 function tellTableRead(address: i32): void {
-  if ((listeners() & Listener.ACCESSES) !== 0) tableRead(address);
+  if ((listeners() & Listener.ACCESSES) !== 0) timeData(address, u32(address) < ramBytes(), false);
 }
 
 function writeEntry(address: i32, value: i32): void {

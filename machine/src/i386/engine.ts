@@ -75,7 +75,6 @@ export interface Engine {
 
 /** What the engine calls besides the interpreter's side: `machine/engine/imports.ts`. */
 export interface EngineImports {
-  tableRead(physical: number): void;
   isWatched(page: number): boolean;
   allDropped(): boolean;
   codeChanged(frame: number, first: number, last: number): void;

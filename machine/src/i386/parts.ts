@@ -72,7 +72,6 @@ export function createParts(bus: Bus, cycleModel: CycleModel, hostBreakpoint: Ha
     },
   };
   const engine: Engine = createEngine(core, side, compiledSide, {
-    tableRead: (physical) => timing?.readTable(physical),
     isWatched: (page) => paging.watchedPages.has(page),
     allDropped() {
       codeCache.onAllDropped();

@@ -58,8 +58,6 @@ export interface DetailedTiming {
    */
   prepare(row: Instruction, p: number, physical: number): void;
   observeData(memory: Memory): Memory;
-  /** Clocks of a walk's read of a table entry. */
-  readTable(physical: number): void;
   invalidateCaches(): void;
   readonly counters: DetailedCounters;
   clearCounters(): void;
@@ -215,7 +213,6 @@ export function createDetailedTiming(
       };
     },
 
-    readTable: (physical) => use(physical, false),
     invalidateCaches,
     clearCounters: () => setCounters(null),
 
