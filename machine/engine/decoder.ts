@@ -53,7 +53,7 @@ import * as HotOperation from "./layout/hot-operations";
 import * as Segment from "./layout/segments";
 import * as Slot from "./layout/slots";
 import * as Vector from "./layout/vectors";
-import { translateCode } from "./paging";
+import { softCodeFrame, translateCode } from "./paging";
 import { get, ramBytes, set } from "./state";
 
 /** Longest instruction, prefixes included; one more byte is #GP(0). */
@@ -360,17 +360,37 @@ function locateSlow(linear: i32, eip: i32): i32 {
   return p;
 }
 
+/**
+ * Pool index of the instruction at offset `eip` of CS, when that is known without a change of anything but which page is in use: the soft code
+ * TLB has the page, it lies wholly inside CS, and the instruction is cached. Otherwise 0.
+ */
+export function locateKnown(eip: i32): i32 {
+  const linear = eip + get(Slot.BASE + Segment.CS);
+  const page = linear >>> 12;
+  const place = (linear & 0xfff) << 2;
+  if (page === get(Slot.CODE_PAGE)) {
+    const map = get(Slot.CODE_MAP);
+    return map > 0 ? load<i32>(map + place) : 0;
+  }
+  const frame = softCodeFrame(page);
+  const start = eip - (linear & 0xfff);
+  if (u32(frame) >= ramBytes() || !isInside(start, 4096)) return 0;
+  const known = knownPage(frame >>> 12);
+  if (known === 0) return 0;
+  const map = mapOf(known);
+  const p = load<i32>(map + place);
+  if (p === 0) return 0;
+  set(Slot.CODE_MAP, map);
+  set(Slot.CODE_PAGE, page);
+  set(Slot.CODE_FRAME, frame);
+  set(Slot.PAGE_EIP, start);
+  return p;
+}
+
 /** Pool index of the instruction at offset `eip` of CS, or FAULTED. */
 export function locate(eip: i32): i32 {
-  const linear = eip + get(Slot.BASE + Segment.CS);
-  if (linear >>> 12 === get(Slot.CODE_PAGE)) {
-    const map = get(Slot.CODE_MAP);
-    if (map > 0) {
-      const p = load<i32>(map + ((linear & 0xfff) << 2));
-      if (p !== 0) return p;
-    }
-  }
-  return locateSlow(linear, eip);
+  const p = locateKnown(eip);
+  return p !== 0 ? p : locateSlow(eip + get(Slot.BASE + Segment.CS), eip);
 }
 
 /**

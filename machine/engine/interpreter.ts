@@ -12,7 +12,7 @@
 
 import { ADMITTED, admit, PAGE_FAULT } from "./admission";
 import { below, belowOrEqual, carryNow, condition, less, lessOrEqual, sign, zero } from "./conditions";
-import { linkBranch, locate, refresh } from "./decoder";
+import { linkBranch, locate, locateKnown, refresh } from "./decoder";
 import { cold, pageFaulted } from "./imports";
 import { POOL, RAM, STATE } from "./layout/addresses";
 import * as Field from "./layout/fields";
@@ -1283,6 +1283,14 @@ function run<Model>(start: i32): i32 {
         if (!isDetailed<Model>()) break;
         budget = account(budget, q);
         q = load<i32>(q, LINK) << 2;
+        continue;
+      }
+    }
+    if (way === LOCATE) {
+      const known = locateKnown(eip);
+      if (known !== 0) {
+        way = COLD;
+        q = known << 2;
         continue;
       }
     }

@@ -280,6 +280,13 @@ function missed(linear: i32, entry: i32): i32 {
   return (entry & FRAME) | (linear & 0xfff);
 }
 
+/** Physical address of a page of code, as the soft code TLB has it in this mode; −1 when it has not. */
+export function softCodeFrame(page: i32): i32 {
+  const at = (page & (SOFT_CODE_SETS - 1)) << 2;
+  const tag = load<i32>(at + (get(Slot.MODE) !== 0 ? CODE_HALF : 0), Address.CODE_TAGS);
+  return tag === page ? load<i32>(at, Address.CODE_ENTRY_FRAMES) : -1;
+}
+
 /** Physical address of an instruction byte. */
 export function translateCode(linear: i32, mode: i32): i32 {
   const page = linear >>> 12;
