@@ -12,6 +12,7 @@
 
 import { ADMITTED, admit, PAGE_FAULT } from "./admission";
 import { below, belowOrEqual, carryNow, condition, less, lessOrEqual, sign, zero } from "./conditions";
+import { visited } from "./counted-entries";
 import { linkBranch, locate, locateKnown, refresh } from "./decoder";
 import { cold, pageFaulted } from "./imports";
 import { POOL, RAM, STATE } from "./layout/addresses";
@@ -1289,6 +1290,7 @@ function run<Model>(start: i32): i32 {
     if (way === LOCATE) {
       const known = locateKnown(eip);
       if (known !== 0) {
+        visited(known);
         way = COLD;
         q = known << 2;
         continue;

@@ -3,7 +3,7 @@
  * of regions is written by src/i386/jit/runtime.ts, which says how it is laid out.
  */
 
-import { countEntry } from "./counted-entries";
+import { countEntry, visited } from "./counted-entries";
 import { locate } from "./decoder";
 import { goOn, leftRegion, visitEntry } from "./imports";
 import { COUNTS, LONGEST_PAUSE, POOL, REGIONS } from "./layout/addresses";
@@ -119,7 +119,7 @@ function goOnAt(record: i32): i32 {
   const operation = load<i32>(p << 2, OPERATION);
   if (operation > HotOperation.stale) return goOn(p);
   if (operation !== HotOperation.countedEntry) {
-    if (p >= FIRST_CACHED && p < CACHED_END) countEntry(p, get(Slot.CODE_FRAME) >>> 12, 0);
+    if (p >= FIRST_CACHED && p < CACHED_END) visited(p);
     return p;
   }
   const copy = load<i32>(p << 2, LINK);

@@ -61,6 +61,8 @@ export const TIMING_TIMES = 0xd_0840;
 export const COUNTS = 0xd_0900;
 /** Visits for which an entry is left to the interpreter at most, see regions.ts. */
 export const LONGEST_PAUSE = 0xd_0940;
+/** Samples of places that code goes to, see counted-entries.ts. */
+export const SAMPLES = 0xd_2000;
 
 /** A byte for each page of RAM, 1 when it holds decoded code; and one more. */
 export const CODE_FRAMES = 0x10_0000;
