@@ -1,6 +1,6 @@
 /**
- * Finds hot code, has it compiled in batches, and runs it. Places where execution enters straight-line code (branch targets, first
- * instructions of a decoded run, places to which compiled code leaves) become *counted entries*, pairs of records that
+ * Finds hot code, has it compiled in batches, and runs it. Places where execution enters straight-line code (targets of
+ * branches back, places that are looked up often, places to which compiled code leaves) become *counted entries*, pairs of records that
  * `../../../engine/counted-entries.ts` keeps. When an entry has no visits left, execution comes here: the region that starts there is compiled,
  * and run from now on.
  *
