@@ -34,9 +34,9 @@ function isPresent(type: i32): bool {
   return (Segments.high & (0x1f00 | Access.PRESENT)) === ((type << 8) | Access.PRESENT);
 }
 
-/** Translates what is about to be accessed, for the TLB's sake: it was reached before the commit point. */
-function touch(linear: i32, write: i32): void {
-  Segments.placeOf(linear, 1, write, 0);
+/** For the TLB's sake: what is about to be accessed, and was reached before the commit point, is its latest page. */
+function touch(linear: i32): void {
+  Segments.placeOf(linear, 1, 0, 0);
 }
 
 function noteWritten(physical: i32, bytes: i32): void {
@@ -49,7 +49,7 @@ function descriptorAddress(selector: i32): i32 {
 
 /** `place`: physical address of the descriptor. */
 function setBusy(selector: i32, place: i32, busy: i32): void {
-  touch(descriptorAddress(selector), 1);
+  touch(descriptorAddress(selector));
   const type: i32 = load<u8>(place, Address.RAM + 5);
   store<u8>(place, (type & ~BUSY) | busy, Address.RAM + 5);
   noteWritten(place + 5, 1);
@@ -90,8 +90,23 @@ function drop(segment: i32): void {
   addTo(Counter.SEGMENT_LOADS, -1);
 }
 
-function loadData(segment: i32): bool {
+/** Whether a data segment's cache holds already what the one before was just loaded with, by the same selector: then nothing is left to check. */
+function isAs(segment: i32, before: i32): bool {
+  const changed =
+    (get(Slot.SELECTOR + segment) ^ get(Slot.SELECTOR + before)) |
+    (get(Slot.BASE + segment) ^ get(Slot.BASE + before)) |
+    (get(Slot.LIMIT + segment) ^ get(Slot.LIMIT + before)) |
+    (get(Slot.ACCESS + segment) ^ get(Slot.ACCESS + before));
+  return changed === 0 && (get(Slot.ACCESS + segment) & Access.USABLE) !== 0;
+}
+
+function loadData(part: i32): bool {
+  const segment = segmentOf(part);
   const selector = get(Slot.SELECTOR + segment);
+  if (part !== Task.LOAD_SS && isAs(segment, segmentOf(part - 1))) {
+    count(Counter.SEGMENT_LOADS);
+    return true;
+  }
   if ((selector & 0xfffc) !== 0) return Segments.loadSegment(segment, selector);
   if (segment === Segment.SS) return false;
   drop(segment);
@@ -114,7 +129,7 @@ function segmentOf(part: i32): i32 {
 
 function loadPart(part: i32): bool {
   if (part === Task.LOAD_LDT) return loadLdt();
-  return part === Task.LOAD_CS ? loadCode() : loadData(segmentOf(part));
+  return part === Task.LOAD_CS ? loadCode() : loadData(part);
 }
 
 /**
@@ -195,15 +210,15 @@ function switchTo(selector: i32, low: i32, high: i32, source: i32, eip: i32, fla
   count(Counter.TASK_SWITCHES);
   spend(Clocks.taskSwitch + clocks);
   if (!nests) setBusy(oldSelector, oldDescriptor, 0);
-  touch(oldBase + Task.EIP, 1);
+  touch(oldBase + Task.EIP);
   saveState(saved, eip, source === Task.RETURN ? flags & ~NT : flags);
   if (nests) {
-    touch(newBase, 1);
+    touch(newBase);
     store<u16>(place, oldSelector, TSS);
     noteWritten(place, 2);
   }
   if (source !== Task.RETURN) setBusy(selector, descriptor, BUSY);
-  touch(newBase, 0);
+  touch(newBase);
   setSystem(Segment.TR, selector, low, high | (BUSY << 8));
   const rest = loadState(place, nests ? NT : 0);
   if (rest !== 0) set(Slot.TASK_REST, rest | (Task.NO_DELIVERY << Task.KIND_SHIFT));
