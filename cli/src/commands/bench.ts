@@ -244,7 +244,7 @@ export function register(program: Command): void {
     .description("measure the machine, its start, the kernel, traps, the kernel's designs, or the toolchain")
     .option("-m, --memory <size>", "size of RAM (kernel, designs)", "16M")
     .option("--only <text>", "rows whose name has this in it (machine)")
-    .option("--engines <list>", "interpreter,jit,v86,qemu,bochs or some of them (machine)")
+    .option("--engines <list>", "interpreter,jit,detailed,v86,qemu,bochs or some of them (machine)")
     .option("--runs <count>", "runs of each row on each engine (machine, start)", "5")
     .option("--cycle-model <name>", "fast, detailed or instructions (kernel, designs)", "fast")
     .option(
