@@ -13,8 +13,8 @@ const RECORD_SHIFT = 6;
 const RECORDS_MASK = 0x3fc0;
 
 // Byte offsets in a record.
-const LOW = 0;
-const HIGH = 4;
+export const LOW = 0;
+export const HIGH = 4;
 export const BASE = 8;
 export const LIMIT = 12;
 /** As in the descriptor cache. */

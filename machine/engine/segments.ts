@@ -11,7 +11,7 @@ import * as Counter from "./layout/counters";
 import * as Segment from "./layout/segments";
 import * as Slot from "./layout/slots";
 import { SOFT_TLB_SETS } from "./layout/tlb-sizes";
-import { takeFailureBack, translateMissed } from "./paging";
+import { recall, takeFailureBack, translateMissed } from "./paging";
 import { count, get, listeners, ramBytes, set } from "./state";
 
 const PAGE = -4096;
@@ -29,6 +29,8 @@ export function placeOf(linear: i32, bytes: i32, write: i32, mode: i32): i32 {
   const at = (((linear >>> 12) & (SOFT_TLB_SETS - 1)) | mode) << 2;
   const tag = write ? load<i32>(at, Address.WRITE_TAGS) : load<i32>(at, Address.READ_TAGS);
   if (tag === (linear & PAGE)) return linear + load<i32>(at, Address.ADDENDS);
+  const known = recall(linear, write, mode);
+  if (known >= 0) return known;
   const physical = translateMissed(linear, write, mode);
   return takeFailureBack() || u32(physical) >= ramBytes() ? NOWHERE : physical;
 }
@@ -73,21 +75,21 @@ function placeOfDescriptor(selector: i32): i32 {
   return place === NOWHERE ? placeOf(linear, 8, 0, 0) : place;
 }
 
-/** Reads the descriptor of `selector`; false when it lies outside its table, or only the slow way can read it. */
-export function fetch(selector: i32): bool {
-  const place = placeOfDescriptor(selector);
-  if (place === NOWHERE) return false;
-  low = load<i32>(place, Address.RAM);
-  high = load<i32>(place, Address.RAM + 4);
-  return true;
-}
-
-/** Reads the descriptor of `selector`: its record (descriptors.ts), 0 where `fetch` is false and for null selectors. */
+/** Reads the descriptor of `selector`: its record (descriptors.ts); 0 when it is null, lies outside its table, or only the slow way can read it. */
 export function find(selector: i32): i32 {
   if ((selector & 0xfffc) === 0) return 0;
   const place = placeOfDescriptor(selector);
   if (place === NOWHERE) return 0;
   return Descriptor.recordOf(load<i32>(place, Address.RAM), load<i32>(place, Address.RAM + 4));
+}
+
+/** The same into `low` and `high`; false where `find` is 0. */
+export function fetch(selector: i32): bool {
+  const record = find(selector);
+  if (record === 0) return false;
+  low = load<i32>(record, Descriptor.LOW);
+  high = load<i32>(record, Descriptor.HIGH);
+  return true;
 }
 
 /** Recomputes the fast-path counts of a segment from its cache, none where only the slow path can decide. */
