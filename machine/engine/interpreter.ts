@@ -16,6 +16,7 @@ import { visited } from "./counted-entries";
 import { linkBranch, locate, locateKnown, refresh } from "./decoder";
 import { cold, pageFaulted } from "./imports";
 import { POOL, RAM, STATE } from "./layout/addresses";
+import { CACHED_END, FIRST_CACHED } from "./layout/code-cache";
 import * as Field from "./layout/fields";
 import * as FlagKind from "./layout/flag-kinds";
 import * as HotOperation from "./layout/hot-operations";
@@ -1328,11 +1329,18 @@ function leave(p: i32, way: i32, eip: i32): i32 {
 /** An instruction without a case, or one whose fast path does not hold. */
 function general(p: i32): i32 {
   const found = admit(p << 2);
-  if (found === PAGE_FAULT) return pageFaulted(p);
+  if (found === PAGE_FAULT) return arrive(p, pageFaulted(p));
   const budget = get(Slot.BUDGET) + load<i32>(p << 2, CLOCKS);
   // It runs again as if it had not been met yet; not when time is up by that: it must run now.
-  if (found !== ADMITTED || budget <= 0) return cold(p);
+  if (found !== ADMITTED || budget <= 0) return arrive(p, cold(p));
   set(Slot.BUDGET, budget);
   set(Slot.RETIRED, get(Slot.RETIRED) - 1);
   return p;
+}
+
+/** Gates and returns lead to places that nothing else looks up: they are visited like targets of indirect branches. Where to go on. */
+function arrive(p: i32, next: i32): i32 {
+  const isBehind = next === p || next === p + Field.WORDS;
+  if (!isBehind && next >= FIRST_CACHED && next < CACHED_END) visited(next);
+  return next;
 }
