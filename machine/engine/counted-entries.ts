@@ -92,7 +92,7 @@ function sample(p: i32): void {
   const word = load<i32>(at, Address.SAMPLES);
   const samples = word & ~SAMPLED;
   if ((word & SAMPLED) !== p) store<i32>(at, samples === 0 ? p | 1 : word - 1, Address.SAMPLES);
-  else if (samples < ENOUGH) store<i32>(at, word + 1, Address.SAMPLES);
+  else if (samples + 1 < ENOUGH) store<i32>(at, word + 1, Address.SAMPLES);
   else {
     store<i32>(at, 0, Address.SAMPLES);
     countEntry(p, frame, 0);
