@@ -22,7 +22,7 @@ import { interruptTask, returnToTask } from "./tasks";
 
 /** Kinds of delivery, as `TrapKind` numbers them. */
 const EXCEPTION = 0;
-const SOFTWARE = 1;
+export const SOFTWARE = 1;
 
 const TASK_GATE = 5;
 const INTERRUPT_GATE = 0xe;

@@ -14,6 +14,7 @@ import { ADMITTED, admit, PAGE_FAULT } from "./admission";
 import { below, belowOrEqual, carryNow, condition, less, lessOrEqual, sign, zero } from "./conditions";
 import { visited } from "./counted-entries";
 import { linkBranch, locate, locateKnown, refresh } from "./decoder";
+import { interrupt, interruptReturn, NO_ERROR_CODE, SOFTWARE } from "./gates";
 import { cold, pageFaulted } from "./imports";
 import { POOL, RAM, STATE } from "./layout/addresses";
 import { CACHED_END, FIRST_CACHED } from "./layout/code-cache";
@@ -25,6 +26,7 @@ import * as Slot from "./layout/slots";
 import { MISS, readable, writable } from "./memory";
 import { effectiveAddress } from "./operands";
 import { enterRegion } from "./regions";
+import { loadSegment } from "./segments";
 import { get, set } from "./state";
 import { account, isDetailed, timeRead, timeWrite } from "./timing";
 
@@ -129,6 +131,8 @@ const LOCATE: i32 = 1;
 const RESOLVE: i32 = 2;
 const ENTER: i32 = 3;
 const REFRESH: i32 = 4;
+/** The engine could not do the instruction, or not all of it: the general handler does. */
+const HANDLE: i32 = 5;
 
 function basedAddress(q: i32): i32 {
   return load<i32>(load<i32>(q, BASE) << 2, STATE) + load<i32>(q, DISPLACEMENT);
@@ -1261,6 +1265,43 @@ function run<Model>(start: i32): i32 {
         if (!isOutside(eip)) way = LOCATE;
         break;
       }
+      case HotOperation.int: {
+        store<i32>(BUDGET_WORD, budget);
+        way = interrupt(load<i32>(q, IMMEDIATE), SOFTWARE, NO_ERROR_CODE, behind(q)) ? LOCATE : HANDLE;
+        budget = load<i32>(BUDGET_WORD);
+        eip = get(Slot.EIP);
+        break;
+      }
+      case HotOperation.iret: {
+        store<i32>(BUDGET_WORD, budget);
+        way = interruptReturn(behind(q)) ? LOCATE : HANDLE;
+        budget = load<i32>(BUDGET_WORD);
+        eip = get(Slot.EIP);
+        break;
+      }
+      case HotOperation.movToSegment: {
+        const segment = load<i32>(q, REG);
+        if (!isData(segment)) break;
+        store<i32>(BUDGET_WORD, budget);
+        const isLoaded = loadSegment(segment, load<u16>(load<i32>(q, RM) << 1, STATE));
+        budget = load<i32>(BUDGET_WORD);
+        if (!isLoaded) break;
+        q += RECORD;
+        continue;
+      }
+      case HotOperation.popSegment: {
+        const segment = load<i32>(q, REG);
+        const top = load<i32>(ESP);
+        const at = readable(Segment.SS, top, 2);
+        if (!isData(segment) || at === MISS) break;
+        store<i32>(BUDGET_WORD, budget);
+        const isLoaded = loadSegment(segment, load<u16>(at, RAM));
+        budget = load<i32>(BUDGET_WORD);
+        if (!isLoaded) break;
+        store<i32>(ESP, top + 4);
+        q += RECORD;
+        continue;
+      }
       // The instruction stands in a record of its own, and behind that how often it may still be visited.
       case HotOperation.countedEntry: {
         retired--;
@@ -1311,6 +1352,11 @@ function run<Model>(start: i32): i32 {
   return q >> 2;
 }
 
+/** Whether a segment register is DS, ES, FS or GS. */
+function isData(segment: i32): bool {
+  return segment <= Segment.GS && segment !== Segment.CS && segment !== Segment.SS;
+}
+
 function leave(p: i32, way: i32, eip: i32): i32 {
   switch (way) {
     case LOCATE:
@@ -1321,6 +1367,8 @@ function leave(p: i32, way: i32, eip: i32): i32 {
       return enterRegion(p);
     case REFRESH:
       return refresh(p);
+    case HANDLE:
+      return arrive(p, cold(p));
     default:
       return general(p);
   }

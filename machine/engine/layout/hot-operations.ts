@@ -67,9 +67,15 @@ export const cmp8RegisterRegister = 119;
 export const test8RegisterImmediate = 120;
 export const callFarPage = 121;
 export const jmpFarPage = 122;
+export const int = 123;
+/** IRETD. */
+export const iret = 124;
+/** MOV from a register and POP of 4 bytes; the cases are for DS, ES, FS, GS. */
+export const movToSegment = 125;
+export const popSegment = 126;
 /** No instruction: see jit/compiler.ts. */
-export const countedEntry = 123;
+export const countedEntry = 127;
 /** In front of every instruction in the detailed cycle model: see timing.ts. */
-export const account = 124;
+export const account = 128;
 /** No instruction: its bytes were written, see code-cache.ts. */
-export const stale = 125;
+export const stale = 129;

@@ -8,7 +8,7 @@ import { instructions, type TableInstruction } from "./table.ts";
 
 export { HotOperation };
 
-export const FIRST_COLD = 128;
+export const FIRST_COLD = HotOperation.stale + 1;
 
 /** Records that are no instructions. */
 const pseudoNames = ["hostBreakpoint", "nextPageCheck", "probe"] as const;
@@ -134,6 +134,14 @@ export function chooseHotOperation(row: TableInstruction, shape: DecodedShape): 
       return size === 4 ? hot.cdq : 0;
     case "setcc":
       return isMemory ? 0 : hot.setccRegister;
+    case "int":
+      return hot.int;
+    case "iret":
+      return size === 4 ? hot.iret : 0;
+    case "movToSegment":
+      return isMemory ? 0 : hot.movToSegment;
+    case "popSegment":
+      return size === 4 ? hot.popSegment : 0;
     default:
       return 0;
   }
@@ -181,5 +189,9 @@ export const generalOperations: ReadonlyMap<number, string> = (() => {
   add("test", hot.test8RegisterImmediate);
   add("callNear", hot.callFarPage);
   add("jmpNear", hot.jmpFarPage);
+  add("int", hot.int);
+  add("iret", hot.iret);
+  add("movToSegment", hot.movToSegment);
+  add("popSegment", hot.popSegment);
   return general;
 })();

@@ -11,7 +11,7 @@ import type { CodeCache } from "./code-cache.ts";
 import type { ProcessorCore } from "./core.ts";
 import type { Decoder } from "./decoder.ts";
 import type { Engine } from "./engine.ts";
-import { pendingFault, prepareFault } from "./fault.ts";
+import { NO_ERROR_CODE, pendingFault, prepareFault } from "./fault.ts";
 import { Field, Slot } from "./layout.ts";
 import type { Traps } from "./traps.ts";
 
@@ -77,7 +77,10 @@ export function createInterpreter(
 
   side.cold = (p) => {
     try {
-      return handlers[pool[p + OPERATION]!]!(p);
+      if (s[Slot.TASK_REST] === 0) return handlers[pool[p + OPERATION]!]!(p);
+      // The engine has done the instruction but for the end of a task switch, whose stores may have changed its record.
+      traps.finishSwitch(NO_ERROR_CODE);
+      return engine.locate(s[Slot.EIP]!);
     } catch (error) {
       return faulted(error, p);
     }

@@ -20,6 +20,7 @@ function hotNames(): string[] {
       "$1",
     );
   }
+  for (const key of ["movToSegment", "popSegment"] as const) names[HotOperation[key]] = key;
   for (let i = 0; i < 40; i++) names[HotOperation.arithmetic + i] = arithmeticNames[Math.floor(i / 5)]!;
   for (let i = 0; i < 3; i++) {
     names[HotOperation.shiftImmediate + i] = names[HotOperation.shiftCl + i] = ["shl", "shr", "sar"][i]!;
