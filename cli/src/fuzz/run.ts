@@ -18,6 +18,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
     only: { type: "string", default: "" },
     subject: { type: "string" },
+    help: { type: "boolean", short: "h", default: false },
   },
 });
 const PATIENCE_SECONDS = 120;
@@ -63,4 +64,18 @@ async function fuzzAll(): Promise<void> {
   }
 }
 
+const HELP = `Usage: npm run fuzz:inputs -- [options]
+
+changes kernels, snapshots, recordings and other inputs of the machine and its tools, guided by the coverage of what reads them
+
+Options:
+  --seconds <count>  how long for each kind of input (default: 60)
+  --seed <number>    where the changes begin (default: 1)
+  --only <text>      kinds whose name has this in it
+  -h, --help         show help`;
+
+if (values.help) {
+  process.stdout.write(`${HELP}\n`);
+  process.exit();
+}
 await (values.subject === undefined ? fuzzAll() : fuzzOne(values.subject));

@@ -155,16 +155,11 @@ export function createTransfers(
   /** Pushes CS and the return offset on the current stack; raises #SS before anything changes. */
   function pushReturn(next: number, size: number): void {
     const top = s[ESP]!;
-    if (size === 4) {
-      memory.probeWrite(SS, (top - 4) | 0, 4);
-      memory.probeWrite(SS, (top - 8) | 0, 4);
-      memory.write32(SS, (top - 4) | 0, s[SELECTOR + CS]!);
-      memory.write32(SS, (top - 8) | 0, next);
-    } else {
-      memory.probeWrite(SS, (top - 4) | 0, 4);
-      memory.write16(SS, (top - 2) | 0, s[SELECTOR + CS]!);
-      memory.write16(SS, (top - 4) | 0, next);
-    }
+    const write = size === 4 ? memory.write32 : memory.write16;
+    memory.probeWrite(SS, (top - size) | 0, size);
+    memory.probeWrite(SS, (top - 2 * size) | 0, size);
+    write(SS, (top - size) | 0, s[SELECTOR + CS]!);
+    write(SS, (top - 2 * size) | 0, next);
   }
 
   function callFar(selector: number, offset: number, next: number, size: number): void {

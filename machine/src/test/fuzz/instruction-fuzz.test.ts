@@ -69,6 +69,16 @@ describe("fuzzing of instructions", () => {
     ],
     ["FLD of 10 bytes across the last page", { code: Uint8Array.of(0xdb, 0x2d, 0xfc, 0x1f, 0x80, 0) }],
   ];
+  it.skipIf(!canCompareWithHost())(
+    "a far call with words for operands faults at the first word that it pushes, as it has found",
+    () => {
+      // Nothing is where ESP points.
+      const registers = new Int32Array(8).fill(-1391373878);
+      const code = Uint8Array.of(0x66, 0x9a, 0xd1, 0x92, 0x23, 0);
+      expect(compareOne({ ...INPUT, registers, code }).map(describeFinding)).toEqual([]);
+    },
+  );
+
   it("compiled branches to where nothing is fault there, as it has found", () => {
     // JMP EAX, JNO far away.
     for (const code of [

@@ -25,6 +25,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
     system: { type: "boolean", default: false },
     replay: { type: "string" },
+    help: { type: "boolean", short: "h", default: false },
     /** This is the process that does it. */
     worker: { type: "boolean", default: false },
   },
@@ -79,6 +80,21 @@ function supervise(): void {
     print(`ended by ${signal ?? `status ${status}`}; the last input: ${now}`);
 }
 
+const HELP = `Usage: npm run fuzz:instructions -- [options]
+
+changes instruction bytes and start states, and compares our machine with the host's processor and with compiled code
+
+Options:
+  --seconds <count>  how long (default: 60)
+  --seed <number>    where the changes begin (default: 1)
+  --system           descriptors, gates and what uses them, against Bochs
+  --replay <file>    compares an input of .rialto/fuzz again
+  -h, --help         show help`;
+
+if (values.help) {
+  print(HELP);
+  process.exit();
+}
 if (![values.seconds, values.seed].every((text) => /^[1-9]\d{0,8}$/.test(text)))
   throw new Error(`--seconds ${values.seconds} --seed ${values.seed}: both take numbers from 1 to 999999999`);
 if (values.replay !== undefined) {
