@@ -1,6 +1,8 @@
 /**
  * What follows from the two words of a descriptor alone, worked out once and kept by a hash of them. It depends on nothing else: descriptor
  * tables are read, and the TLB asked, at every load. A record of zeroes is right for a descriptor that is not present.
+ *
+ * A record lasts until the next one is asked for, that of code also over one of a stack: code and data have a half of the table each.
  */
 
 import * as Access from "./layout/access-bits";
@@ -8,9 +10,10 @@ import { DESCRIPTORS } from "./layout/addresses";
 
 /** Bits of a descriptor's high word that are not base: what the descriptor cache keeps. */
 export const ACCESS_BITS = 0x00f0_ff00;
-/** Bytes of a record, as a power of two; mask of the records' byte offsets. */
+/** Bytes of a record, as a power of two; mask of the records' byte offsets in a half; from bit CODE of a descriptor to the half. */
 const RECORD_SHIFT = 6;
 const RECORDS_MASK = 0x3fc0;
+const HALF_SHIFT = 3;
 
 // Byte offsets in a record.
 export const LOW = 0;
@@ -55,7 +58,8 @@ export function limitOf(low: i32, high: i32): i32 {
 /** Address of the record of a descriptor, never 0. */
 export function recordOf(low: i32, high: i32): i32 {
   const hash = (high >>> 8) ^ (high >>> 22) ^ (low >>> 16) ^ (low >>> 26) ^ low;
-  const record = DESCRIPTORS + ((hash << RECORD_SHIFT) & RECORDS_MASK);
+  const half = (high & Access.CODE) << HALF_SHIFT;
+  const record = DESCRIPTORS + half + ((hash << RECORD_SHIFT) & RECORDS_MASK);
   if (load<i32>(record, LOW) === low && load<i32>(record, HIGH) === high) return record;
   return fill(record, low, high);
 }
