@@ -16,7 +16,7 @@ const RECORDS_MASK = 0x3fc0;
 const HALF_SHIFT = 3;
 
 // Byte offsets in a record.
-export const LOW = 0;
+const LOW = 0;
 export const HIGH = 4;
 export const BASE = 8;
 export const LIMIT = 12;
@@ -45,12 +45,12 @@ export function isConformingCode(access: i32): bool {
   return (access & (Access.CODE | Access.EXPAND_DOWN)) === (Access.CODE | Access.EXPAND_DOWN);
 }
 
-export function baseOf(low: i32, high: i32): i32 {
+function baseOf(low: i32, high: i32): i32 {
   return (low >>> 16) | ((high & 0xff) << 16) | (high & -0x100_0000);
 }
 
 /** Effective limit: the last valid offset of an expand-up segment. */
-export function limitOf(low: i32, high: i32): i32 {
+function limitOf(low: i32, high: i32): i32 {
   const limit = (low & 0xffff) | (high & 0xf_0000);
   return (high & Access.GRANULAR) !== 0 ? (limit << 12) | 0xfff : limit;
 }

@@ -4,7 +4,6 @@
  */
 
 import * as Descriptor from "./descriptors";
-import { dplOf, isConformingCode } from "./descriptors";
 import * as Access from "./layout/access-bits";
 import * as Address from "./layout/addresses";
 import * as Counter from "./layout/counters";
@@ -18,10 +17,6 @@ const PAGE = -4096;
 
 /** Instead of a physical address: only the slow way can do it. */
 export const NOWHERE: i32 = -1;
-
-/** The descriptor that was fetched last. */
-export let low: i32 = 0;
-export let high: i32 = 0;
 
 /** Physical address in RAM of bytes in one page, translated as an access would; NOWHERE when there is none. */
 export function placeOf(linear: i32, bytes: i32, write: i32, mode: i32): i32 {
@@ -37,28 +32,26 @@ export function placeOf(linear: i32, bytes: i32, write: i32, mode: i32): i32 {
 
 // The same, if the soft TLB decides, NOWHERE otherwise: without calls, so that the compiler puts them where they are wanted.
 
-/** Of an aligned double word to read. */
-export function quickWord(linear: i32, mode: i32): i32 {
+function quick(tags: i32, linear: i32, bytes: i32, mode: i32): i32 {
   const at = (((linear >>> 12) & (SOFT_TLB_SETS - 1)) | mode) << 2;
-  return load<i32>(at, Address.READ_TAGS) === (linear & (PAGE | 3))
+  return load<i32>(at + tags) === (linear & (PAGE | (bytes - 1)))
     ? linear + load<i32>(at, Address.ADDENDS)
     : NOWHERE;
+}
+
+/** Of an aligned double word to read. */
+export function quickWord(linear: i32, mode: i32): i32 {
+  return quick(Address.READ_TAGS, linear, 4, mode);
 }
 
 /** Of an aligned pair of double words that the supervisor reads. */
 export function quickPair(linear: i32): i32 {
-  const at = ((linear >>> 12) & (SOFT_TLB_SETS - 1)) << 2;
-  return load<i32>(at, Address.READ_TAGS) === (linear & (PAGE | 7))
-    ? linear + load<i32>(at, Address.ADDENDS)
-    : NOWHERE;
+  return quick(Address.READ_TAGS, linear, 8, 0);
 }
 
 /** Of an aligned double word to write. */
 export function quickWrite(linear: i32, mode: i32): i32 {
-  const at = (((linear >>> 12) & (SOFT_TLB_SETS - 1)) | mode) << 2;
-  return load<i32>(at, Address.WRITE_TAGS) === (linear & (PAGE | 3))
-    ? linear + load<i32>(at, Address.ADDENDS)
-    : NOWHERE;
+  return quick(Address.WRITE_TAGS, linear, 4, mode);
 }
 
 /** Place of the descriptor of `selector`; NOWHERE when it lies outside its table, or only the slow way can read it. */
@@ -81,15 +74,6 @@ export function find(selector: i32): i32 {
   const place = placeOfDescriptor(selector);
   if (place === NOWHERE) return 0;
   return Descriptor.recordOf(load<i32>(place, Address.RAM), load<i32>(place, Address.RAM + 4));
-}
-
-/** The same into `low` and `high`; false where `find` is 0. */
-export function fetch(selector: i32): bool {
-  const record = find(selector);
-  if (record === 0) return false;
-  low = load<i32>(record, Descriptor.LOW);
-  high = load<i32>(record, Descriptor.HIGH);
-  return true;
 }
 
 /** Recomputes the fast-path counts of a segment from its cache, none where only the slow path can decide. */
@@ -181,7 +165,7 @@ export function dropPrivileged(): void {
   for (let segment = 0; segment < 6; segment++) {
     if (segment === Segment.CS || segment === Segment.SS) continue;
     const access = get(Slot.ACCESS + segment);
-    if ((access & Access.USABLE) === 0 || isConformingCode(access)) continue;
-    if (dplOf(access) < ring) setNull(segment, 0);
+    if ((access & Access.USABLE) === 0 || Descriptor.isConformingCode(access)) continue;
+    if (Descriptor.dplOf(access) < ring) setNull(segment, 0);
   }
 }

@@ -29,9 +29,13 @@ const LOCAL_BREAKPOINTS = 0x155;
 const DEBUG_TASK_TRAP = 0x8000;
 const TSS = Address.RAM;
 
-/** Whether the descriptor that was fetched last is a present system descriptor of this type. */
-function isPresent(type: i32): bool {
-  return (Segments.high & (0x1f00 | Access.PRESENT)) === ((type << 8) | Access.PRESENT);
+/** Record of the descriptor of `selector` when that is in the GDT, present and a system descriptor of this type; else 0. */
+function findSystem(selector: i32, type: i32): i32 {
+  const record = (selector & 4) !== 0 ? 0 : Segments.find(selector);
+  if (record === 0) return 0;
+  const isPresent =
+    (load<i32>(record, Descriptor.HIGH) & (0x1f00 | Access.PRESENT)) === ((type << 8) | Access.PRESENT);
+  return isPresent ? record : 0;
 }
 
 /** For the TLB's sake: what is about to be accessed, and was reached before the commit point, is its latest page. */
@@ -65,11 +69,11 @@ function saveState(place: i32, eip: i32, flags: i32): void {
   noteWritten(place, Task.SAVED_BYTES - 2);
 }
 
-function setSystem(segment: i32, selector: i32, low: i32, high: i32): void {
+function setSystem(segment: i32, selector: i32, record: i32): void {
   set(Slot.SELECTOR + segment, selector);
-  set(Slot.BASE + segment, Descriptor.baseOf(low, high));
-  set(Slot.LIMIT + segment, Descriptor.limitOf(low, high));
-  set(Slot.ACCESS + segment, (high & Descriptor.ACCESS_BITS) | Access.USABLE);
+  set(Slot.BASE + segment, load<i32>(record, Descriptor.BASE));
+  set(Slot.LIMIT + segment, load<i32>(record, Descriptor.LIMIT));
+  set(Slot.ACCESS + segment, load<i32>(record, Descriptor.ACCESS));
   count(Counter.SEGMENT_LOADS);
 }
 
@@ -77,8 +81,9 @@ function loadLdt(): bool {
   const selector = get(Slot.SELECTOR + Segment.LDTR);
   const isNull = (selector & 0xfffc) === 0;
   if (!isNull) {
-    if ((selector & 4) !== 0 || !Segments.fetch(selector) || !isPresent(Task.LDT_DESCRIPTOR)) return false;
-    setSystem(Segment.LDTR, selector, Segments.low, Segments.high);
+    const record = findSystem(selector, Task.LDT_DESCRIPTOR);
+    if (record === 0) return false;
+    setSystem(Segment.LDTR, selector, record);
   } else set(Slot.ACCESS + Segment.LDTR, get(Slot.ACCESS + Segment.LDTR) & ~Access.USABLE);
   count(Counter.SEGMENT_LOADS);
   return true;
@@ -189,11 +194,11 @@ function loadState(place: i32, flags: i32): i32 {
  * `Tasks.switchTo`. True when all is done; otherwise TASK_REST is what is left, with NO_DELIVERY, or 0 when nothing has been done. `clocks` are
  * spent when something has.
  */
-function switchTo(selector: i32, low: i32, high: i32, source: i32, eip: i32, flags: i32, clocks: i32): bool {
+function switchTo(selector: i32, record: i32, source: i32, eip: i32, flags: i32, clocks: i32): bool {
   const oldSelector = get(Slot.SELECTOR + Segment.TR);
   const oldBase = get(Slot.BASE + Segment.TR);
-  const newBase = Descriptor.baseOf(low, high);
-  if (u32(Descriptor.limitOf(low, high)) < SMALLEST_LIMIT) return false;
+  const newBase = load<i32>(record, Descriptor.BASE);
+  if (load<u32>(record, Descriptor.LIMIT) < SMALLEST_LIMIT) return false;
   if (u32(get(Slot.LIMIT + Segment.TR)) < SMALLEST_OLD_LIMIT) return false;
   if ((get(Slot.DR7) & LOCAL_BREAKPOINTS) !== 0) return false;
   const nests = source === Task.CALL || source === Task.INTERRUPT;
@@ -219,7 +224,8 @@ function switchTo(selector: i32, low: i32, high: i32, source: i32, eip: i32, fla
   }
   if (source !== Task.RETURN) setBusy(selector, descriptor, BUSY);
   touch(newBase);
-  setSystem(Segment.TR, selector, low, high | (BUSY << 8));
+  setSystem(Segment.TR, selector, record);
+  set(Slot.ACCESS + Segment.TR, get(Slot.ACCESS + Segment.TR) | (BUSY << 8));
   const rest = loadState(place, nests ? NT : 0);
   if (rest !== 0) set(Slot.TASK_REST, rest | (Task.NO_DELIVERY << Task.KIND_SHIFT));
   return rest === 0;
@@ -227,7 +233,7 @@ function switchTo(selector: i32, low: i32, high: i32, source: i32, eip: i32, fla
 
 /** For far jumps and calls, whose clocks are spent: `Tasks.switchTo`. False when the slow way has to do it, or what TASK_REST says. */
 export function switchTask(selector: i32, low: i32, high: i32, source: i32, eip: i32, flags: i32): bool {
-  return switchTo(selector, low, high, source, eip, flags, 0);
+  return switchTo(selector, Descriptor.recordOf(low, high), source, eip, flags, 0);
 }
 
 /** Pushes an error code on the new task's stack. */
@@ -253,13 +259,13 @@ export function interruptTask(
   eip: i32,
   image: i32,
 ): bool {
-  if ((selector & 4) !== 0 || !Segments.fetch(selector) || !isPresent(Task.AVAILABLE)) return false;
+  const record = findSystem(selector, Task.AVAILABLE);
+  if (record === 0) return false;
   // What a delivery forgets; so does the slow way.
   set(Slot.DEBUG_PENDING, 0);
   set(Slot.SHADOW, 0);
   set(Slot.REPEATING, 0);
-  const low = Segments.low;
-  const isDone = switchTo(selector, low, Segments.high, Task.INTERRUPT, eip, image, Clocks.taskGateInterrupt);
+  const isDone = switchTo(selector, record, Task.INTERRUPT, eip, image, Clocks.taskGateInterrupt);
   let rest = get(Slot.TASK_REST) & ~(Task.KIND_MASK << Task.KIND_SHIFT);
   if (isDone && errorCode !== NO_ERROR_CODE && !pushCode(errorCode)) rest = Task.PUSH_CODE;
   if (!isDone && rest === 0) return false;
@@ -274,6 +280,6 @@ export function returnToTask(next: i32, flags: i32): bool {
   const link = Segments.placeOf(get(Slot.BASE + Segment.TR), 2, 0, 0);
   if (link === Segments.NOWHERE) return false;
   const selector: i32 = load<u16>(link, TSS);
-  if ((selector & 4) !== 0 || !Segments.fetch(selector) || !isPresent(Task.BUSY)) return false;
-  return switchTo(selector, Segments.low, Segments.high, Task.RETURN, next, flags, 0);
+  const record = findSystem(selector, Task.BUSY);
+  return record !== 0 && switchTo(selector, record, Task.RETURN, next, flags, 0);
 }
