@@ -4,7 +4,7 @@
  * `../../../engine/counted-entries.ts` keeps. When an entry has no visits left, execution comes here: the region that starts there is compiled,
  * and run from now on.
  *
- * Compiled code belongs to (physical page, offset) by its record, and to MODE and the flatness of the segments it uses by `Variant.key`.
+ * Compiled code belongs to (physical page, offset) by its record, and to MODE and the flatness of the segments it uses by `Variant.key` (variants.ts).
  * A store into the bytes between a region's first and last instruction takes its code away; all entries go when the pool is emptied or
  * `MOST_REGIONS` is reached.
  *
@@ -13,7 +13,6 @@
  */
 
 import {
-  COMPILED,
   ENTRY_FRAME,
   FIRST_CACHED,
   FIRST_ENTRY_RECORD,
@@ -33,6 +32,7 @@ import { flowOf, isHandledTransfer, nameOf } from "./operation-names.ts";
 import { type BlockNode, discoverRegion } from "./region-graph.ts";
 import { createRuntime, functionTypes } from "./runtime.ts";
 import { regionImports, type TranslationContext, translateRegion } from "./translator.ts";
+import { createVariants, type Variant } from "./variants.ts";
 import { type WasmFunction, writeModule } from "./wasm-writer.ts";
 import { webAssembly } from "./web-assembly.ts";
 
@@ -61,17 +61,6 @@ const MODE_MASK = SOFT_TLB_SETS << 12;
 
 const { OPERATION, CLOCKS, OFFSET, LINK, WORDS } = Field;
 const { RM, BASE, INDEX, SCALE, DISPLACEMENT, SEGMENT } = Field;
-
-interface Variant {
-  readonly key: number;
-  readonly mask: number;
-  /** Place in the table of regions. */
-  readonly place: number;
-  /** Offsets in the page of its first byte and behind its last one. */
-  readonly start: number;
-  readonly end: number;
-  readonly hasFixedBases: boolean;
-}
 
 interface Wanted {
   readonly entry: number;
@@ -138,33 +127,25 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
       return engine.entriesMade();
     },
   };
-  /** By entry number: null until compiled. */
-  let variants: (Variant[] | null)[] = [];
-  /** Numbers of entries with small regions, which wait for more visits. */
+  /** Copies of entries with small regions, which wait for more visits. */
   const postponed = new Set<number>();
-  /** Numbers of entries whose code is to read the bases of segments: it was met with several. */
+  /** Copies of entries whose code is to read the bases of segments: it was met with several. */
   const readsBases = new Set<number>();
-  /** Numbers of entries with compiled code, by page. */
-  const compiledIn = new Map<number, Set<number>>();
   let wanted: Wanted[] = [];
   let live = 0;
   /** By number. */
   let sites: Site[] = [];
   let isForgotten = false;
 
-  /** What compiled code depends on besides its bytes. */
-  const currentKey = (): number => s[FLAT_SEGMENTS]! | (s[MODE]! << 12);
   const frameOf = (copy: number): number => pool[copy + WORDS + ENTRY_FRAME]!;
-  const physicalOf = (copy: number): number => (frameOf(copy) << 12) | pool[copy + OFFSET]!;
 
   function forget(): void {
     runtime.forgetAll();
     // Code that is running may still leave by one.
     isForgotten = true;
-    variants = [];
+    variants.clear();
     wanted = [];
     live = 0;
-    compiledIn.clear();
     postponed.clear();
     readsBases.clear();
     engine.forgetEntries();
@@ -179,7 +160,6 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
 
   /** The instruction for which an entry's record, or its copy, stands. */
   const instructionOf = (copy: number): number => (isDetailed ? instructionBehind(pool, copy) : copy);
-  const numberOf = (copy: number): number => (copy - FIRST_ENTRY_RECORD) / (2 * WORDS);
 
   function contextOf({ entry, flat, mode, bases }: Wanted): TranslationContext {
     const frame = frameOf(pool[entry + LINK]!);
@@ -248,6 +228,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
   };
 
   const runtime = createRuntime(host, memory, MOST_REGIONS + BATCH + 1, engine, isDetailed);
+  const variants = createVariants(core, codeCache, runtime, hot - 1);
 
   const imports = {
     ...engine,
@@ -302,7 +283,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
       count(p, decoder.frame(), 0);
       return p;
     }
-    const variant = variantFor(numberOf(pool[p + LINK]!));
+    const variant = variants.current(pool[p + LINK]!);
     return variant === null ? p : (variant.place << 4) | Exit.chain;
   }
 
@@ -334,42 +315,15 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     return offsets;
   }
 
-  function noteCompiled(frame: number, number: number): void {
-    codeCache.codeFrames[frame] = codeCache.codeFrames[frame]! | COMPILED;
-    const known = compiledIn.get(frame);
-    if (known === undefined) compiledIn.set(frame, new Set([number]));
-    else known.add(number);
-  }
-
-  /** Bytes of a page were written: regions that reach over them are compiled no longer. One of them may be running. */
+  /** Bytes of a page were written: one of the regions that reach over them may be running. */
   function changed(frame: number, first: number, last: number): void {
-    let isHit = false;
-    for (const number of compiledIn.get(frame) ?? [])
-      if (keepVariants(frame, number, ({ start, end }) => end <= first || start > last)) isHit = true;
-    if (!isHit) return;
-    runtime.forgetPage(frame);
-    core.attention();
-  }
-
-  /** Drops an entry's other variants; whether there were any. */
-  function keepVariants(frame: number, number: number, isKept: (variant: Variant) => boolean): boolean {
-    const all = variants[number] ?? [];
-    const kept = all.filter(isKept);
-    if (kept.length === all.length) return false;
-    variants[number] = kept.length > 0 ? kept : null;
-    if (kept.length === 0) {
-      compiledIn.get(frame)!.delete(number);
-      pool[FIRST_ENTRY_RECORD + (number * 2 + 1) * WORDS + VISITS] = hot - 1;
-    }
-    return true;
+    if (variants.dropOver(frame, first, last)) core.attention();
   }
 
   /** The region of an entry was met with other bases than it was made for: from now on its code reads them. */
   function metOtherBases(copy: number): void {
-    const number = numberOf(copy);
-    readsBases.add(number);
-    if (keepVariants(frameOf(copy), number, ({ hasFixedBases }) => !hasFixedBases))
-      runtime.forgetPage(frameOf(copy));
+    readsBases.add(copy);
+    variants.dropFixedBases(copy);
   }
 
   const pages = memory.buffer.byteLength / 0x1_0000;
@@ -393,13 +347,13 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
   /** Whether an entry must wait for `SMALL_HOT` visits, and does so from now on. */
   function postpone(item: Wanted): boolean {
     const copy = pool[item.entry + LINK]!;
-    if (options.hot !== undefined || postponed.has(numberOf(copy))) return false;
+    if (options.hot !== undefined || postponed.has(copy)) return false;
     const blocks = regionOf(item, contextOf(item));
     const repeats = blocks.some(({ index, next, taken }) =>
       [next, taken].some((to) => to >= 0 && to <= index),
     );
     if (repeats || blocks.reduce((sum, block) => sum + block.records.length, 0) >= SMALL) return false;
-    postponed.add(numberOf(copy));
+    postponed.add(copy);
     pool[copy + WORDS + VISITS] = SMALL_HOT - hot;
     return true;
   }
@@ -433,16 +387,12 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     new host.Instance(new host.Module(bytes), { m: imports });
     for (const [index, { wanted: item, mask, hasFixedBases, blocks }] of made.entries()) {
       const copy = pool[item.entry + LINK]!;
-      const number = numberOf(copy);
       const fullMask = mask | MODE_MASK;
       const key = (item.flat | (item.mode << 12)) & fullMask;
       const start = Math.min(...blocks.map((block) => block.offset));
       const end = Math.max(...blocks.map((block) => block.end));
       const variant = { key, mask: fullMask, place: place + index, start, end, hasFixedBases };
-      const known = variants[number] ?? null;
-      if (known === null) variants[number] = [variant];
-      else known.unshift(variant);
-      noteCompiled(frameOf(copy), number);
+      variants.add(copy, variant);
     }
     live += made.length;
     statistics.modules++;
@@ -450,37 +400,23 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     statistics.bytes += bytes.length;
   }
 
-  /** The code for an entry as things are now, which compiled code finds from now on by itself. */
-  function variantFor(number: number): Variant | null {
-    const list = variants[number] ?? null;
-    if (list === null) return null;
-    const key = currentKey();
-    for (let i = 0; i < list.length; i++) {
-      const variant = list[i]!;
-      if (((variant.key ^ key) & variant.mask) !== 0) continue;
-      runtime.remember(physicalOf(FIRST_ENTRY_RECORD + number * 2 * WORDS), key, variant.place);
-      return variant;
-    }
-    return null;
-  }
-
   /** The entry's visits are used up, or there is code for another mode alone. */
   function visit(entry: number, copy: number): void {
-    const known = variants[numberOf(copy)] ?? null;
-    if (known !== null) {
+    const known = variants.count(copy);
+    if (known > 0) {
       const visits = pool[copy + WORDS + OTHER_VISITS]! + 1;
       pool[copy + WORDS + OTHER_VISITS] = visits % hot;
-      if (visits < hot || known.length >= MOST_VARIANTS) return;
+      if (visits < hot || known >= MOST_VARIANTS) return;
     }
     const flat = s[FLAT_SEGMENTS]!;
     const mode = s[MODE]!;
-    const bases = readsBases.has(numberOf(copy)) ? null : s.slice(Slot.BASE, Slot.BASE + 6);
+    const bases = readsBases.has(copy) ? null : s.slice(Slot.BASE, Slot.BASE + 6);
     const item = { entry, flat, mode, bases, pageStart: s[PAGE_EIP]! };
-    if (known === null && postpone(item)) return;
+    if (known === 0 && postpone(item)) return;
     const isWanted = wanted.some((each) => each.entry === entry && each.flat === flat && each.mode === mode);
     if (!isWanted) wanted.push(item);
     if (isWanted || wanted.length >= batch) compile();
-    if ((variants[numberOf(copy)] ?? null) === null) pool[copy + WORDS + VISITS] = patience;
+    if (variants.count(copy) === 0) pool[copy + WORDS + VISITS] = patience;
   }
 
   /** The instruction at a record has faulted, and the engine has not gone on. */
@@ -504,7 +440,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
   /** See `machine/engine/imports.ts`. */
   function visitEntry(first: number): number {
     const copy = pool[first + LINK]!;
-    if (variantFor(numberOf(copy)) !== null) return 0;
+    if (variants.current(copy) !== null) return 0;
     if (live >= MOST_REGIONS) {
       flush();
       return first;
