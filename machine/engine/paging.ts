@@ -193,18 +193,6 @@ export function translateMissed(linear: i32, write: i32, mode: i32): i32 {
   return get(Slot.TRANSLATION_FAILED) !== 0 ? 0 : missed(linear, entry);
 }
 
-/** Physical address in RAM when the data TLB, not the soft TLB, knows that the access is allowed and changes nothing; -1 otherwise. */
-export function recall(linear: i32, write: i32, mode: i32): i32 {
-  const page = linear >>> 12;
-  const index = Tlb.find(Address.DATA_TLB_TAGS, Address.DATA_TLB_AGES, SOFT_TLB_SETS, page);
-  if (index < 0) return -1;
-  const at = index << 2;
-  const kind = (write ? 2 * KIND : 0) + (mode !== 0 ? KIND : 0);
-  if (load<i32>(at + kind, Address.ENTRY_TAGS) !== (linear & FRAME)) return -1;
-  restoreFast(page, index);
-  return (load<i32>(at, Address.DATA_TLB_ENTRIES) & FRAME) | (linear & 0xfff);
-}
-
 /** The page is in the data TLB. */
 function useEntry(linear: i32, write: i32, user: i32, index: i32): i32 {
   const page = linear >>> 12;

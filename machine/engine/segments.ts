@@ -10,7 +10,7 @@ import * as Counter from "./layout/counters";
 import * as Segment from "./layout/segments";
 import * as Slot from "./layout/slots";
 import { SOFT_TLB_SETS } from "./layout/tlb-sizes";
-import { recall, takeFailureBack, translateMissed } from "./paging";
+import { takeFailureBack, translateMissed } from "./paging";
 import { count, get, listeners, ramBytes, set } from "./state";
 
 const PAGE = -4096;
@@ -24,8 +24,6 @@ export function placeOf(linear: i32, bytes: i32, write: i32, mode: i32): i32 {
   const at = (((linear >>> 12) & (SOFT_TLB_SETS - 1)) | mode) << 2;
   const tag = write ? load<i32>(at, Address.WRITE_TAGS) : load<i32>(at, Address.READ_TAGS);
   if (tag === (linear & PAGE)) return linear + load<i32>(at, Address.ADDENDS);
-  const known = recall(linear, write, mode);
-  if (known >= 0) return known;
   const physical = translateMissed(linear, write, mode);
   return takeFailureBack() || u32(physical) >= ramBytes() ? NOWHERE : physical;
 }
