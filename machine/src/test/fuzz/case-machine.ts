@@ -127,7 +127,7 @@ export class CaseMachine {
       this.#pc.step();
       const vector = processor.cpl === 3 ? undefined : this.#vector();
       if (read && vector === undefined) vetting.ran(read, state);
-      if (read && vector !== undefined) refused = vetting.refuseFault(read, vector);
+      if (read && vector !== undefined) refused = vetting.refuseFault(read, vector, this.#descriptors);
       features?.executed(read, state, vector, processor.eflags);
     }
     if (processor.cpl === 3) this.#abandon(index);

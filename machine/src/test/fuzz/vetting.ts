@@ -19,6 +19,7 @@ const CONDITION_FLAGS = [OF, CF, ZF, CF | ZF, SF, PF, SF | OF, ZF | SF | OF];
 const PAGE = 4096;
 const PAGE_FAULT = 14;
 const PROTECTION = 13;
+const ALIGNMENT = 17;
 const IMAGE_SIZE = 108;
 /** Bytes around address 0 that one access may reach from the other side. */
 const WRAPPED = 128;
@@ -148,8 +149,11 @@ export class Vetting {
     return writable ? undefined : "whether a store checks its page that is not made";
   }
 
-  /** Why the case cannot be compared after this instruction has ended with an exception. */
-  refuseFault({ row, immediates }: ReadInstruction, vector: number): string | undefined {
+  /** Why the case cannot be compared (with Bochs, or with the host's processor) after this instruction has ended with an exception. */
+  refuseFault({ row, immediates }: ReadInstruction, vector: number, withBochs: boolean): string | undefined {
+    // Bochs reads the selector first; processors read the offset, whose alignment is checked.
+    if (withBochs && vector === ALIGNMENT && /FarPointer$|FarIndirect$/.test(row.operation))
+      return "which half of a far pointer is read first";
     const several = vector === PAGE_FAULT && SEVERAL_WORDS.test(row.operation);
     if (row.operation === "cmps") return "which operand faults first";
     // Bochs pushes first.
