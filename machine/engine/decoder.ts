@@ -55,6 +55,7 @@ import * as Slot from "./layout/slots";
 import * as Vector from "./layout/vectors";
 import { softCodeFrame, translateCode } from "./paging";
 import { get, ramBytes, set } from "./state";
+import { decodeByTemplates, hasEnded, keepTemplate, reached } from "./templates";
 
 /** Longest instruction, prefixes included; one more byte is #GP(0). */
 const LONGEST = 15;
@@ -159,6 +160,7 @@ function decodeAhead(p: i32, offset: i32): i32 {
     bytes = Address.FETCHED;
   }
   const length = decodeInstruction(p, bytes, offset);
+  keepTemplate(p, bytes, length);
   return length > min(there, LONGEST) ? 0 : length;
 }
 
@@ -240,15 +242,28 @@ function forget(offset: i32, p: i32): void {
   unlinkRecord(p);
 }
 
+/** Enters into a page's map the instructions of the records from one on up to another. */
+function enterRecords(map: i32, first: i32, end: i32): void {
+  for (let p = first; p !== end; p += RECORD_WORDS) store<i32>(map + (load<i32>(p << 2, OFFSET) << 2), p);
+}
+
 /** Decodes a run of instructions from `start` of the page in use on, of which the first is not decoded yet; its first record, or FAULTED. */
 function decodeRun(page: i32, start: i32): i32 {
   const map = ownMap(page);
   set(Slot.CODE_MAP, map);
   noteDecoded(page);
   const entry = top;
+  const end = entry + (hasFronts ? 2 * RUN : RUN) * RECORD_WORDS;
   let p = entry;
   let offset = start;
-  for (let count = 0; offset < 4096 && count < RUN; count++) {
+  while (offset < 4096 && p < end) {
+    if (!hasFronts) {
+      const behind = decodeByTemplates(p, end, offset, map);
+      enterRecords(map, p, behind);
+      p = behind;
+      offset = reached;
+      if (hasEnded || p === end) break;
+    }
     const known = load<i32>(map + (offset << 2));
     if (known !== 0) {
       pseudo(p, HotOperation.continueAt, offset, known);
@@ -259,7 +274,7 @@ function decodeRun(page: i32, start: i32): i32 {
     if (hasFronts) p = placeProbe(placeBreakpoint(p, offset), offset);
     const length = decodeAhead(p, offset);
     if (length === 0) {
-      if (count === 0) return decodeStraddling(page, offset);
+      if (offset === start) return decodeStraddling(page, offset);
       p = here;
       break;
     }
@@ -278,19 +293,21 @@ function decodeRun(page: i32, start: i32): i32 {
 /** The same for code that is met for the first time: nothing leads to its records but the instructions in front of them. */
 function decodeFirstTime(page: i32, start: i32): i32 {
   const map = mapOf(page);
+  const end = FIRST_TIME_RECORD + FIRST_TIME_RUN * RECORD_WORDS;
   let p = FIRST_TIME_RECORD;
   let offset = start;
-  for (let count = 0; offset < 4096 && count < FIRST_TIME_RUN; count++) {
-    const known = load<i32>(map + (offset << 2));
-    if (known !== 0) break;
+  for (;;) {
+    p = decodeByTemplates(p, end, offset, map);
+    offset = reached;
+    if (hasEnded || p === end || offset >= 4096 || load<i32>(map + (offset << 2)) !== 0) break;
     const length = decodeAhead(p, offset);
     if (length === 0) {
-      if (count === 0) return decodeStraddlingOnce(start);
+      if (offset === start) return decodeStraddlingOnce(start);
       break;
     }
     offset += length;
     p += RECORD_WORDS;
-    if ((<i32>load<u8>(descriptor, Form.FLAGS) & Form.ENDS_RUN) !== 0) break;
+    if (p === end || (<i32>load<u8>(descriptor, Form.FLAGS) & Form.ENDS_RUN) !== 0) break;
   }
   pseudo(p, HotOperation.relocate, offset, 0);
   noteDecoded(page);
@@ -345,7 +362,9 @@ function decode(linear: i32, eip: i32): i32 {
   return p;
 }
 
-function locateSlow(linear: i32, eip: i32): i32 {
+/** The same as `locate`, when `locateKnown` has found nothing. */
+export function locateUnknown(eip: i32): i32 {
+  const linear = eip + get(Slot.BASE + Segment.CS);
   set(Slot.EIP, eip);
   set(Slot.FETCHING, 1);
   if (linear >>> 12 !== get(Slot.CODE_PAGE) && !enterPage(linear, eip)) return FAULTED;
@@ -362,7 +381,7 @@ function locateSlow(linear: i32, eip: i32): i32 {
 
 /**
  * Pool index of the instruction at offset `eip` of CS, when that is known without a change of anything but which page is in use: the soft code
- * TLB has the page, it lies wholly inside CS, and the instruction is cached. Otherwise 0.
+ * TLB has the page, it lies wholly inside CS, and the instruction is cached. Otherwise 0, and `locateUnknown` must be asked.
  */
 export function locateKnown(eip: i32): i32 {
   const linear = eip + get(Slot.BASE + Segment.CS);
@@ -378,19 +397,24 @@ export function locateKnown(eip: i32): i32 {
   const known = knownPage(frame >>> 12);
   if (known === 0) return 0;
   const map = mapOf(known);
-  const p = load<i32>(map + place);
-  if (p === 0) return 0;
   set(Slot.CODE_MAP, map);
   set(Slot.CODE_PAGE, page);
   set(Slot.CODE_FRAME, frame);
   set(Slot.PAGE_EIP, start);
-  return p;
+  return load<i32>(map + place);
 }
 
 /** Pool index of the instruction at offset `eip` of CS, or FAULTED. */
 export function locate(eip: i32): i32 {
   const p = locateKnown(eip);
-  return p !== 0 ? p : locateSlow(eip + get(Slot.BASE + Segment.CS), eip);
+  return p !== 0 ? p : locateUnknown(eip);
+}
+
+/** Record behind record `p` of the same first-time run that has the instruction at `offset` of its page; 0 when none has. */
+function laterInRun(p: i32, offset: i32): i32 {
+  for (let q = (p + RECORD_WORDS) << 2; load<i32>(q, OPERATION) !== HotOperation.relocate; q += RECORD)
+    if (load<i32>(q, OFFSET) === offset) return q >> 2;
+  return 0;
 }
 
 /**
@@ -404,6 +428,10 @@ export function linkBranch(p: i32): i32 {
     set(Slot.FAULT_RECORD, p);
     protectionFault();
     return FAULTED;
+  }
+  if (p >= FIRST_TIME_RECORD && p < FIRST_CACHED) {
+    const later = laterInRun(p, load<i32>(p << 2, IMMEDIATE));
+    if (later !== 0) return later;
   }
   const target = locate(eip);
   if (p >= FIRST_CACHED && target >= FIRST_CACHED && generation === before) {

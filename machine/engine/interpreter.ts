@@ -13,7 +13,7 @@
 import { ADMITTED, admit, PAGE_FAULT } from "./admission";
 import { below, belowOrEqual, carryNow, condition, less, lessOrEqual, sign, zero } from "./conditions";
 import { visited } from "./counted-entries";
-import { linkBranch, locate, locateKnown, refresh } from "./decoder";
+import { linkBranch, locateKnown, locateUnknown, refresh } from "./decoder";
 import { interrupt, interruptReturn, NO_ERROR_CODE, SOFTWARE } from "./gates";
 import { cold, pageFaulted } from "./imports";
 import { POOL, RAM, STATE } from "./layout/addresses";
@@ -1360,7 +1360,7 @@ function isData(segment: i32): bool {
 function leave(p: i32, way: i32, eip: i32): i32 {
   switch (way) {
     case LOCATE:
-      return locate(eip);
+      return locateUnknown(eip);
     case RESOLVE:
       return linkBranch(p);
     case ENTER:

@@ -79,6 +79,10 @@ export const FORMS = 0x62_0000;
 /** The bytes of an instruction that was fetched byte by byte. */
 export const FETCHED = 0x66_0000;
 
+/** What is known of pairs of first bytes, see ../templates.ts; both lie behind the pool. */
+export const TEMPLATE_INDEX = 0x300_0000;
+export const TEMPLATES = 0x304_0000;
+
 /** A map of a page without cached code; then of each page that has some, and what else is known of it. */
 export const EMPTY_MAP = 0x66_1000;
 export const MAPS = 0x340_0000;

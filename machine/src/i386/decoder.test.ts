@@ -3,9 +3,9 @@
 import { describe, expect, it } from "vitest";
 import { FIRST_CACHED } from "../../engine/layout/code-cache.ts";
 import { PentiumPc } from "../boards/pentium-pc.ts";
-import { coldNumbers } from "./hot-operations.ts";
+import { coldNumbers, HotOperation } from "./hot-operations.ts";
 import { type ReadInstruction, readInstruction } from "./instruction-reader.ts";
-import { Field, Prefix, Segment, Slot } from "./layout.ts";
+import { Address, Field, Prefix, Segment, Slot } from "./layout.ts";
 import type { Pentium } from "./pentium.ts";
 
 const PLACE = 0x10_0100;
@@ -118,6 +118,91 @@ describe("records of the decoder are as the reader for tools says", () => {
       compare([...new Array<number>(count).fill(0x66), 0x90]);
     }
   });
+});
+
+describe("records by templates are as without", () => {
+  const { processor } = machine();
+  const { core, codeCache, engine } = processor;
+  const index = core.words(Address.TEMPLATE_INDEX, 0x1_0000);
+  const templates = core.words(Address.TEMPLATES, 1);
+  const halfwords = new Uint16Array(index.buffer, index.byteOffset, 0x2_0000);
+
+  function forget(): void {
+    index.fill(0);
+    templates[0] = 0;
+  }
+
+  function record(bytes: readonly number[]): number[] {
+    // Short branches back leave the page.
+    const place = 0x10_0040;
+    core.ram8.set(bytes, place);
+    processor.memoryChanged(place, 64);
+    const p = engine.locate(place);
+    return [...codeCache.pool.subarray(p, p + Field.WORDS)];
+  }
+
+  /** Instructions that begin with an opcode and any byte, in both ways; how many had templates. */
+  function compareAll(opcode: readonly number[]): number {
+    const next = random(opcode[opcode.length - 1]!);
+    const place = opcode.length === 1 ? opcode[0]! << 8 : 0x1_0000 | (opcode[1]! << 8);
+    const row = opcode.length === 1 ? -1 : 0x0f00 | opcode[1]!;
+    let made = 0;
+    for (let second = 0; second < 0x100; second++) {
+      const behind = (): number[] => [...opcode, second, ...Array.from({ length: 12 }, next)];
+      forget();
+      record(behind());
+      if (halfwords[place | second] !== 0 || (row >= 0 && halfwords[row] !== 0)) made++;
+      const bytes = behind();
+      const found = record(bytes);
+      forget();
+      const wanted = record(bytes);
+      if (found.some((word, i) => word !== wanted[i]))
+        expect({ bytes, found }).toEqual({ bytes, found: wanted });
+    }
+    return made;
+  }
+
+  it.each([0, 1, 2, 3, 4, 5, 6, 7])("opcodes %i/8", (part) => {
+    let made = 0;
+    for (let i = part * 0x40; i < part * 0x40 + 0x40; i++)
+      made += compareAll(i < 0x100 ? [i] : [0x0f, i & 0xff]);
+    expect(made).toBeGreaterThan(0x2000);
+  });
+
+  it("branches to where pages end", () => {
+    for (const opcode of [[0xe8], [0xe9], [0x0f, 0x85]]) {
+      for (const target of [-1, 0, 4095, 4096]) {
+        const distance = target - 0x40 - opcode.length - 4;
+        const bytes = [...opcode, ...[0, 8, 16, 24].map((shift) => (distance >> shift) & 0xff)];
+        forget();
+        const wanted = record(bytes);
+        expect(record(bytes)).toEqual(wanted);
+        expect(wanted[Field.IMMEDIATE]).toBe(target);
+      }
+    }
+  });
+
+  it.each([0xfe9, 0xfea, 0xfeb, 0xfec, 0xfed, 0xfee, 0xfef])(
+    "at the end of a page, from offset %i on",
+    (start) => {
+      for (const code of [[0x40], [0x8b, 0x45, 0x08], [0x0f, 0xb6, 0x83, 1, 2, 3, 4], [0xb8, 1, 2, 3, 4]]) {
+        core.ram8.set(
+          Array.from({ length: 40 }, (_, i) => code[i % code.length]!),
+          0x10_0000 + start,
+        );
+        processor.memoryChanged(0x10_0000, 4096);
+        let p = engine.locate(0x10_0000 + start);
+        let offset = start;
+        for (; offset + code.length <= 4096; offset += code.length, p += Field.WORDS)
+          expect([...codeCache.pool.subarray(p + Field.OFFSET, p + Field.BYTES + 1)]).toEqual([
+            offset,
+            code.length,
+          ]);
+        expect(codeCache.pool[p + Field.OPERATION]).toBe(HotOperation.relocate);
+        expect(codeCache.pool[p + Field.OFFSET]).toBe(offset);
+      }
+    },
+  );
 });
 
 /** A loop of additions and of stores over its own bytes; what it becomes may be anything. */
