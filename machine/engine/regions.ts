@@ -3,7 +3,7 @@
  * of regions is written by src/i386/jit/runtime.ts, which says how it is laid out.
  */
 
-import { countEntry, visited } from "./counted-entries";
+import { countEntry, sleep, visited } from "./counted-entries";
 import { locate } from "./decoder";
 import { goOn, leftRegion, visitEntry } from "./imports";
 import { COUNTS, LONGEST_PAUSE, POOL, REGIONS } from "./layout/addresses";
@@ -15,12 +15,13 @@ import {
   ORIGINAL,
   PAUSE,
   RECORD_WORDS,
+  REPEATS,
   VISITS,
 } from "./layout/code-cache";
 import * as Exit from "./layout/exits";
 import * as Field from "./layout/fields";
 import * as HotOperation from "./layout/hot-operations";
-import { INDEX_MASK, INSTRUCTIONS, RUNS } from "./layout/regions";
+import { INDEX_MASK, INSTRUCTIONS, RUNS, SLEEPS } from "./layout/regions";
 import * as Slot from "./layout/slots";
 import { get, set } from "./state";
 import { beginsCompiled } from "./timing";
@@ -32,6 +33,7 @@ const LINK = POOL + (Field.LINK << 2);
 const ENTRY_FRAME_WORD = POOL + (ENTRY_FRAME << 2);
 const ORIGINAL_WORD = POOL + (ORIGINAL << 2);
 const PAUSE_WORD = POOL + (PAUSE << 2);
+const REPEATS_WORD = POOL + (REPEATS << 2);
 const VISITS_WORD = POOL + (VISITS << 2);
 
 /**
@@ -70,12 +72,18 @@ function leave(code: i32): i32 {
   }
 }
 
-/** After a short run the next visits of the entry are the interpreter's, twice as many each time. `q`: its second record. */
-function pause(q: i32, instructions: i32): void {
-  const longer = min<i32>(load<i32>(q, PAUSE_WORD) * 2 + 1, load<i32>(LONGEST_PAUSE));
-  const visits: i32 = instructions < SHORT_RUN ? longer : 0;
+/** After a short run the next visits of the entry are the interpreter's, twice as many each time; in the end it sleeps, if it may. */
+function pause(copy: i32, instructions: i32): void {
+  const q = (copy << 2) + RECORD;
+  const before = load<i32>(q, PAUSE_WORD);
+  const longest = load<i32>(LONGEST_PAUSE);
+  const visits: i32 = instructions < SHORT_RUN ? min<i32>(before * 2 + 1, longest) : 0;
   store<i32>(q, visits, PAUSE_WORD);
   store<i32>(q, visits, VISITS_WORD);
+  if (visits === 0 || before !== longest || load<i32>(q, REPEATS_WORD) !== 0) return;
+  // When it wakes it is tried at once.
+  store<i32>(q, 0, VISITS_WORD);
+  if (sleep(copy)) add(SLEEPS, 1);
 }
 
 /** Runs the region at a counted entry without visits left, if there is one; where to go on, or FAULTED. */
@@ -99,7 +107,8 @@ export function enterRegion(p: i32): i32 {
   const instructions = get(Slot.RETIRED) - before;
   add(RUNS, 1);
   add(INSTRUCTIONS, instructions);
-  if (load<i32>(p << 2, LINK) === copy) pause((copy << 2) + RECORD, instructions);
+  const isEntry = load<i32>(p << 2, OPERATION) === HotOperation.countedEntry;
+  if (isEntry && load<i32>(p << 2, LINK) === copy) pause(copy, instructions);
   return next;
 }
 

@@ -27,6 +27,10 @@ export const ENTRY_FRAME = 6;
 export const OTHER_VISITS = 7;
 /** Visits for which the interpreter goes on in the place of its region, because the last runs were short. */
 export const PAUSE = 8;
+/** 1 when a region of the entry repeats some of its code. */
+export const REPEATS = 9;
+/** The entry that fell asleep before it, or 0. */
+export const NEXT_SLEEPER = 10;
 /** Visits left before somebody is asked. */
 export const VISITS = 15;
 

@@ -8,3 +8,5 @@ export const LOCK = 8;
 export const FORM_SHIFT = 4;
 export const MODRM_SHIFT = 8;
 export const OPCODE_SHIFT = 16;
+/** Of the record of a counted entry that sleeps, see ../counted-entries.ts. */
+export const SLEEPING = 0x100_0000;

@@ -9,3 +9,5 @@ export const INDEX_MASK = 0x1_fff0;
 /** Times compiled code was entered, and instructions that it retired. */
 export const RUNS = 0;
 export const INSTRUCTIONS = 1;
+/** Times an entry fell asleep, see ../counted-entries.ts. */
+export const SLEEPS = 2;

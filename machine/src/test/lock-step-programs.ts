@@ -206,6 +206,26 @@ export function lateEntry(): Uint8Array {
   return buildElfKernel(a.finish(), { entry: "start" });
 }
 
+/** A loop without branches back, in which an XADD is the target of an indirect jump every fourth turn. */
+export function earlyEntry(): Uint8Array {
+  const a = new Assembler();
+  const [again, early, away] = [a.newLabel(), a.newLabel(), a.newLabel()];
+  a.label("start");
+  a.emit("mov", edx, early);
+  a.emit("mov", ebx, again);
+  a.place(again);
+  a.emit("inc", esi);
+  a.emit("test", esi, 3);
+  a.emit("je", away);
+  a.place(early);
+  a.emit("xadd", dword({ displacement: 0x20_8000 }), eax);
+  a.emit("inc", eax);
+  a.emit("jmp", ebx);
+  a.place(away);
+  a.emit("jmp", edx);
+  return buildElfKernel(a.finish(), { entry: "start" });
+}
+
 /** Jumps through a table by random numbers: with equal words, one outside of the page, one that is not reached, and two that change places. */
 export function jumpTable(): Uint8Array {
   const a = new Assembler();

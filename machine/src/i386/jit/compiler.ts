@@ -17,9 +17,10 @@ import {
   FIRST_CACHED,
   FIRST_ENTRY_RECORD,
   OTHER_VISITS,
+  REPEATS,
   VISITS,
 } from "../../../engine/layout/code-cache.ts";
-import { INSTRUCTIONS, RUNS } from "../../../engine/layout/regions.ts";
+import { INSTRUCTIONS, RUNS, SLEEPS } from "../../../engine/layout/regions.ts";
 import * as Timing from "../../../engine/layout/timing.ts";
 import { NO_ERROR_CODE, pendingFault, prepareFault } from "../fault.ts";
 import { FIRST_COLD, FIRST_PSEUDO, HotOperation } from "../hot-operations.ts";
@@ -46,7 +47,7 @@ const BATCH = 8;
 const PATIENCE = 1000;
 /** See `LONGEST_PAUSE` of layout/addresses.ts. */
 const LONGEST_PAUSE = 1023;
-/** Compiled functions kept; when there are more, all go. */
+/** See `CompilerOptions.mostRegions`. */
 const MOST_REGIONS = 6000;
 /** Versions of a region for other segments or privilege. */
 const MOST_VARIANTS = 6;
@@ -86,17 +87,24 @@ export interface HotCodeCompiler {
     readonly runs: number;
     /** Instructions that compiled code retired. */
     readonly instructions: number;
+    /** Times entries fell asleep, see engine/counted-entries.ts. */
+    readonly sleeps: number;
   };
 }
 
 export interface CompilerOptions {
   /** Visits after which an entry is compiled; default `HOT`. 1 compiles everything at once, for tests. */
   readonly hot?: number;
+  /** Visits for which an entry is left to the interpreter at most; default `LONGEST_PAUSE`, 0 with `hot`. */
+  readonly pause?: number;
+  /** Compiled functions kept; when there are more, all go. Default `MOST_REGIONS`. */
+  readonly mostRegions?: number;
 }
 
 export function createCompiler(parts: ProcessorParts, options: CompilerOptions = {}): HotCodeCompiler {
   const hot = options.hot ?? HOT;
   const patience = options.hot === undefined ? PATIENCE : hot;
+  const mostRegions = options.mostRegions ?? MOST_REGIONS;
   const batch = options.hot === undefined ? BATCH : 1;
   const { core, codeCache, decoder, engine, handlers } = parts;
   const { s } = core;
@@ -114,7 +122,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
   const { readCompiled, modifyCompiled, writeCompiled } = parts.memory;
   const host = webAssembly;
   const ENTRY = HotOperation.countedEntry;
-  const counts = core.doubles(Address.COUNTS, INSTRUCTIONS + 1);
+  const counts = core.doubles(Address.COUNTS, SLEEPS + 1);
   const statistics = {
     ...{ modules: 0, regions: 0, translated: 0, bytes: 0, flushes: 0 },
     get runs() {
@@ -122,6 +130,9 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     },
     get instructions() {
       return counts[INSTRUCTIONS]!;
+    },
+    get sleeps() {
+      return counts[SLEEPS]!;
     },
     get entries() {
       return engine.entriesMade();
@@ -182,10 +193,11 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
 
   /**
    * Runs one instruction as the interpreter does, its clocks and retirement booked; repetitions too. Its next record. The record may have
-   * become a counted entry since the code was compiled.
+   * become a counted entry since the code was compiled, or be the copy of one that sleeps.
    */
   function runInstruction(record: number): number {
-    const p = pool[record + OPERATION] === ENTRY ? pool[record + LINK]! : record;
+    const first = pool[record + OPERATION]!;
+    const p = first === ENTRY || first === HotOperation.continueAt ? pool[record + LINK]! : record;
     const operation = pool[p + OPERATION]!;
     const run = handlers[operation]!;
     let next = run(p);
@@ -227,7 +239,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     });
   };
 
-  const runtime = createRuntime(host, memory, MOST_REGIONS + BATCH + 1, engine, isDetailed);
+  const runtime = createRuntime(host, memory, mostRegions + BATCH + 1, engine, isDetailed);
   const variants = createVariants(core, codeCache, runtime, hot - 1);
 
   const imports = {
@@ -344,15 +356,18 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     );
   }
 
+  const repeats = (blocks: readonly BlockNode[]): boolean =>
+    blocks.some(({ index, next, taken, targets }) =>
+      [next, taken, ...targets].some((to) => to >= 0 && to <= index),
+    );
+
   /** Whether an entry must wait for `SMALL_HOT` visits, and does so from now on. */
   function postpone(item: Wanted): boolean {
     const copy = pool[item.entry + LINK]!;
     if (options.hot !== undefined || postponed.has(copy)) return false;
     const blocks = regionOf(item, contextOf(item));
-    const repeats = blocks.some(({ index, next, taken }) =>
-      [next, taken].some((to) => to >= 0 && to <= index),
-    );
-    if (repeats || blocks.reduce((sum, block) => sum + block.records.length, 0) >= SMALL) return false;
+    if (repeats(blocks) || blocks.reduce((sum, block) => sum + block.records.length, 0) >= SMALL)
+      return false;
     postponed.add(copy);
     pool[copy + WORDS + VISITS] = SMALL_HOT - hot;
     return true;
@@ -393,6 +408,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
       const end = Math.max(...blocks.map((block) => block.end));
       const variant = { key, mask: fullMask, place: place + index, start, end, hasFixedBases };
       variants.add(copy, variant);
+      if (repeats(blocks)) pool[copy + WORDS + REPEATS] = 1;
     }
     live += made.length;
     statistics.modules++;
@@ -441,7 +457,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
   function visitEntry(first: number): number {
     const copy = pool[first + LINK]!;
     if (variants.current(copy) !== null) return 0;
-    if (live >= MOST_REGIONS) {
+    if (live >= mostRegions) {
       flush();
       return first;
     }
@@ -474,7 +490,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
   codeCache.onAllDropped = forget;
   codeCache.onCompiledChanged = changed;
   engine.countVisits(hot - 1, FIRST_PSEUDO, isDetailed);
-  core.words(Address.LONGEST_PAUSE, 1)[0] = options.hot === undefined ? LONGEST_PAUSE : 0;
+  core.words(Address.LONGEST_PAUSE, 1)[0] = options.pause ?? (options.hot === undefined ? LONGEST_PAUSE : 0);
   compiledSide.goOn = goOn;
   compiledSide.visitEntry = visitEntry;
   parts.entries.left = left;

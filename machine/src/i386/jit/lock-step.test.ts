@@ -4,11 +4,13 @@
  */
 import { describe, expect, it } from "vitest";
 import { createIntegerLoop } from "../../bench/integer-loop.ts";
+import { makeSystemImage } from "../../bench/system-images.ts";
 import { PentiumPc } from "../../boards/pentium-pc.ts";
 import { bareHarness } from "../../test/instructions/bare-harness.ts";
 import { generateCases } from "../../test/instructions/generate.ts";
 import {
   crowdedTlb,
+  earlyEntry,
   jumpTable,
   lateEntry,
   movingBase,
@@ -22,9 +24,16 @@ interface Pair {
   readonly compiled: PentiumPc;
 }
 
-function pairOf(kernel: Uint8Array, memory: number, hot: number, cycleModel: CycleModelName = "fast"): Pair {
+function pairOf(
+  kernel: Uint8Array,
+  memory: number,
+  hot: number,
+  cycleModel: CycleModelName = "fast",
+  pause = 0,
+  mostRegions = 1000,
+): Pair {
   const interpreted = new PentiumPc({ memory, cycleModel });
-  const compiled = new PentiumPc({ memory, cycleModel, jit: "on", compiler: { hot } });
+  const compiled = new PentiumPc({ memory, cycleModel, jit: "on", compiler: { hot, pause, mostRegions } });
   for (const pc of [interpreted, compiled]) pc.loadMultiboot(kernel);
   return { interpreted, compiled };
 }
@@ -139,3 +148,29 @@ describe.each(["fast", "detailed"] as const)(
     });
   },
 );
+
+describe("entries that sleep", () => {
+  it.each([
+    ...[1, 2].map((seed) => [`random loads of segments ${seed}`, segmentLoads(seed), 1013] as const),
+    ["code that is written", makeSystemImage("writtenCode", 50).bytes, 997],
+    // No run is long.
+    ["an instruction that the interpreter runs", earlyEntry(), 41],
+    ["page faults", makeSystemImage("pageFault", 50).bytes, 3001],
+  ] as const)("do not change %s", (_name, kernel, step) => {
+    const pair = pairOf(kernel, 8 * 2 ** 20, 3, "fast", 1);
+    runInStep(pair, step, step * 200, 20);
+    expect(pair.compiled.processor.compiler!.statistics.sleeps).toBeGreaterThan(3);
+  });
+
+  it("are forgotten with all code, or with all regions", () => {
+    const pair = pairOf(segmentLoads(4), 8 * 2 ** 20, 3, "fast", 1, 10);
+    for (let i = 1; i < 30; i++) {
+      for (const pc of [pair.interpreted, pair.compiled]) pc.run(i * 10_007);
+      expect(differences(pair, true)).toEqual([]);
+      if (i % 7 === 0) pair.compiled.processor.codeCache.dropAll();
+    }
+    const { sleeps, flushes } = pair.compiled.processor.compiler!.statistics;
+    expect(sleeps).toBeGreaterThan(100);
+    expect(flushes).toBeGreaterThan(5);
+  });
+});
