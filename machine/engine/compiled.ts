@@ -11,7 +11,7 @@ import * as Counter from "./layout/counters";
 import { LONGEST_DELIVERY } from "./layout/gate-clocks";
 import * as Listener from "./layout/listeners";
 import * as Slot from "./layout/slots";
-import { flush, invalidatePage, takeFailureBack, translate, translateCodeMissed } from "./paging";
+import { flush, invalidatePage, translate } from "./paging";
 import { count, get, listeners, ramBytes, set } from "./state";
 import { timeSpan } from "./timing";
 
@@ -87,12 +87,6 @@ export function writeMissed(selector: i32, offset: i32, value: i32): void {
     if (get(Slot.COMPILED_FAULT) !== 0) return;
   }
   slowWrite(selector, offset, value);
-}
-
-/** Lets the soft TLB, which does not know it, know a code page if fetching from it does not fault. */
-export function reachCode(linear: i32): void {
-  translateCodeMissed(linear, get(Slot.MODE));
-  takeFailureBack();
 }
 
 /** MOV CR3. False when it is not allowed. */

@@ -436,7 +436,8 @@ export function linkBranch(p: i32): i32 {
   const target = locate(eip);
   if (p >= FIRST_CACHED && target >= FIRST_CACHED && generation === before) {
     store<i32>(p << 2, target, LINK);
-    if (target <= p) countEntry(target, get(Slot.CODE_FRAME) >>> 12, 0);
+    if (load<i32>(p << 2, IMMEDIATE) <= load<i32>(p << 2, OFFSET))
+      countEntry(target, get(Slot.CODE_FRAME) >>> 12, 0);
   }
   return target;
 }

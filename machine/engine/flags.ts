@@ -5,57 +5,71 @@ import * as Kind from "./layout/flag-kinds";
 import * as Slot from "./layout/slots";
 import { get } from "./state";
 
-export function carry(kind: i32, result: i32, left: i32, right: i32, before: i32): i32 {
-  switch (kind) {
-    case Kind.ADD:
-      return i32(u32(result) < u32(left));
-    case Kind.SUB:
-      return i32(u32(left) < u32(right));
-    case Kind.INC:
-    case Kind.DEC:
-      return before;
-    case Kind.GIVEN:
-      return left;
-    case Kind.ADC:
-      return i32(u32(result) <= u32(left));
-    case Kind.SBB:
-      return i32(u32(left) <= u32(right));
-    case Kind.STORED:
-      return get(Slot.EFLAGS) & 1;
-    default:
-      return 0;
+/** Put in their callers' place. */
+class Lazy {
+  @inline
+  static carry(kind: i32, result: i32, left: i32, right: i32, before: i32): i32 {
+    switch (kind) {
+      case Kind.ADD:
+        return i32(u32(result) < u32(left));
+      case Kind.SUB:
+        return i32(u32(left) < u32(right));
+      case Kind.INC:
+      case Kind.DEC:
+        return before;
+      case Kind.GIVEN:
+        return left;
+      case Kind.ADC:
+        return i32(u32(result) <= u32(left));
+      case Kind.SBB:
+        return i32(u32(left) <= u32(right));
+      case Kind.STORED:
+        return get(Slot.EFLAGS) & 1;
+      default:
+        return 0;
+    }
   }
+
+  @inline
+  static overflow(kind: i32, result: i32, left: i32, right: i32): i32 {
+    switch (kind) {
+      case Kind.ADD:
+      case Kind.ADC:
+      case Kind.INC:
+        return ((left ^ result) & (right ^ result)) >>> 31;
+      case Kind.SUB:
+      case Kind.SBB:
+      case Kind.DEC:
+        return ((left ^ right) & (left ^ result)) >>> 31;
+      case Kind.GIVEN:
+        return right;
+      case Kind.STORED:
+        return (get(Slot.EFLAGS) >>> 11) & 1;
+      default:
+        return 0;
+    }
+  }
+
+  @inline
+  static adjust(): i32 {
+    switch (get(Slot.FLAG_KIND)) {
+      case Kind.STORED:
+        return (get(Slot.EFLAGS) >>> 4) & 1;
+      case Kind.LOGIC:
+      case Kind.GIVEN:
+        return 0;
+      default:
+        return ((get(Slot.FLAG_LEFT) ^ get(Slot.FLAG_RIGHT) ^ get(Slot.FLAG_RESULT)) >>> 4) & 1;
+    }
+  }
+}
+
+export function carry(kind: i32, result: i32, left: i32, right: i32, before: i32): i32 {
+  return Lazy.carry(kind, result, left, right, before);
 }
 
 export function overflow(kind: i32, result: i32, left: i32, right: i32): i32 {
-  switch (kind) {
-    case Kind.ADD:
-    case Kind.ADC:
-    case Kind.INC:
-      return ((left ^ result) & (right ^ result)) >>> 31;
-    case Kind.SUB:
-    case Kind.SBB:
-    case Kind.DEC:
-      return ((left ^ right) & (left ^ result)) >>> 31;
-    case Kind.GIVEN:
-      return right;
-    case Kind.STORED:
-      return (get(Slot.EFLAGS) >>> 11) & 1;
-    default:
-      return 0;
-  }
-}
-
-function adjust(): i32 {
-  switch (get(Slot.FLAG_KIND)) {
-    case Kind.STORED:
-      return (get(Slot.EFLAGS) >>> 4) & 1;
-    case Kind.LOGIC:
-    case Kind.GIVEN:
-      return 0;
-    default:
-      return ((get(Slot.FLAG_LEFT) ^ get(Slot.FLAG_RIGHT) ^ get(Slot.FLAG_RESULT)) >>> 4) & 1;
-  }
+  return Lazy.overflow(kind, result, left, right);
 }
 
 /** All of EFLAGS. */
@@ -70,11 +84,11 @@ export function readFlags(): i32 {
   const zero = i32(result === 0);
   return (
     (flags & ~(CF | PF | AF | ZF | SF | OF)) |
-    carry(kind, result, left, right, get(Slot.FLAG_CARRY)) |
+    Lazy.carry(kind, result, left, right, get(Slot.FLAG_CARRY)) |
     (parity << 2) |
-    (adjust() << 4) |
+    (Lazy.adjust() << 4) |
     (zero << 6) |
     ((result >>> 31) << 7) |
-    (overflow(kind, result, left, right) << 11)
+    (Lazy.overflow(kind, result, left, right) << 11)
   );
 }

@@ -2,8 +2,13 @@
  * Delivery of exceptions and interrupts through interrupt and trap gates, and IRETD, as `../src/i386/traps.ts` describes them, when all checks
  * are passed, all tables and the stack lie in RAM, and nobody listens. Whatever else comes is left to the slow way: then nothing has changed
  * but the TLB, which sees each table in the order of the slow way; touching the same pages in the same order again changes nothing.
+ *
+ * What the checks of tables find is remembered (checked-gates.ts): `interrupt` and `interruptReturn` take it from there when it holds, and
+ * check otherwise. What is loaded then is passed on as records of descriptors.ts, `stack` being 0 where the stack stays.
  */
 
+import * as Checks from "./checked-gates";
+import { Checked, rememberDelivery, rememberReturn } from "./checked-gates";
 import * as Descriptor from "./descriptors";
 import { readFlags } from "./flags";
 import * as Access from "./layout/access-bits";
@@ -17,6 +22,7 @@ import * as Slot from "./layout/slots";
 import { SOFT_TLB_SETS } from "./layout/tlb-sizes";
 import * as Vector from "./layout/vectors";
 import * as Segments from "./segments";
+import { Inlined } from "./segments";
 import { addTo, attention, count, get, listeners, set, spend } from "./state";
 import { interruptTask, returnToTask } from "./tasks";
 
@@ -30,8 +36,9 @@ const TRAP_GATE = 0xf;
 export const NO_ERROR_CODE = -1;
 const ALWAYS_RETURNED = CF | PF | AF | ZF | SF | TF | DF | OF | NT | AC | ID;
 
-function isSlow(): bool {
-  return listeners() !== 0 || get(Slot.ALIGNMENT_CHECK) !== 0;
+/** Whether somebody listens, alignment is checked, or one of these flags is set, which are not arithmetic. */
+function isSlow(flags: i32): bool {
+  return (listeners() | get(Slot.ALIGNMENT_CHECK) | (get(Slot.EFLAGS) & flags)) !== 0;
 }
 
 export function countTransition(from: i32, to: i32): void {
@@ -58,130 +65,287 @@ export function hasRoom(limit: u32, access: i32, pointer: u32, bytes: u32): bool
   return limit === 0xffff_ffff || (pointer >= bytes && pointer - 1 <= limit);
 }
 
+/** Steps of deliveries and returns, put in their callers' place: calls are what gates cost most. */
+class Step {
+  /** Of a new frame. */
+  @inline
+  static bytes(errorCode: i32, stack: i32): i32 {
+    return (errorCode === NO_ERROR_CODE ? 12 : 16) + (stack !== 0 ? 8 : 0);
+  }
+
+  @inline
+  static hasRoom(stack: i32, pointer: i32, bytes: i32): bool {
+    const limit = stack !== 0 ? load<i32>(stack, Descriptor.LIMIT) : get(Slot.LIMIT + Segment.SS);
+    const access = stack !== 0 ? load<i32>(stack, Descriptor.ACCESS) : get(Slot.ACCESS + Segment.SS);
+    return hasRoom(limit, access, pointer, bytes);
+  }
+
+  /** Linear address. */
+  @inline
+  static onStack(stack: i32, pointer: i32): i32 {
+    return (stack !== 0 ? load<i32>(stack, Descriptor.BASE) : get(Slot.BASE + Segment.SS)) + pointer;
+  }
+
+  /** As `placeFrame`, if the soft TLB decides: what it lets write holds no decoded code. */
+  @inline
+  static placeQuickly(end: i32, bytes: i32, mode: i32): i32 {
+    const top = end - bytes;
+    const last = Segments.quickWrite(end - 4, mode);
+    const isWhole = (top & 0xfff) + bytes <= 4096;
+    return last !== Segments.NOWHERE && isWhole ? last + 4 - bytes : Segments.NOWHERE;
+  }
+
+  /** Place of the stack of inner ring `to` in the TSS: ESP, then SS. */
+  @inline
+  static placeOfStack(to: i32): i32 {
+    const slot = (to << 3) + 4;
+    if (u32(slot + 5) > u32(get(Slot.LIMIT + Segment.TR))) return Segments.NOWHERE;
+    return Segments.placeOf(get(Slot.BASE + Segment.TR) + slot, 8, 0, 0);
+  }
+
+  /** Where so many words of the stack lie, if the soft TLB decides. */
+  @inline
+  static wordsQuickly(offset: i32, words: i32): i32 {
+    const limit = load<u32>(Address.READ_LIMITS + Segment.SS * 16 + 8);
+    const last = offset + ((words - 1) << 2);
+    if (u32(last) >= limit || u32(last) < u32(offset)) return Segments.NOWHERE;
+    const linear = get(Slot.BASE + Segment.SS) + offset;
+    if ((linear & 0xfff) + (words << 2) > 4096) return Segments.NOWHERE;
+    return Segments.quickWord(linear, get(Slot.MODE));
+  }
+
+  /** All is checked; `physical` is where the frame goes. */
+  @inline
+  static deliver(
+    vector: i32,
+    kind: i32,
+    errorCode: i32,
+    eip: i32,
+    gateLow: i32,
+    gateHigh: i32,
+    ring: i32,
+    code: i32,
+    stackSelector: i32,
+    stack: i32,
+    pointer: i32,
+    physical: i32,
+  ): void {
+    const flags = readFlags();
+    let at = physical;
+    if (errorCode !== NO_ERROR_CODE) {
+      store<i32>(at, errorCode, Address.RAM);
+      at += 4;
+    }
+    store<i32>(at, eip, Address.RAM);
+    store<i32>(at, get(Slot.SELECTOR + Segment.CS), Address.RAM + 4);
+    store<i32>(at, imageOf(flags, vector, kind), Address.RAM + 8);
+    countTransition(get(Slot.CPL), ring);
+    let clocks = kind === SOFTWARE ? 0 : Clocks.breakpointSamePrivilege;
+    let loads = 1;
+    if (stack !== 0) {
+      store<i32>(at, get(Slot.ESP), Address.RAM + 12);
+      store<i32>(at, get(Slot.SELECTOR + Segment.SS), Address.RAM + 16);
+      setRing(ring);
+      Inlined.take(stack, Segment.SS, stackSelector);
+      loads = 2;
+      clocks =
+        kind === SOFTWARE ? Clocks.interruptInner - Clocks.interruptSamePrivilege : Clocks.breakpointInner;
+    }
+    spend(clocks);
+    Inlined.take(code, Segment.CS, ((gateLow >>> 16) & 0xfffc) | ring);
+    addTo(Counter.SEGMENT_LOADS, loads);
+    const isTrapGate = (gateHigh & 0x100) !== 0;
+    set(Slot.ESP, pointer - Step.bytes(errorCode, stack));
+    set(Slot.EIP, targetOf(gateLow, gateHigh));
+    set(Slot.EFLAGS, flags & ~(isTrapGate ? TF | NT | VM | RF : TF | NT | VM | RF | IF));
+    set(Slot.FLAG_KIND, STORED);
+    set(Slot.SHADOW, 0);
+    set(Slot.REPEATING, 0);
+    set(Slot.DELIVERIES, get(Slot.DELIVERIES) + 1);
+    set(Slot.DEBUG_PENDING, 0);
+    count((kind << 8) + vector);
+  }
+
+  /** All but the target is checked. `stack` is not 0 when the return is to an outer ring. */
+  @inline
+  static return(frame: i32, selector: i32, code: i32, newTop: i32, stackSelector: i32, stack: i32): bool {
+    const target = load<i32>(frame, Address.RAM);
+    const image = load<i32>(frame, Address.RAM + 8);
+    if ((image & AC) !== 0 || u32(target) > load<u32>(code, Descriptor.LIMIT)) return false;
+    const from = get(Slot.CPL);
+    const to = selector & 3;
+    const mask = returnMask(from);
+    countTransition(from, to);
+    let loads = 1;
+    if (stack !== 0) {
+      setRing(to);
+      Inlined.take(stack, Segment.SS, stackSelector);
+      Inlined.dropPrivileged(to);
+      spend(Clocks.interruptReturnOuter - Clocks.interruptReturnSame);
+      loads = 2;
+    }
+    Inlined.take(code, Segment.CS, selector);
+    addTo(Counter.SEGMENT_LOADS, loads);
+    set(Slot.ESP, newTop);
+    set(Slot.EIP, target);
+    // The mask has all flags that may be lazy.
+    const flags = (get(Slot.EFLAGS) & ~mask) | (image & mask) | 2;
+    set(Slot.EFLAGS, flags);
+    set(Slot.FLAG_KIND, STORED);
+    if ((flags & (TF | RF)) !== 0 || ((flags & IF) !== 0 && get(Slot.INTERRUPT_LINE) !== 0)) attention();
+    return true;
+  }
+}
+
 /** Where `bytes` below a linear address can be pushed: words of one page of RAM without decoded code. NOWHERE when they cannot. */
 export function placeFrame(end: i32, bytes: i32, mode: i32): i32 {
   const top = end - bytes;
   if ((top & 3) !== 0 || (top & 0xfff) + bytes > 4096) return Segments.NOWHERE;
-  let last = Segments.quickWrite(end - 4, mode);
-  if (last === Segments.NOWHERE) last = Segments.placeOf(end - 4, 4, 1, mode);
+  const last = Segments.placeOf(end - 4, 4, 1, mode);
   if (last === Segments.NOWHERE || load<u8>(last >>> 12, Address.CODE_FRAMES) !== 0) return Segments.NOWHERE;
   return last + 4 - bytes;
 }
 
-/** Pushes return address, CS, flags, and an error code below them when there is one; returns where the next older word goes. */
-function pushFrame(physical: i32, image: i32, errorCode: i32, eip: i32): i32 {
-  let at = physical;
-  if (errorCode !== NO_ERROR_CODE) {
-    store<i32>(at, errorCode, Address.RAM);
-    at += 4;
-  }
-  store<i32>(at, eip, Address.RAM);
-  store<i32>(at, get(Slot.SELECTOR + Segment.CS), Address.RAM + 4);
-  store<i32>(at, image, Address.RAM + 8);
-  return at + 12;
-}
-
-/** Delivers `vector`; `eip` is the return address. False when the slow way must do it, or what TASK_REST says. EIP is set to the handler's. */
-export function interrupt(vector: i32, kind: i32, errorCode: i32, eip: i32): bool {
-  const flags = readFlags();
-  if (isSlow() || (flags & (TF | VM)) !== 0 || (vector << 3) + 7 > get(Slot.IDT_LIMIT)) return false;
-  const entry = get(Slot.IDT_BASE) + (vector << 3);
-  let gate = Segments.quickPair(entry);
-  if (gate === Segments.NOWHERE) gate = Segments.placeOf(entry, 8, 0, 0);
-  if (gate === Segments.NOWHERE) return false;
-  const gateLow = load<i32>(gate, Address.RAM);
-  const gateHigh = load<i32>(gate, Address.RAM + 4);
-  if ((gateHigh & Access.PRESENT) === 0) return false;
-  const type = (gateHigh >>> 8) & 0x1f;
-  if (type !== INTERRUPT_GATE && type !== TRAP_GATE && type !== TASK_GATE) return false;
-  const from = get(Slot.CPL);
-  if (kind === SOFTWARE && Descriptor.dplOf(gateHigh) < from) return false;
-
-  const selector = gateLow >>> 16;
-  const isFault = kind === EXCEPTION && vector !== Vector.DB;
-  const image = isFault ? flags | RF : flags;
-  if (type === TASK_GATE) return interruptTask(selector, vector, kind, errorCode, eip, image);
-  const target = (gateHigh & -0x1_0000) | (gateLow & 0xffff);
-  const code = Segments.find(selector);
-  if (code === 0 || u32(target) > load<u32>(code, Descriptor.LIMIT)) return false;
-  const codeKind = load<i32>(code, Descriptor.CODE);
-  const dpl = (codeKind & 7) - 1;
-  if (dpl < 0 || dpl > from) return false;
-  let to = from;
-  if (codeKind < Descriptor.CONFORMING && dpl < from) {
-    to = dpl;
-    if (!enterInner(to, image, errorCode, eip)) return false;
-    spend(kind === SOFTWARE ? Clocks.interruptInner - Clocks.interruptSamePrivilege : Clocks.breakpointInner);
-  } else {
-    if (!enterSame(image, errorCode, eip)) return false;
-    if (kind !== SOFTWARE) spend(Clocks.breakpointSamePrivilege);
-  }
-  Segments.setFrom(code, Segment.CS, (selector & 0xfffc) | to);
-  set(Slot.EIP, target);
-  set(Slot.EFLAGS, flags & ~(TF | NT | VM | RF | (type === INTERRUPT_GATE ? IF : 0)));
-  set(Slot.FLAG_KIND, STORED);
-  set(Slot.SHADOW, 0);
-  set(Slot.REPEATING, 0);
-  set(Slot.DELIVERIES, get(Slot.DELIVERIES) + 1);
-  set(Slot.DEBUG_PENDING, 0);
-  count((kind << 8) + vector);
-  return true;
-}
-
-function frameBytes(errorCode: i32): i32 {
-  return errorCode === NO_ERROR_CODE ? 12 : 16;
-}
-
-/** The stack of inner ring `to`, from the TSS, with its frame. */
-function enterInner(to: i32, image: i32, errorCode: i32, eip: i32): bool {
-  const slot = (to << 3) + 4;
-  if (u32(slot + 5) > u32(get(Slot.LIMIT + Segment.TR))) return false;
-  const linear = get(Slot.BASE + Segment.TR) + slot;
-  let place = (linear & 0xfff) <= 4088 ? Segments.quickWord(linear, 0) : Segments.NOWHERE;
-  if (place === Segments.NOWHERE) place = Segments.placeOf(linear, 8, 0, 0);
-  if (place === Segments.NOWHERE) return false;
-  const pointer = load<i32>(place, Address.RAM);
-  const selector: i32 = load<u16>(place, Address.RAM + 4);
-  const stack = Segments.findStack(selector, to);
-  if (stack === 0) return false;
-  const bytes = frameBytes(errorCode) + 8;
-  if (!hasRoom(load<u32>(stack, Descriptor.LIMIT), load<i32>(stack, Descriptor.ACCESS), pointer, bytes))
-    return false;
-  const physical = placeFrame(load<i32>(stack, Descriptor.BASE) + pointer, bytes, 0);
-  if (physical === Segments.NOWHERE) return false;
-  const outer = pushFrame(physical, image, errorCode, eip);
-  store<i32>(outer, get(Slot.ESP), Address.RAM);
-  store<i32>(outer, get(Slot.SELECTOR + Segment.SS), Address.RAM + 4);
-  countTransition(get(Slot.CPL), to);
-  setRing(to);
-  Segments.setFrom(stack, Segment.SS, selector);
-  set(Slot.ESP, pointer - bytes);
-  return true;
-}
-
-function enterSame(image: i32, errorCode: i32, eip: i32): bool {
-  const bytes = frameBytes(errorCode);
-  const pointer = get(Slot.ESP);
-  const ring = get(Slot.CPL);
-  if (!hasRoom(get(Slot.LIMIT + Segment.SS), get(Slot.ACCESS + Segment.SS), pointer, bytes)) return false;
-  const physical = placeFrame(get(Slot.BASE + Segment.SS) + pointer, bytes, get(Slot.MODE));
-  if (physical === Segments.NOWHERE) return false;
-  pushFrame(physical, image, errorCode, eip);
-  countTransition(ring, ring);
-  set(Slot.ESP, pointer - bytes);
-  return true;
-}
-
-/** Where so many words of the stack lie; NOWHERE when only the slow way can read them. */
 function placeOfWords(offset: i32, words: i32): i32 {
+  const place = Step.wordsQuickly(offset, words);
+  if (place !== Segments.NOWHERE) return place;
   const limit = load<u32>(Address.READ_LIMITS + Segment.SS * 16 + 8);
   const last = offset + ((words - 1) << 2);
   if (u32(last) >= limit || u32(last) < u32(offset)) return Segments.NOWHERE;
-  const linear = get(Slot.BASE + Segment.SS) + offset;
-  const bytes = words << 2;
-  const mode = get(Slot.MODE);
-  const place = (linear & 0xfff) + bytes <= 4096 ? Segments.quickWord(linear, mode) : Segments.NOWHERE;
-  return place === Segments.NOWHERE ? Segments.placeOf(linear, bytes, 0, mode) : place;
+  return Segments.placeOf(get(Slot.BASE + Segment.SS) + offset, words << 2, 0, get(Slot.MODE));
+}
+
+function targetOf(gateLow: i32, gateHigh: i32): i32 {
+  return (gateHigh & -0x1_0000) | (gateLow & 0xffff);
+}
+
+/** Flags as they are pushed. */
+function imageOf(flags: i32, vector: i32, kind: i32): i32 {
+  return kind === EXCEPTION && vector !== Vector.DB ? flags | RF : flags;
+}
+
+/** Both ways, to be put in their callers' place. */
+export class Gates {
+  /** Delivers `vector`; `eip` is the return address. False when the slow way must do it, or what TASK_REST says. EIP is set to the handler's. */
+  @inline
+  static interrupt(vector: i32, kind: i32, errorCode: i32, eip: i32): bool {
+    if (isSlow(TF | VM)) return false;
+    const from = get(Slot.CPL);
+    const key = i32.MIN_VALUE | vector | (kind << 8) | (from << 10);
+    const record = Checked.delivery(vector, from);
+    if (!Checked.holdsDelivery(record, key))
+      return checkAndDeliver(vector, kind, errorCode, eip, record, key);
+    const stack = load<i32>(record, Checks.STACK);
+    const pointer = stack !== 0 ? Checked.innerPointer(record) : get(Slot.ESP);
+    const bytes = Step.bytes(errorCode, stack);
+    const end = Step.onStack(stack, pointer);
+    const physical = Step.placeQuickly(end, bytes, stack !== 0 ? 0 : get(Slot.MODE));
+    if (physical === Segments.NOWHERE || !Step.hasRoom(stack, pointer, bytes))
+      return checkAndDeliver(vector, kind, errorCode, eip, record, key);
+    const gate = load<i64>(record, Checks.GATE_WORDS);
+    Step.deliver(
+      vector,
+      kind,
+      errorCode,
+      eip,
+      i32(gate),
+      i32(gate >>> 32),
+      load<i32>(record, Checks.RING),
+      load<i32>(record, Checks.CODE),
+      load<i32>(record, Checks.STACK_SELECTOR),
+      stack,
+      pointer,
+      physical,
+    );
+    return true;
+  }
+
+  /** IRETD. False when the slow way must do it. EIP is set. `next` is the offset behind the instruction. */
+  @inline
+  static interruptReturn(next: i32): bool {
+    if (isSlow(AC | NT)) return (get(Slot.EFLAGS) & NT) !== 0 && returnNested(next);
+    const from = get(Slot.CPL);
+    const top = get(Slot.ESP);
+    const frame = Step.wordsQuickly(top, 5);
+    if (frame === Segments.NOWHERE) return checkAndReturn(0, 0);
+    const selector: i32 = load<u16>(frame, Address.RAM + 4);
+    const record = Checked.return(selector, from);
+    const key = i32.MIN_VALUE | selector | (from << 16);
+    if (!Checked.holdsReturn(record, key)) return checkAndReturn(record, key);
+    const stack = load<i32>(record, Checks.STACK);
+    const stackSelector = load<i32>(record, Checks.STACK_SELECTOR);
+    let newTop = top + 12;
+    if (stack !== 0) {
+      if (load<u16>(frame, Address.RAM + 16) !== stackSelector) return checkAndReturn(record, key);
+      newTop = load<i32>(frame, Address.RAM + 12);
+    }
+    return Step.return(frame, selector, load<i32>(record, Checks.CODE), newTop, stackSelector, stack);
+  }
+}
+
+export function interrupt(vector: i32, kind: i32, errorCode: i32, eip: i32): bool {
+  return Gates.interrupt(vector, kind, errorCode, eip);
+}
+
+export function interruptReturn(next: i32): bool {
+  return Gates.interruptReturn(next);
+}
+
+/** The same, the record not holding. */
+function checkAndDeliver(vector: i32, kind: i32, errorCode: i32, eip: i32, record: i32, key: i32): bool {
+  if ((vector << 3) + 7 > get(Slot.IDT_LIMIT)) return false;
+  const entry = get(Slot.IDT_BASE) + (vector << 3);
+  const gate = Inlined.placeOfPair(entry);
+  if (gate === Segments.NOWHERE) return false;
+  const gateLow = load<i32>(gate, Address.RAM);
+  const gateHigh = load<i32>(gate, Address.RAM + 4);
+  const from = get(Slot.CPL);
+  const type = (gateHigh >>> 8) & 0x1f;
+  if ((gateHigh & Access.PRESENT) === 0) return false;
+  if (kind === SOFTWARE && Descriptor.dplOf(gateHigh) < from) return false;
+  const selector = gateLow >>> 16;
+  if (type === TASK_GATE)
+    return interruptTask(selector, vector, kind, errorCode, eip, imageOf(readFlags(), vector, kind));
+  if (type !== INTERRUPT_GATE && type !== TRAP_GATE) return false;
+  const code = Inlined.find(selector);
+  if (code === 0 || u32(targetOf(gateLow, gateHigh)) > load<u32>(code, Descriptor.LIMIT)) return false;
+  const codeKind = load<i32>(code, Descriptor.CODE);
+  const dpl = (codeKind & 7) - 1;
+  if (dpl < 0 || dpl > from) return false;
+
+  const isInner = codeKind < Descriptor.CONFORMING && dpl < from;
+  const ring = isInner ? dpl : from;
+  let pointer = get(Slot.ESP);
+  let stackSelector = 0;
+  let stack = 0;
+  if (isInner) {
+    const place = Step.placeOfStack(ring);
+    if (place === Segments.NOWHERE) return false;
+    pointer = load<i32>(place, Address.RAM);
+    stackSelector = load<u16>(place, Address.RAM + 4);
+    stack = Inlined.findStack(stackSelector, ring);
+    if (stack === 0) return false;
+  }
+  const bytes = Step.bytes(errorCode, stack);
+  if (!Step.hasRoom(stack, pointer, bytes)) return false;
+  rememberDelivery(record, key, entry, code, ring, stackSelector, stack);
+  const physical = placeFrame(Step.onStack(stack, pointer), bytes, isInner ? 0 : get(Slot.MODE));
+  if (physical === Segments.NOWHERE) return false;
+  Step.deliver(
+    vector,
+    kind,
+    errorCode,
+    eip,
+    gateLow,
+    gateHigh,
+    ring,
+    code,
+    stackSelector,
+    stack,
+    pointer,
+    physical,
+  );
+  return true;
 }
 
 /** Flags that an IRET from a ring may change. */
@@ -196,49 +360,34 @@ function returnMask(from: i32): i32 {
   );
 }
 
-/** IRETD. False when the slow way must do it. EIP is set. `next` is the offset behind the instruction. */
-export function interruptReturn(next: i32): bool {
-  if (isSlow() || (get(Slot.EFLAGS) & AC) !== 0) return false;
-  if ((get(Slot.EFLAGS) & NT) !== 0) return returnToTask(next, readFlags());
+/** The same, the record, if there is one, not holding. */
+function checkAndReturn(record: i32, key: i32): bool {
   const from = get(Slot.CPL);
   const top = get(Slot.ESP);
   const frame = placeOfWords(top, 3);
   if (frame === Segments.NOWHERE) return false;
-  const target = load<i32>(frame, Address.RAM);
   const selector: i32 = load<u16>(frame, Address.RAM + 4);
-  const image = load<i32>(frame, Address.RAM + 8);
-  if ((image & AC) !== 0) return false;
+  if ((load<i32>(frame, Address.RAM + 8) & AC) !== 0) return false;
   const to = selector & 3;
-  const code = to < from ? 0 : Segments.find(selector);
+  const code = to < from ? 0 : Inlined.find(selector);
   if (code === 0 || !Descriptor.allowsReturn(code, to)) return false;
-  const isOuter = to !== from;
   let newTop = top + 12;
   let stackSelector = 0;
   let stack = 0;
-  if (isOuter) {
+  if (to !== from) {
     const outer = placeOfWords(top + 12, 2);
     if (outer === Segments.NOWHERE) return false;
     newTop = load<i32>(outer, Address.RAM);
     stackSelector = load<u16>(outer, Address.RAM + 4);
-    stack = Segments.findStack(stackSelector, to);
+    stack = Inlined.findStack(stackSelector, to);
     if (stack === 0) return false;
   }
-  if (u32(target) > load<u32>(code, Descriptor.LIMIT)) return false;
+  if (record !== 0) rememberReturn(record, key, selector, code, stackSelector, stack);
+  return Step.return(frame, selector, code, newTop, stackSelector, stack);
+}
 
-  const mask = returnMask(from);
-  countTransition(from, to);
-  if (isOuter) setRing(to);
-  Segments.setFrom(code, Segment.CS, selector);
-  if (isOuter) {
-    Segments.setFrom(stack, Segment.SS, stackSelector);
-    Segments.dropPrivileged();
-    spend(Clocks.interruptReturnOuter - Clocks.interruptReturnSame);
-  }
-  set(Slot.ESP, newTop);
-  set(Slot.EIP, target);
-  const flags = (readFlags() & ~mask) | (image & mask) | 2;
-  set(Slot.EFLAGS, flags);
-  set(Slot.FLAG_KIND, STORED);
-  if ((flags & (TF | RF)) !== 0 || ((flags & IF) !== 0 && get(Slot.INTERRUPT_LINE) !== 0)) attention();
-  return true;
+/** IRETD with NT. */
+function returnNested(next: i32): bool {
+  if (isSlow(AC)) return false;
+  return returnToTask(next, readFlags());
 }

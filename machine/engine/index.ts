@@ -6,7 +6,6 @@ export {
   invalidate,
   loadPageDirectory,
   modifyMissed,
-  reachCode,
   readMissed,
   writeMissed,
 } from "./compiled";
@@ -22,8 +21,16 @@ export { continuesOnNextPage, locate, setUpDecoder } from "./decoder";
 export { carry, overflow } from "./flags";
 export { interrupt, interruptReturn } from "./gates";
 export { execute, executeDetailed } from "./interpreter";
-export { flush, forgetFastPaths, forgetWrites, invalidatePage, translate, translateCode } from "./paging";
-export { follow } from "./regions";
+export {
+  flush,
+  forgetFastPaths,
+  forgetWrites,
+  invalidatePage,
+  recallCodeFrame,
+  translate,
+  translateCode,
+} from "./paging";
+export { follow, interruptAndGoOn, returnAndGoOn } from "./regions";
 export { loadSegment, refreshLimits } from "./segments";
 export { switchTask } from "./tasks";
 export { fetchCode, modifyData, pairedClocks, readData, timeData, timeSpan, writeData } from "./timing";

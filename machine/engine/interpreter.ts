@@ -1360,7 +1360,7 @@ function isData(segment: i32): bool {
 function leave(p: i32, way: i32, eip: i32): i32 {
   switch (way) {
     case LOCATE:
-      return locateUnknown(eip);
+      return arrive(p, locateUnknown(eip));
     case RESOLVE:
       return linkBranch(p);
     case ENTER:
@@ -1386,7 +1386,7 @@ function general(p: i32): i32 {
   return p;
 }
 
-/** Gates and returns lead to places that nothing else looks up: they are visited like targets of indirect branches. Where to go on. */
+/** Where to go on. Places that are looked up, as behind gates and returns, are visited like targets of indirect branches. */
 function arrive(p: i32, next: i32): i32 {
   const isBehind = next === p || next === p + Field.WORDS;
   if (!isBehind && next >= FIRST_CACHED && next < CACHED_END) visited(next);

@@ -211,6 +211,7 @@ function useEntry(linear: i32, write: i32, user: i32, index: i32): i32 {
       return missed(linear, entry);
     }
     store<i32>(at, entry, Address.DATA_TLB_ENTRIES);
+    Tlb.changed();
   }
   setFast(page, entry, index);
   return (entry & FRAME) | (linear & 0xfff);
@@ -287,6 +288,23 @@ export function softCodeFrame(page: i32): i32 {
   return tag === page ? load<i32>(at, Address.CODE_ENTRY_FRAMES) : -1;
 }
 
+/** The same when the soft TLB has another page of the set: a page that the code TLB has becomes its youngest, if it may be run. */
+export function recallCodeFrame(page: i32): i32 {
+  const index = Tlb.find(Address.CODE_TLB_TAGS, Address.CODE_TLB_AGES, SOFT_CODE_SETS, page);
+  if (index < 0) return -1;
+  const entry = load<i32>(index << 2, Address.CODE_TLB_ENTRIES);
+  if (get(Slot.MODE) !== 0 && (entry & USER) === 0) return -1;
+  setFastCode(page, entry);
+  return entry & FRAME;
+}
+
+function setFastCode(page: i32, entry: i32): void {
+  const at = (page & (SOFT_CODE_SETS - 1)) << 2;
+  store<i32>(at, page, Address.CODE_TAGS);
+  store<i32>(at, (entry & USER) !== 0 ? page : -1, Address.CODE_TAGS + CODE_HALF);
+  store<i32>(at, entry & FRAME, Address.CODE_ENTRY_FRAMES);
+}
+
 /** Physical address of an instruction byte. */
 export function translateCode(linear: i32, mode: i32): i32 {
   const page = linear >>> 12;
@@ -298,7 +316,6 @@ export function translateCode(linear: i32, mode: i32): i32 {
 
 export function translateCodeMissed(linear: i32, mode: i32): i32 {
   const page = linear >>> 12;
-  const at = (page & (SOFT_CODE_SETS - 1)) << 2;
   let entry = (linear & FRAME) | USER;
   if ((get(Slot.CR0) & ControlBit.CR0_PG) !== 0) {
     const user = i32(mode !== 0);
@@ -311,9 +328,7 @@ export function translateCodeMissed(linear: i32, mode: i32): i32 {
       else missedCode(linear, entry);
     }
   }
-  store<i32>(at, page, Address.CODE_TAGS);
-  store<i32>(at, (entry & USER) !== 0 ? page : -1, Address.CODE_TAGS + CODE_HALF);
-  store<i32>(at, entry & FRAME, Address.CODE_ENTRY_FRAMES);
+  setFastCode(page, entry);
   return (entry & FRAME) | (linear & 0xfff);
 }
 
@@ -350,6 +365,7 @@ export function forgetFastPaths(): void {
 }
 
 function forgetSoft(): void {
+  Tlb.changed();
   fillWords(Address.READ_TAGS, 4 * SOFT_TLB_SETS, NO_PAGE);
   memory.fill(Address.CODE_TAGS, 0xff, 2 * CODE_HALF);
   set(Slot.CODE_PAGE, -1);

@@ -5,6 +5,7 @@
 
 import { countEntry, sleep, visited } from "./counted-entries";
 import { locate } from "./decoder";
+import { Gates, NO_ERROR_CODE, SOFTWARE } from "./gates";
 import { goOn, leftRegion, visitEntry } from "./imports";
 import { COUNTS, LONGEST_PAUSE, POOL, REGIONS } from "./layout/addresses";
 import {
@@ -22,7 +23,9 @@ import * as Exit from "./layout/exits";
 import * as Field from "./layout/fields";
 import * as HotOperation from "./layout/hot-operations";
 import { INDEX_MASK, INSTRUCTIONS, RUNS, SLEEPS } from "./layout/regions";
+import * as Segment from "./layout/segments";
 import * as Slot from "./layout/slots";
+import { recallCodeFrame, softCodeFrame } from "./paging";
 import { get, set } from "./state";
 import { beginsCompiled } from "./timing";
 
@@ -50,7 +53,11 @@ function add(counter: i32, change: i32): void {
 /** Place in the table of the region that begins at an entry, as things are now; 0 when none is known. */
 function regionAt(copy: i32): i32 {
   const q = copy << 2;
-  const physical = (load<i32>(q + RECORD, ENTRY_FRAME_WORD) << 12) | load<i32>(q, OFFSET);
+  return placeAt((load<i32>(q + RECORD, ENTRY_FRAME_WORD) << 12) | load<i32>(q, OFFSET));
+}
+
+/** The same, of a physical address. */
+function placeAt(physical: i32): i32 {
   const key = get(Slot.FLAT_SEGMENTS) | (get(Slot.MODE) << 12);
   const at = ((physical ^ (physical >>> 9) ^ (key >>> 6) ^ key) << 4) & INDEX_MASK;
   if (load<i32>(at, REGIONS) !== physical || load<i32>(at, REGIONS + 4) !== key) return 0;
@@ -110,6 +117,35 @@ export function enterRegion(p: i32): i32 {
   const isEntry = load<i32>(p << 2, OPERATION) === HotOperation.countedEntry;
   if (isEntry && load<i32>(p << 2, LINK) === copy) pause(copy, instructions);
   return next;
+}
+
+/** Where code goes on at EIP, which may be in another page, ring or segment: a result of a region. The runtime's `locate` does the same. */
+function goOnAhead(): i32 {
+  const eip = get(Slot.EIP);
+  const linear = eip + get(Slot.BASE + Segment.CS);
+  const page = linear >>> 12;
+  let frame = softCodeFrame(page);
+  if (frame < 0) frame = recallCodeFrame(page);
+  const start = eip - (linear & 0xfff);
+  const limit = get(Slot.LIMIT + Segment.CS);
+  if (frame < 0 || u32(limit) < 4095 || u32(start) > u32(limit - 4095)) return follow();
+  const place = placeAt(frame | (linear & 0xfff));
+  if (place === 0) return follow();
+  set(Slot.CODE_PAGE, page);
+  set(Slot.PAGE_EIP, start);
+  set(Slot.CODE_FRAME, frame);
+  set(Slot.CODE_MAP, -1);
+  return (place << 4) | Exit.chain;
+}
+
+/** For regions: INT; 0 when `interrupt` has not done it. */
+export function interruptAndGoOn(vector: i32, eip: i32): i32 {
+  return Gates.interrupt(vector, SOFTWARE, NO_ERROR_CODE, eip) ? goOnAhead() : 0;
+}
+
+/** For regions: IRETD; 0 when `interruptReturn` has not done it. */
+export function returnAndGoOn(next: i32): i32 {
+  return Gates.interruptReturn(next) ? goOnAhead() : 0;
 }
 
 /** For regions: where code goes on at EIP, when that is not compiled; a result of a region. */

@@ -52,26 +52,88 @@ export function quickWrite(linear: i32, mode: i32): i32 {
   return quick(Address.WRITE_TAGS, linear, 4, mode);
 }
 
-/** Place of the descriptor of `selector`; NOWHERE when it lies outside its table, or only the slow way can read it. */
-function placeOfDescriptor(selector: i32): i32 {
-  const last = (selector & 0xfff8) + 7;
-  let base = get(Slot.GDT_BASE);
-  if ((selector & 4) !== 0) {
-    if ((get(Slot.ACCESS + Segment.LDTR) & Access.USABLE) === 0) return NOWHERE;
-    if (u32(last) > u32(get(Slot.LIMIT + Segment.LDTR))) return NOWHERE;
-    base = get(Slot.BASE + Segment.LDTR);
-  } else if (last > get(Slot.GDT_LIMIT)) return NOWHERE;
-  const linear = base + (selector & 0xfff8);
-  const place = quickPair(linear);
-  return place === NOWHERE ? placeOf(linear, 8, 0, 0) : place;
+/** Put in their callers' place, which are many: calls are what gates cost most. */
+export class Inlined {
+  /** Place of an aligned pair of double words that the supervisor reads, or NOWHERE. */
+  @inline
+  static placeOfPair(linear: i32): i32 {
+    const place = quickPair(linear);
+    return place !== NOWHERE ? place : placeOf(linear, 8, 0, 0);
+  }
+
+  /**
+   * Reads the descriptor of `selector`: its record (descriptors.ts); 0 when it is null, lies outside its table, or only the slow way can read
+   * it.
+   */
+  @inline
+  static find(selector: i32): i32 {
+    const offset = selector & 0xfff8;
+    if ((selector & 0xfffc) === 0) return 0;
+    let limit = get(Slot.GDT_LIMIT);
+    let base = get(Slot.GDT_BASE);
+    if ((selector & 4) !== 0) {
+      if ((get(Slot.ACCESS + Segment.LDTR) & Access.USABLE) === 0) return 0;
+      limit = get(Slot.LIMIT + Segment.LDTR);
+      base = get(Slot.BASE + Segment.LDTR);
+    }
+    if (u32(offset + 7) > u32(limit)) return 0;
+    const place = Inlined.placeOfPair(base + offset);
+    if (place === NOWHERE) return 0;
+    const low = load<i32>(place, Address.RAM);
+    const high = load<i32>(place, Address.RAM + 4);
+    const record = Descriptor.placeOfRecord(low, high);
+    if (load<i32>(record, Descriptor.LOW) === low && load<i32>(record, Descriptor.HIGH) === high)
+      return record;
+    return Descriptor.fill(record, low, high);
+  }
+
+  /** Record of the descriptor of a new SS at `ring`; 0 when the slow way must decide. */
+  @inline
+  static findStack(selector: i32, ring: i32): i32 {
+    if ((selector & 3) !== ring) return 0;
+    const record = Inlined.find(selector);
+    return record !== 0 && load<i32>(record, Descriptor.STACK) === ring + 1 ? record : 0;
+  }
+
+  /** Fills the cache of one of the six segments from the record of a checked descriptor: without alignment checks, and not counted. */
+  @inline
+  static take(record: i32, segment: i32, selector: i32): void {
+    const base = load<i32>(record, Descriptor.BASE);
+    const limit = load<i32>(record, Descriptor.LIMIT);
+    const access = load<i32>(record, Descriptor.ACCESS);
+    set(Slot.SELECTOR + segment, selector);
+    // Gates and returns mostly load what is there already: then nothing that hangs on the cache changes.
+    const changed =
+      (get(Slot.BASE + segment) ^ base) |
+      (get(Slot.LIMIT + segment) ^ limit) |
+      (get(Slot.ACCESS + segment) ^ access);
+    if (changed === 0) return;
+    set(Slot.BASE + segment, base);
+    set(Slot.LIMIT + segment, limit);
+    set(Slot.ACCESS + segment, access);
+    if (segment === Segment.CS) set(Slot.CODE_PAGE, -1);
+    const at = segment << 4;
+    store<i64>(at, load<i64>(record, Descriptor.READ_COUNTS), Address.READ_LIMITS);
+    store<i32>(at, load<i32>(record, Descriptor.READ_COUNTS + 8), Address.READ_LIMITS + 8);
+    store<i64>(at, load<i64>(record, Descriptor.WRITE_COUNTS), Address.WRITE_LIMITS);
+    store<i32>(at, load<i32>(record, Descriptor.WRITE_COUNTS + 8), Address.WRITE_LIMITS + 8);
+    const flat = segment === Segment.CS ? Descriptor.FLAT_CODE : Descriptor.FLAT;
+    setFlatness(segment, load<i32>(record + flat));
+  }
+
+  /** On return to an outer ring: data segments that the new ring may not use become null. */
+  @inline
+  static dropPrivileged(ring: i32): void {
+    if (isPrivileged(Segment.DS, ring)) setNull(Segment.DS, 0);
+    if (isPrivileged(Segment.ES, ring)) setNull(Segment.ES, 0);
+    if (isPrivileged(Segment.FS, ring)) setNull(Segment.FS, 0);
+    if (isPrivileged(Segment.GS, ring)) setNull(Segment.GS, 0);
+  }
 }
 
-/** Reads the descriptor of `selector`: its record (descriptors.ts); 0 when it is null, lies outside its table, or only the slow way can read it. */
+/** `Inlined.find`. */
 export function find(selector: i32): i32 {
-  if ((selector & 0xfffc) === 0) return 0;
-  const place = placeOfDescriptor(selector);
-  if (place === NOWHERE) return 0;
-  return Descriptor.recordOf(load<i32>(place, Address.RAM), load<i32>(place, Address.RAM + 4));
+  return Inlined.find(selector);
 }
 
 /** Recomputes the fast-path counts of a segment from its cache, none where only the slow path can decide. */
@@ -94,33 +156,9 @@ function setFlatness(segment: i32, bits: i32): void {
 
 /** Fills the cache of one of the six segments from the record of a checked descriptor. */
 export function setFrom(record: i32, segment: i32, selector: i32): void {
-  const base = load<i32>(record, Descriptor.BASE);
-  const limit = load<i32>(record, Descriptor.LIMIT);
-  const access = load<i32>(record, Descriptor.ACCESS);
-  set(Slot.SELECTOR + segment, selector);
+  Inlined.take(record, segment, selector);
   count(Counter.SEGMENT_LOADS);
-  // Gates and returns mostly load what is there already: then nothing that hangs on the cache changes.
-  const changed =
-    (get(Slot.BASE + segment) ^ base) |
-    (get(Slot.LIMIT + segment) ^ limit) |
-    (get(Slot.ACCESS + segment) ^ access);
-  if (changed === 0) return;
-  set(Slot.BASE + segment, base);
-  set(Slot.LIMIT + segment, limit);
-  set(Slot.ACCESS + segment, access);
-  if (segment === Segment.CS) set(Slot.CODE_PAGE, -1);
-  if (get(Slot.ALIGNMENT_CHECK) === 0) takeCounts(record, segment);
-  else refreshLimits(segment);
-}
-
-function takeCounts(record: i32, segment: i32): void {
-  const at = segment << 4;
-  store<i64>(at, load<i64>(record, Descriptor.READ_COUNTS), Address.READ_LIMITS);
-  store<i32>(at, load<i32>(record, Descriptor.READ_COUNTS + 8), Address.READ_LIMITS + 8);
-  store<i64>(at, load<i64>(record, Descriptor.WRITE_COUNTS), Address.WRITE_LIMITS);
-  store<i32>(at, load<i32>(record, Descriptor.WRITE_COUNTS + 8), Address.WRITE_LIMITS + 8);
-  const flat = segment === Segment.CS ? Descriptor.FLAT_CODE : Descriptor.FLAT;
-  setFlatness(segment, load<i32>(record + flat));
+  if (get(Slot.ALIGNMENT_CHECK) !== 0) refreshLimits(segment);
 }
 
 export function setNull(segment: i32, selector: i32): void {
@@ -130,40 +168,30 @@ export function setNull(segment: i32, selector: i32): void {
   refreshLimits(segment);
 }
 
-/** Record of the descriptor of a new SS at `ring`; 0 when the slow way must decide. */
-export function findStack(selector: i32, ring: i32): i32 {
-  if ((selector & 3) !== ring) return 0;
-  const record = find(selector);
-  return record !== 0 && load<i32>(record, Descriptor.STACK) === ring + 1 ? record : 0;
-}
-
 /** MOV, POP, Lxx to DS, ES, FS, GS, SS. False when the slow way must do it. */
 export function loadSegment(segment: i32, selector: i32): bool {
   if (listeners() !== 0) return false;
   let record = 0;
   if (segment === Segment.SS) {
-    record = findStack(selector, get(Slot.CPL));
+    record = Inlined.findStack(selector, get(Slot.CPL));
     if (record === 0) return false;
   } else if ((selector & 0xfffc) === 0) {
     setNull(segment, selector);
     return true;
   } else {
-    record = find(selector);
+    record = Inlined.find(selector);
     if (record === 0) return false;
     const most = load<i32>(record, Descriptor.READABLE);
     if ((selector & 3) >= most || get(Slot.CPL) >= most) return false;
   }
-  setFrom(record, segment, selector);
+  Inlined.take(record, segment, selector);
+  count(Counter.SEGMENT_LOADS);
+  if (get(Slot.ALIGNMENT_CHECK) !== 0) refreshLimits(segment);
   return true;
 }
 
-/** On return to an outer ring: data segments that the new ring may not use become null. */
-export function dropPrivileged(): void {
-  const ring = get(Slot.CPL);
-  for (let segment = 0; segment < 6; segment++) {
-    if (segment === Segment.CS || segment === Segment.SS) continue;
-    const access = get(Slot.ACCESS + segment);
-    if ((access & Access.USABLE) === 0 || Descriptor.isConformingCode(access)) continue;
-    if (Descriptor.dplOf(access) < ring) setNull(segment, 0);
-  }
+function isPrivileged(segment: i32, ring: i32): bool {
+  const access = get(Slot.ACCESS + segment);
+  if ((access & Access.USABLE) === 0 || Descriptor.dplOf(access) >= ring) return false;
+  return !Descriptor.isConformingCode(access);
 }

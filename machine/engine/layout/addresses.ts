@@ -37,6 +37,8 @@ export const DATA_TLB_AGES = 0xa00;
 export const LARGE_TLB_TAGS = 0xa40;
 export const LARGE_TLB_ENTRIES = 0xa60;
 export const LARGE_TLB_AGES = 0xa80;
+/** A word that changes when a tag or entry of a TLB does; no part of the state. */
+export const TLB_VERSION = 0xa90;
 export const CODE_TLB_TAGS = 0xb00;
 export const CODE_TLB_ENTRIES = 0xb80;
 export const CODE_TLB_AGES = 0xc00;
@@ -50,6 +52,8 @@ export const REGIONS = 0x2_0000;
 
 /** Descriptors and what follows from them, see ../descriptors.ts. */
 export const DESCRIPTORS = 0x4_0000;
+/** What checks of gates and returns have found, see ../checked-gates.ts. */
+export const CHECKED_GATES = 0x4_8000;
 
 // The detailed cycle model, see timing.ts: lines of the caches, words, doubles.
 export const CODE_LINES = 0xd_0000;

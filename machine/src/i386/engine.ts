@@ -21,12 +21,14 @@ export interface Engine {
   readonly readMissed: unknown;
   readonly modifyMissed: unknown;
   readonly writeMissed: unknown;
-  readonly reachCode: unknown;
+  readonly recallCodeFrame: unknown;
   readonly deliverPageFault: unknown;
   readonly loadPageDirectory: unknown;
   readonly invalidate: unknown;
   /** Where code goes on at EIP, see `machine/engine/regions.ts`. */
   readonly follow: unknown;
+  readonly interruptAndGoOn: unknown;
+  readonly returnAndGoOn: unknown;
   /** Of regions; for runtime.ts to grow. */
   readonly table: FunctionTable;
   carry(kind: number, result: number, left: number, right: number, before: number): number;

@@ -4,15 +4,11 @@
  */
 import { describe, expect, it } from "vitest";
 import * as Task from "../../engine/layout/tasks.ts";
-import { EventClock } from "../clock.ts";
-import type { Bus } from "../contract.ts";
 import { Random } from "../test/instructions/random.ts";
 import { describe as descriptor } from "../test/system/check-writer.ts";
+import { type Program, placeCode, runThreeWays } from "../test/three-ways.ts";
 import { Assembler } from "./assembler.ts";
 import { ax, byte, cr0, cr3, ds, dword, eax, ebx, esp, far, fword, ss, symbol } from "./assembly.ts";
-import { createMachineMemory, type ProcessorObserver } from "./core.ts";
-import type { CompilerOptions } from "./jit/compiler.ts";
-import { Pentium } from "./pentium.ts";
 
 const MEMORY = 0x10_0000;
 const [DIRECTORY, OTHER_DIRECTORY, TABLE, OTHER_TABLE] = [0x1000, 0x2000, 0x3000, 0x4000];
@@ -29,13 +25,8 @@ const CYCLES = 20_000;
 const PARTS = 4;
 const CASES = 40;
 
-interface Case {
-  readonly image: Uint8Array;
-  readonly isInterrupted: boolean;
-}
-
 /** The same for the same seed. */
-function makeCase(seed: number): Case {
+function makeCase(seed: number): Program {
   const random = new Random(seed);
   const image = new Uint8Array(MEMORY);
   const view = new DataView(image.buffer);
@@ -148,13 +139,7 @@ function makeCase(seed: number): Case {
   if (random.chance(1, 8)) a.emit("ud2");
   a.emit("iretd");
   a.emitNear("jmp", symbol("task"));
-  const code = a.finish();
-  image.set(code.text, CODE);
-  const at = (name: string): number => CODE + (code.symbols.get(name) ?? Number.NaN);
-  for (const { offset, symbol: name, addend, kind } of code.fixups) {
-    const to = at(name) + addend;
-    put(CODE + offset, kind === "relative32" ? to - CODE - offset : to);
-  }
+  const at = placeCode(a, image, CODE);
 
   const gate = (vector: number): [number, number] => {
     const target = at("again");
@@ -198,38 +183,7 @@ function makeCase(seed: number): Case {
   put(CODE - 14, gdt);
   view.setUint16(CODE - 8, 8 * 0x34 - 1, true);
   put(CODE - 6, idt);
-  return { image, isInterrupted: random.chance(1, 3) };
-}
-
-function run(
-  { image, isInterrupted }: Case,
-  compiler: CompilerOptions | null,
-  observer: ProcessorObserver | null,
-) {
-  const memory = createMachineMemory(MEMORY);
-  const bus: Bus = {
-    memory,
-    readPhysical: () => 0,
-    writePhysical: () => {},
-    readPort: () => 0,
-    writePort: () => {},
-    acknowledgeInterrupt() {
-      processor.interruptLine = false;
-      return 0x20;
-    },
-  };
-  const clock = new EventClock();
-  const processor: Pentium = new Pentium(bus, clock, { compiler });
-  memory.ram.set(image);
-  processor.observer = observer;
-  processor.enterFlat(CODE);
-  const states: unknown[] = [];
-  for (let until = 1; until <= PARTS; until++) {
-    if (isInterrupted) processor.interruptLine = true;
-    const reason = processor.run((CYCLES * until) / PARTS);
-    states.push(reason, processor.state());
-  }
-  return { states, ram: Buffer.from(memory.ram), statistics: processor.statistics() };
+  return { image, entry: CODE, cycles: CYCLES, parts: PARTS, isInterrupted: random.chance(1, 3) };
 }
 
 describe("task switches", () => {
@@ -239,15 +193,7 @@ describe("task switches", () => {
     for (let seed = 0; seed < CASES; seed++) {
       const one = makeCase(seed);
       const trap = (vector: number) => faults.add(vector);
-      const slow = run(one, null, { taskSwitch: () => switches++, trap });
-      const plain = run(one, null, null);
-      expect(plain.states, `seed ${seed}`).toEqual(slow.states);
-      expect(plain.statistics, `seed ${seed}`).toEqual(slow.statistics);
-      expect(plain.ram.equals(slow.ram), `memory of seed ${seed}`).toBe(true);
-      const compiled = run(one, { hot: 1 }, null);
-      expect(compiled.states, `seed ${seed}, compiled`).toEqual(slow.states);
-      expect(compiled.statistics, `seed ${seed}, compiled`).toEqual(slow.statistics);
-      expect(compiled.ram.equals(slow.ram), `memory of seed ${seed}, compiled`).toBe(true);
+      runThreeWays(one, `seed ${seed}`, { taskSwitch: () => switches++, trap });
     }
     for (const vector of [6, 8, 10, 11, 12, 13, 14, 0x20, 0x31]) expect(faults).toContain(vector);
     expect(switches).toBeGreaterThan(CASES * 20);

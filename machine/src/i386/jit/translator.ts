@@ -15,10 +15,8 @@
  */
 
 import * as Timing from "../../../engine/layout/timing.ts";
-import { NO_ERROR_CODE } from "../fault.ts";
 import { FlagKind } from "../flags.ts";
 import { Address, Field, Prefix, Segment, Slot, SOFT_TLB_SETS, Vector } from "../layout.ts";
-import { TrapKind } from "../traps.ts";
 import {
   type BlockTimes,
   frontOf,
@@ -89,8 +87,8 @@ export const regionImports = [
   { name: "chain", type: Type.chain },
   { name: "locate", type: Type.one },
   { name: "fault", type: Type.chain },
-  { name: "interrupt", type: Type.overflow },
-  { name: "interruptReturn", type: Type.one },
+  { name: "interruptAndGoOn", type: Type.chain },
+  { name: "returnAndGoOn", type: Type.one },
   { name: "loadSegment", type: Type.chain },
   { name: "loadPageDirectory", type: Type.one },
   { name: "invalidate", type: Type.one },
@@ -102,7 +100,14 @@ export const regionImports = [
 
 const ModuleFunction = {
   ...{ read: 0, modify: 1, write: 2, interpret: 3, transfer: 4, carry: 5, overflow: 6, chain: 7, locate: 8 },
-  ...{ fault: 9, interrupt: 10, interruptReturn: 11, loadSegment: 12, loadPageDirectory: 13, invalidate: 14 },
+  ...{
+    fault: 9,
+    interruptAndGoOn: 10,
+    returnAndGoOn: 11,
+    loadSegment: 12,
+    loadPageDirectory: 13,
+    invalidate: 14,
+  },
   ...{ fetchCode: 15, readData: 16, writeData: 17, modifyData: 18 },
 } as const;
 
@@ -943,12 +948,12 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     w.close();
   }
 
-  /** A call of the engine has said whether it has done the instruction, which sets EIP. */
+  /** A call of the engine has said where to go on behind the instruction, or 0 when it has not done it. */
   function followEngine(p: number): void {
-    w.open(Op.if);
-    w.word(slot(Slot.EIP)).tailCall(ModuleFunction.locate, context.hasTailCalls);
+    w.tee(A).op(Op.eqz).open(Op.if);
+    w.constant(p).call(ModuleFunction.transfer).set(A);
     w.close();
-    transferStored(p);
+    goTo(A);
   }
 
   /** MOV or POP to DS, ES, FS, GS, by the engine if it can. */
@@ -985,17 +990,16 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
     const number = pool[p + F.REG]!;
     if (name === "int" || name === "int3") {
       storeState();
-      w.constant(name === "int" ? pool[p + F.IMMEDIATE]! : Vector.BP).constant(TrapKind.software);
-      w.constant(NO_ERROR_CODE);
+      w.constant(name === "int" ? pool[p + F.IMMEDIATE]! : Vector.BP);
       behind();
-      w.call(ModuleFunction.interrupt);
+      w.call(ModuleFunction.interruptAndGoOn);
       followEngine(p);
       return;
     }
     if (name === "iret" && size === 4) {
       storeState();
       behind();
-      w.call(ModuleFunction.interruptReturn);
+      w.call(ModuleFunction.returnAndGoOn);
       followEngine(p);
       return;
     }
@@ -1021,19 +1025,20 @@ export function translateRegion(blocks: readonly BlockNode[], context: Translati
   /** Has the interpreter run the last instruction, which may go anywhere, and follows it. */
   function transferByInterpreter(p: number): void {
     storeState();
-    transferStored(p);
+    w.constant(p).call(ModuleFunction.transfer).set(A);
+    goTo(A);
   }
 
-  /** The same, the state being stored: the engine may have spent time since. */
-  function transferStored(p: number): void {
-    w.constant(p).call(ModuleFunction.transfer).tee(A);
+  /** A local has the result of a region: where to go, or how to return. */
+  function goTo(local: number): void {
+    w.get(local);
     w.constant(15).op(Op.and).constant(Exit.chain).op(Op.eq);
     if (context.hasTailCalls) {
       w.open(Op.if);
-      w.get(A).constant(4).op(Op.shrU).op(Op.returnCallIndirect, Type.region, 0);
+      w.get(local).constant(4).op(Op.shrU).op(Op.returnCallIndirect, Type.region, 0);
       w.close();
     } else w.op(Op.drop);
-    w.get(A).op(Op.return);
+    w.get(local).op(Op.return);
   }
 
   function instruction(p: number): void {

@@ -1,0 +1,77 @@
+/**
+ * Images of programs that a processor without any devices runs three times: by the slow ways, which an observer asks for, by the engine, and
+ * in compiled code. All three must leave it, and its memory, the same.
+ */
+
+import { expect } from "vitest";
+import { EventClock } from "../clock.ts";
+import type { Bus } from "../contract.ts";
+import type { Assembler } from "../i386/assembler.ts";
+import { createMachineMemory, type ProcessorObserver } from "../i386/core.ts";
+import type { CompilerOptions } from "../i386/jit/compiler.ts";
+import { Pentium } from "../i386/pentium.ts";
+
+export interface Program {
+  /** All of memory. */
+  readonly image: Uint8Array;
+  /** Where it begins, flat and without paging. */
+  readonly entry: number;
+  readonly cycles: number;
+  /** Into so many the run is cut. */
+  readonly parts: number;
+  /** Whether the interrupt line is raised before each part, for vector 20H. */
+  readonly isInterrupted: boolean;
+}
+
+/** Puts finished code at an address of an image; returns where its symbols are. */
+export function placeCode(a: Assembler, image: Uint8Array, address: number): (name: string) => number {
+  const code = a.finish();
+  const view = new DataView(image.buffer);
+  image.set(code.text, address);
+  const at = (name: string): number => address + (code.symbols.get(name) ?? Number.NaN);
+  for (const { offset, symbol, addend, kind } of code.fixups) {
+    const to = at(symbol) + addend;
+    view.setInt32(address + offset, kind === "relative32" ? to - address - offset : to, true);
+  }
+  return at;
+}
+
+function run(program: Program, compiler: CompilerOptions | null, observer: ProcessorObserver | null) {
+  const memory = createMachineMemory(program.image.length);
+  const bus: Bus = {
+    memory,
+    readPhysical: () => 0,
+    writePhysical: () => {},
+    readPort: () => 0,
+    writePort: () => {},
+    acknowledgeInterrupt() {
+      processor.interruptLine = false;
+      return 0x20;
+    },
+  };
+  const processor: Pentium = new Pentium(bus, new EventClock(), { compiler });
+  memory.ram.set(program.image);
+  processor.observer = observer;
+  processor.enterFlat(program.entry);
+  const states: unknown[] = [];
+  for (let part = 1; part <= program.parts; part++) {
+    if (program.isInterrupted) processor.interruptLine = true;
+    const reason = processor.run((program.cycles * part) / program.parts);
+    states.push(reason, processor.state());
+  }
+  return { states, ram: Buffer.from(memory.ram), statistics: processor.statistics() };
+}
+
+/** `observer` sees the run by the slow ways. */
+export function runThreeWays(program: Program, name: string, observer: ProcessorObserver): void {
+  const slow = run(program, null, observer);
+  for (const [way, compiler] of [
+    ["engine", null],
+    ["compiled", { hot: 1 }],
+  ] as const) {
+    const other = run(program, compiler, null);
+    expect(other.states, `${name}, ${way}`).toEqual(slow.states);
+    expect(other.statistics, `${name}, ${way}`).toEqual(slow.statistics);
+    expect(other.ram.equals(slow.ram), `memory of ${name}, ${way}`).toBe(true);
+  }
+}
