@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import * as Task from "../../engine/layout/tasks.ts";
 import { Random } from "../test/instructions/random.ts";
 import { describe as descriptor } from "../test/system/check-writer.ts";
-import { type Program, placeCode, runThreeWays } from "../test/three-ways.ts";
+import { type Program, placeCode, quickWays, runProgram } from "../test/three-ways.ts";
 import { Assembler } from "./assembler.ts";
 import { ax, byte, cr0, cr3, ds, dword, eax, ebx, esp, far, fword, ss, symbol } from "./assembly.ts";
 
@@ -193,7 +193,9 @@ describe("task switches", () => {
     for (let seed = 0; seed < CASES; seed++) {
       const one = makeCase(seed);
       const trap = (vector: number) => faults.add(vector);
-      runThreeWays(one, `seed ${seed}`, { taskSwitch: () => switches++, trap });
+      const slow = runProgram(one, null, { taskSwitch: () => switches++, trap });
+      for (const [way, compiler] of quickWays)
+        expect(runProgram(one, compiler, null), `seed ${seed}, ${way}`).toEqual(slow);
     }
     for (const vector of [6, 8, 10, 11, 12, 13, 14, 0x20, 0x31]) expect(faults).toContain(vector);
     expect(switches).toBeGreaterThan(CASES * 20);
