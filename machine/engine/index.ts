@@ -26,7 +26,7 @@ export {
   forgetFastPaths,
   forgetWrites,
   invalidatePage,
-  recallCodeFrame,
+  reachCodeFrame,
   translate,
   translateCode,
 } from "./paging";

@@ -288,21 +288,42 @@ export function softCodeFrame(page: i32): i32 {
   return tag === page ? load<i32>(at, Address.CODE_ENTRY_FRAMES) : -1;
 }
 
-/** The same when the soft TLB has another page of the set: a page that the code TLB has becomes its youngest, if it may be run. */
-export function recallCodeFrame(page: i32): i32 {
-  const index = Tlb.find(Address.CODE_TLB_TAGS, Address.CODE_TLB_AGES, SOFT_CODE_SETS, page);
-  if (index < 0) return -1;
-  const entry = load<i32>(index << 2, Address.CODE_TLB_ENTRIES);
-  if (get(Slot.MODE) !== 0 && (entry & USER) === 0) return -1;
-  setFastCode(page, entry);
-  return entry & FRAME;
+/** The same when the soft TLB has not: it learns the page if fetching from it does not fault; −1 then. */
+export function reachCodeFrame(linear: i32): i32 {
+  const frame = Missed.codeFrame(linear, get(Slot.MODE));
+  return takeFailureBack() ? -1 : frame;
 }
 
-function setFastCode(page: i32, entry: i32): void {
-  const at = (page & (SOFT_CODE_SETS - 1)) << 2;
-  store<i32>(at, page, Address.CODE_TAGS);
-  store<i32>(at, (entry & USER) !== 0 ? page : -1, Address.CODE_TAGS + CODE_HALF);
-  store<i32>(at, entry & FRAME, Address.CODE_ENTRY_FRAMES);
+/** To be put in its callers' place. */
+class Missed {
+  /** Frame of a page of code that the soft TLB has not, which has it then; 0 when that fails. */
+  @inline
+  static codeFrame(linear: i32, mode: i32): i32 {
+    const page = linear >>> 12;
+    const user = i32(mode !== 0);
+    const index = Tlb.find(Address.CODE_TLB_TAGS, Address.CODE_TLB_AGES, SOFT_CODE_SETS, page);
+    let entry = 0;
+    if (index >= 0) entry = load<i32>(index << 2, Address.CODE_TLB_ENTRIES);
+    if (index < 0 || !allows(entry, 0, user)) {
+      entry = codeEntry(linear, index, user);
+      if (get(Slot.TRANSLATION_FAILED) !== 0) return 0;
+    }
+    const at = (page & (SOFT_CODE_SETS - 1)) << 2;
+    store<i32>(at, page, Address.CODE_TAGS);
+    store<i32>(at, (entry & USER) !== 0 ? page : -1, Address.CODE_TAGS + CODE_HALF);
+    store<i32>(at, entry & FRAME, Address.CODE_ENTRY_FRAMES);
+    return entry & FRAME;
+  }
+}
+
+/** Entry of a page that the code TLB, where it has index `index` or −1, has not or does not allow. */
+function codeEntry(linear: i32, index: i32, user: i32): i32 {
+  if ((get(Slot.CR0) & ControlBit.CR0_PG) === 0) return (linear & FRAME) | USER;
+  const entry = walk(linear, 0, user);
+  if (get(Slot.TRANSLATION_FAILED) !== 0) return 0;
+  if (index >= 0) store<i32>(index << 2, entry, Address.CODE_TLB_ENTRIES);
+  else missedCode(linear, entry);
+  return entry;
 }
 
 /** Physical address of an instruction byte. */
@@ -311,25 +332,7 @@ export function translateCode(linear: i32, mode: i32): i32 {
   const at = (page & (SOFT_CODE_SETS - 1)) << 2;
   if (load<i32>(at + (mode !== 0 ? CODE_HALF : 0), Address.CODE_TAGS) === page)
     return load<i32>(at, Address.CODE_ENTRY_FRAMES) | (linear & 0xfff);
-  return translateCodeMissed(linear, mode);
-}
-
-export function translateCodeMissed(linear: i32, mode: i32): i32 {
-  const page = linear >>> 12;
-  let entry = (linear & FRAME) | USER;
-  if ((get(Slot.CR0) & ControlBit.CR0_PG) !== 0) {
-    const user = i32(mode !== 0);
-    const index = Tlb.find(Address.CODE_TLB_TAGS, Address.CODE_TLB_AGES, SOFT_CODE_SETS, page);
-    if (index >= 0) entry = load<i32>(index << 2, Address.CODE_TLB_ENTRIES);
-    if (index < 0 || !allows(entry, 0, user)) {
-      entry = walk(linear, 0, user);
-      if (get(Slot.TRANSLATION_FAILED) !== 0) return 0;
-      if (index >= 0) store<i32>(index << 2, entry, Address.CODE_TLB_ENTRIES);
-      else missedCode(linear, entry);
-    }
-  }
-  setFastCode(page, entry);
-  return (entry & FRAME) | (linear & 0xfff);
+  return Missed.codeFrame(linear, mode) | (linear & 0xfff);
 }
 
 function missedCode(linear: i32, entry: i32): void {

@@ -25,7 +25,7 @@ import * as HotOperation from "./layout/hot-operations";
 import { INDEX_MASK, INSTRUCTIONS, RUNS, SLEEPS } from "./layout/regions";
 import * as Segment from "./layout/segments";
 import * as Slot from "./layout/slots";
-import { recallCodeFrame, softCodeFrame } from "./paging";
+import { reachCodeFrame, softCodeFrame } from "./paging";
 import { get, set } from "./state";
 import { beginsCompiled } from "./timing";
 
@@ -125,7 +125,7 @@ function goOnAhead(): i32 {
   const linear = eip + get(Slot.BASE + Segment.CS);
   const page = linear >>> 12;
   let frame = softCodeFrame(page);
-  if (frame < 0) frame = recallCodeFrame(page);
+  if (frame < 0) frame = reachCodeFrame(linear);
   const start = eip - (linear & 0xfff);
   const limit = get(Slot.LIMIT + Segment.CS);
   if (frame < 0 || u32(limit) < 4095 || u32(start) > u32(limit - 4095)) return follow();

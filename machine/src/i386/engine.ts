@@ -21,7 +21,7 @@ export interface Engine {
   readonly readMissed: unknown;
   readonly modifyMissed: unknown;
   readonly writeMissed: unknown;
-  readonly recallCodeFrame: unknown;
+  readonly reachCodeFrame: unknown;
   readonly deliverPageFault: unknown;
   readonly loadPageDirectory: unknown;
   readonly invalidate: unknown;

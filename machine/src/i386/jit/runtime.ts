@@ -45,7 +45,7 @@ export interface RuntimeImports
     | "readMissed"
     | "modifyMissed"
     | "writeMissed"
-    | "recallCodeFrame"
+    | "reachCodeFrame"
     | "deliverPageFault"
     | "follow"
     | "timeSpan"
@@ -67,7 +67,7 @@ const Import = {
   readMissed: 0,
   modifyMissed: 1,
   writeMissed: 2,
-  recallCodeFrame: 3,
+  reachCodeFrame: 3,
   deliverPageFault: 4,
   follow: 5,
   timeSpan: 6,
@@ -76,7 +76,7 @@ const sideImports = [
   { name: "readMissed", type: Type.chain },
   { name: "modifyMissed", type: Type.chain },
   { name: "writeMissed", type: Type.slowWrite },
-  { name: "recallCodeFrame", type: Type.one },
+  { name: "reachCodeFrame", type: Type.one },
   { name: "deliverPageFault", type: Type.one },
   { name: "follow", type: Type.region },
   { name: "timeSpan", type: Type.slowWrite },
@@ -159,7 +159,7 @@ function writeRuntime(pages: number, hasTailCalls: boolean, isDetailed: boolean)
     w.word(slot(Slot.MODE)).constant(0).op(Op.ne);
     w.constant(SOFT_CODE_SETS * 4).op(Op.mul, Op.add);
     w.tee(key).memory(Op.load, Address.CODE_TAGS).get(page).op(Op.ne).open(Op.if);
-    w.get(page).call(Import.recallCodeFrame).tee(physical).constant(0).op(Op.ltS).branch(Op.brIf, miss);
+    w.get(linear).call(Import.reachCodeFrame).tee(physical).constant(0).op(Op.ltS).branch(Op.brIf, miss);
     w.otherwise();
     w.get(at).memory(Op.load, Address.CODE_ENTRY_FRAMES).set(physical);
     w.close();
