@@ -27,6 +27,7 @@ import {
   NEXT_SLEEPER,
   ORIGINAL,
   POOL_WORDS,
+  POSTPONED,
   RECORD_WORDS,
   VISITS,
 } from "./layout/code-cache";
@@ -63,6 +64,9 @@ const SUMMAND = 1013904223;
 
 /** Visits of a new entry before somebody is asked. */
 let visits: i32 = 0;
+/** What it has more when its region is small: less than `SMALL` instructions, none of which is repeated. */
+let moreVisits: i32 = 0;
+const SMALL = 12;
 /** Cold operations from here on are no instructions; 0 when nobody counts. */
 let firstPseudo: i32 = 0;
 /** Records that account for an instruction stand in front of each: those are the entries. */
@@ -79,9 +83,13 @@ let spread: i32 = 0;
 let sleepers: i32 = 0;
 let untilWaking: i32 = 1;
 
-/** `first`: visits of a new entry. There is no sampling where it would take longer than these. */
-export function countVisits(first: i32, pseudo: i32, accounts: i32): void {
+/**
+ * `first`: visits of a new entry. There is no sampling where it would take longer than these. `more`: visits more of an entry with a small
+ * region.
+ */
+export function countVisits(first: i32, more: i32, pseudo: i32, accounts: i32): void {
   visits = first;
+  moreVisits = more;
   firstPseudo = pseudo;
   hasAccounts = accounts !== 0;
   step = 1;
@@ -179,6 +187,52 @@ function makeEntry(original: i32, copy: i32): void {
   store<i32>(q, HotOperation.countedEntry, OPERATION);
   store<i32>(q, 0, CLOCKS);
   store<i32>(q, copy, LINK);
+}
+
+/** The record behind a link. */
+function resolve(p: i32): i32 {
+  return load<i32>(p << 2, OPERATION) === HotOperation.continueAt ? load<i32>(p << 2, LINK) : p;
+}
+
+/** Number of records that were reached, after the one that follows `from` was, too; 0 when something is repeated, or they are too many. */
+function reach(from: i32, next: i32, count: i32): i32 {
+  const p = resolve(next);
+  if (p === 0 || load<i32>(p << 2, OPERATION) < HotOperation.movRegisterRegister) return count;
+  for (let i = 0; i < count; i++) if (load<i32>(i << 2, Address.REACHED) === p) return p <= from ? 0 : count;
+  if (count === (hasAccounts ? 2 * SMALL : SMALL)) return 0;
+  store<i32>(count << 2, p, Address.REACHED);
+  return count + 1;
+}
+
+/** Whether the region of an entry would be small. Not where it calls or jumps through a table, which is not followed. */
+function isSmall(original: i32): bool {
+  store<i32>(0, original, Address.REACHED);
+  let count = 1;
+  for (let i = 0; i < count; i++) {
+    const p = load<i32>(i << 2, Address.REACHED);
+    let q = p << 2;
+    if (load<i32>(q, OPERATION) === HotOperation.countedEntry) q = load<i32>(q, LINK) << 2;
+    const operation = load<i32>(q, OPERATION);
+    if (operation === HotOperation.callInPage || operation === HotOperation.jmpMemory) return false;
+    const isBranch = operation >= HotOperation.jccInPage && operation < HotOperation.jccFar;
+    if (isBranch || operation === HotOperation.jmpInPage) {
+      count = reach(p, load<i32>(q, LINK), count);
+      if (count === 0) return false;
+    }
+    count = reach(p, p + RECORD_WORDS, count);
+    if (count === 0) return false;
+  }
+  return true;
+}
+
+/** An entry has no visits left, and no region: whether it is to wait for more, because that would be small. */
+export function postpone(copy: i32): bool {
+  const q = (copy << 2) + RECORD;
+  if (moreVisits === 0 || load<i32>(q, Address.POOL + (POSTPONED << 2)) !== 0) return false;
+  store<i32>(q, 1, Address.POOL + (POSTPONED << 2));
+  if (!isSmall(originalOf(copy))) return false;
+  store<i32>(q, moreVisits, Address.POOL + (VISITS << 2));
+  return true;
 }
 
 /** Takes all entries back: the records are what they were. */

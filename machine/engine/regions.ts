@@ -3,7 +3,7 @@
  * of regions is written by src/i386/jit/runtime.ts, which says how it is laid out.
  */
 
-import { countEntry, sleep, visited } from "./counted-entries";
+import { countEntry, postpone, sleep, visited } from "./counted-entries";
 import { locate } from "./decoder";
 import { Gates, NO_ERROR_CODE, SOFTWARE } from "./gates";
 import { goOn, leftRegion, visitEntry } from "./imports";
@@ -103,6 +103,7 @@ export function enterRegion(p: i32): i32 {
   }
   let place = regionAt(copy);
   if (place === 0) {
+    if (postpone(copy)) return copy;
     const next = visitEntry(p);
     if (next !== 0) return next;
     place = regionAt(copy);

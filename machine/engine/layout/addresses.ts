@@ -65,6 +65,8 @@ export const TIMING_TIMES = 0xd_0840;
 export const COUNTS = 0xd_0900;
 /** Visits for which an entry is left to the interpreter at most, see regions.ts. */
 export const LONGEST_PAUSE = 0xd_0940;
+/** Records of a region that is measured, see counted-entries.ts. */
+export const REACHED = 0xd_0980;
 /** Samples of places that code goes to, see counted-entries.ts. */
 export const SAMPLES = 0xd_2000;
 

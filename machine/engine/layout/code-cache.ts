@@ -31,6 +31,8 @@ export const PAUSE = 8;
 export const REPEATS = 9;
 /** The entry that fell asleep before it, or 0. */
 export const NEXT_SLEEPER = 10;
+/** 1 when the entry has waited because its region is small. */
+export const POSTPONED = 11;
 /** Visits left before somebody is asked. */
 export const VISITS = 15;
 

@@ -67,7 +67,7 @@ export interface Engine {
   locate(eip: number): number;
   continuesOnNextPage(p: number): number;
 
-  countVisits(visits: number, firstPseudo: number, hasAccounts: boolean): void;
+  countVisits(visits: number, more: number, firstPseudo: number, hasAccounts: boolean): void;
   countEntry(record: number, frame: number, skips: number): void;
   isWorthCompiling(frame: number): number;
   restoreEntries(): void;

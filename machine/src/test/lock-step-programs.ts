@@ -226,6 +226,26 @@ export function earlyEntry(): Uint8Array {
   return buildElfKernel(a.finish(), { entry: "start" });
 }
 
+/** A loop that calls a function of another page. */
+export function distantCalls(): Uint8Array {
+  const a = new Assembler();
+  const again = a.newLabel();
+  a.label("start");
+  a.emit("mov", esp, 0x20_8000);
+  a.emit("mov", edx, symbol("distant"));
+  a.place(again);
+  a.emit("inc", esi);
+  a.emit("call", edx);
+  a.emit("test", eax, eax);
+  a.emit("je", again);
+  a.emit("ret");
+  a.align(4096);
+  a.label("distant");
+  a.emit("sub", eax, eax);
+  a.emit("ret");
+  return buildElfKernel(a.finish(), { entry: "start" });
+}
+
 /** Jumps through a table by random numbers: with equal words, one outside of the page, one that is not reached, and two that change places. */
 export function jumpTable(): Uint8Array {
   const a = new Assembler();

@@ -39,9 +39,8 @@ import { webAssembly } from "./web-assembly.ts";
 
 /** Visits after which an entry is worth compiling: translation and the host's two compilers take a few milliseconds for a region. */
 const HOT = 4000;
-/** A region of less than so many instructions, none of which it repeats, has to be visited so often: it saves little each time. */
-const SMALL = 12;
-const SMALL_HOT = 32_000;
+/** A region of few instructions, none of which it repeats, has to be visited so often: it saves little each time, if anything. */
+const SMALL_HOT = 50_000;
 /** A batch waits for so many regions, or until one of them has had so many visits more. */
 const BATCH = 8;
 const PATIENCE = 1000;
@@ -138,8 +137,6 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
       return engine.entriesMade();
     },
   };
-  /** Copies of entries with small regions, which wait for more visits. */
-  const postponed = new Set<number>();
   /** Copies of entries whose code is to read the bases of segments: it was met with several. */
   const readsBases = new Set<number>();
   let wanted: Wanted[] = [];
@@ -157,7 +154,6 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     variants.clear();
     wanted = [];
     live = 0;
-    postponed.clear();
     readsBases.clear();
     engine.forgetEntries();
   }
@@ -361,18 +357,6 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
       [next, taken, ...targets].some((to) => to >= 0 && to <= index),
     );
 
-  /** Whether an entry must wait for `SMALL_HOT` visits, and does so from now on. */
-  function postpone(item: Wanted): boolean {
-    const copy = pool[item.entry + LINK]!;
-    if (options.hot !== undefined || postponed.has(copy)) return false;
-    const blocks = regionOf(item, contextOf(item));
-    if (repeats(blocks) || blocks.reduce((sum, block) => sum + block.records.length, 0) >= SMALL)
-      return false;
-    postponed.add(copy);
-    pool[copy + WORDS + VISITS] = SMALL_HOT - hot;
-    return true;
-  }
-
   /** Compiles all wanted regions into one module. */
   function compile(): void {
     if (isForgotten) sites = [];
@@ -428,7 +412,6 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
     const mode = s[MODE]!;
     const bases = readsBases.has(copy) ? null : s.slice(Slot.BASE, Slot.BASE + 6);
     const item = { entry, flat, mode, bases, pageStart: s[PAGE_EIP]! };
-    if (known === 0 && postpone(item)) return;
     const isWanted = wanted.some((each) => each.entry === entry && each.flat === flat && each.mode === mode);
     if (!isWanted) wanted.push(item);
     if (isWanted || wanted.length >= batch) compile();
@@ -489,7 +472,7 @@ export function createCompiler(parts: ProcessorParts, options: CompilerOptions =
 
   codeCache.onAllDropped = forget;
   codeCache.onCompiledChanged = changed;
-  engine.countVisits(hot - 1, FIRST_PSEUDO, isDetailed);
+  engine.countVisits(hot - 1, options.hot === undefined ? SMALL_HOT - hot : 0, FIRST_PSEUDO, isDetailed);
   core.words(Address.LONGEST_PAUSE, 1)[0] = options.pause ?? (options.hot === undefined ? LONGEST_PAUSE : 0);
   compiledSide.goOn = goOn;
   compiledSide.visitEntry = visitEntry;

@@ -10,6 +10,7 @@ import { bareHarness } from "../../test/instructions/bare-harness.ts";
 import { generateCases } from "../../test/instructions/generate.ts";
 import {
   crowdedTlb,
+  distantCalls,
   earlyEntry,
   jumpTable,
   lateEntry,
@@ -18,6 +19,7 @@ import {
   segmentLoads,
 } from "../../test/lock-step-programs.ts";
 import type { CycleModelName } from "../cycles.ts";
+import { Slot } from "../layout.ts";
 
 interface Pair {
   readonly interpreted: PentiumPc;
@@ -173,4 +175,19 @@ describe("entries that sleep", () => {
     expect(sleeps).toBeGreaterThan(100);
     expect(flushes).toBeGreaterThan(5);
   });
+});
+
+it("small regions wait longer than others", () => {
+  for (const [kernel, isSmall] of [
+    [distantCalls(), true],
+    [lateEntry(), false],
+  ] as const) {
+    const pc = new PentiumPc({ memory: 4 * 2 ** 20, jit: "on" });
+    pc.loadMultiboot(kernel);
+    const { statistics } = pc.processor.compiler!;
+    while (statistics.modules === 0 && pc.instructions < 1_000_000) pc.run(pc.cycle + 5000);
+    const turns = pc.processor.core.s[Slot.ESI]!;
+    expect(turns).toBeGreaterThan(isSmall ? 50_000 : 4000);
+    expect(turns).toBeLessThan(isSmall ? 60_000 : 8000);
+  }
 });
