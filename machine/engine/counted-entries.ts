@@ -11,10 +11,12 @@
  * sampled `ENOUGH` times becomes an entry, and code that is spread over more places than could be compiled costs nothing but the sampling:
  * where samples take each other away they become rarer.
  *
- * An entry whose region does not pay, because it runs a few instructions and leads to code that is not compiled, *sleeps* in the end: the record is
- * what it was, but for a mark, and leads nowhere; the copy, which compiled code may still know, leads to it. All that sleep wake after as many
- * samples as a new entry has visits, and are tried again, because what they lead to may be compiled by then. Regions that repeat something never sleep: how
- * long they run depends on data.
+ * An entry whose region would be small, which saves little if anything, waits for more visits before somebody is asked.
+ *
+ * An entry whose region does not pay, because it runs a few instructions and leads to code that is not compiled, *sleeps* in the end: the
+ * record is what it was, but for a mark, and leads nowhere; the copy, which compiled code may still know, leads to it. All that sleep wake
+ * after as many samples as a new entry has visits, and are tried again, because what they lead to may be compiled by then. Regions that
+ * repeat something never sleep: how long they run depends on data.
  */
 
 import { knownPage, rewrites } from "./code-cache";

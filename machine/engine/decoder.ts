@@ -34,7 +34,7 @@ import {
   versionOf,
   wasSeen,
 } from "./code-cache";
-import { countEntry, visited } from "./counted-entries";
+import { countEntry } from "./counted-entries";
 import { placeBreakpoint, placeProbe, prepareFault, prepareTiming, readBusByte } from "./imports";
 import { decodeInstruction, descriptor, MOST_READ } from "./instruction-decoder";
 import * as Address from "./layout/addresses";
@@ -357,9 +357,7 @@ function decode(linear: i32, eip: i32): i32 {
   const offset = linear & 0xfff;
   const page = knownPage(get(Slot.CODE_FRAME) >>> 12);
   if (!wasSeen(page, offset) && !hasFronts) return decodeFirstTime(page, offset);
-  const p = decodeRun(page, offset);
-  if (p >= FIRST_CACHED) visited(p);
-  return p;
+  return decodeRun(page, offset);
 }
 
 /** The same as `locate`, when `locateKnown` has found nothing. */
