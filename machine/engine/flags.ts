@@ -6,7 +6,7 @@ import * as Slot from "./layout/slots";
 import { get } from "./state";
 
 /** Put in their callers' place. */
-class Lazy {
+export class Lazy {
   @inline
   static carry(kind: i32, result: i32, left: i32, right: i32, before: i32): i32 {
     switch (kind) {
@@ -62,6 +62,28 @@ class Lazy {
         return ((get(Slot.FLAG_LEFT) ^ get(Slot.FLAG_RIGHT) ^ get(Slot.FLAG_RESULT)) >>> 4) & 1;
     }
   }
+
+  /** All of EFLAGS. */
+  @inline
+  static readFlags(): i32 {
+    const flags = get(Slot.EFLAGS);
+    const kind = get(Slot.FLAG_KIND);
+    if (kind === Kind.STORED) return flags;
+    const result = get(Slot.FLAG_RESULT);
+    const left = get(Slot.FLAG_LEFT);
+    const right = get(Slot.FLAG_RIGHT);
+    const parity = ~popcnt(result & 0xff) & 1;
+    const zero = i32(result === 0);
+    return (
+      (flags & ~(CF | PF | AF | ZF | SF | OF)) |
+      Lazy.carry(kind, result, left, right, get(Slot.FLAG_CARRY)) |
+      (parity << 2) |
+      (Lazy.adjust() << 4) |
+      (zero << 6) |
+      ((result >>> 31) << 7) |
+      (Lazy.overflow(kind, result, left, right) << 11)
+    );
+  }
 }
 
 export function carry(kind: i32, result: i32, left: i32, right: i32, before: i32): i32 {
@@ -72,23 +94,6 @@ export function overflow(kind: i32, result: i32, left: i32, right: i32): i32 {
   return Lazy.overflow(kind, result, left, right);
 }
 
-/** All of EFLAGS. */
 export function readFlags(): i32 {
-  const flags = get(Slot.EFLAGS);
-  const kind = get(Slot.FLAG_KIND);
-  if (kind === Kind.STORED) return flags;
-  const result = get(Slot.FLAG_RESULT);
-  const left = get(Slot.FLAG_LEFT);
-  const right = get(Slot.FLAG_RIGHT);
-  const parity = ~popcnt(result & 0xff) & 1;
-  const zero = i32(result === 0);
-  return (
-    (flags & ~(CF | PF | AF | ZF | SF | OF)) |
-    Lazy.carry(kind, result, left, right, get(Slot.FLAG_CARRY)) |
-    (parity << 2) |
-    (Lazy.adjust() << 4) |
-    (zero << 6) |
-    ((result >>> 31) << 7) |
-    (Lazy.overflow(kind, result, left, right) << 11)
-  );
+  return Lazy.readFlags();
 }

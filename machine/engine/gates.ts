@@ -10,7 +10,7 @@
 import * as Checks from "./checked-gates";
 import { Checked, rememberDelivery, rememberReturn } from "./checked-gates";
 import * as Descriptor from "./descriptors";
-import { readFlags } from "./flags";
+import { Lazy, readFlags } from "./flags";
 import * as Access from "./layout/access-bits";
 import * as Address from "./layout/addresses";
 import * as Counter from "./layout/counters";
@@ -130,7 +130,7 @@ class Step {
     pointer: i32,
     physical: i32,
   ): void {
-    const flags = readFlags();
+    const flags = Lazy.readFlags();
     let at = physical;
     if (errorCode !== NO_ERROR_CODE) {
       store<i32>(at, errorCode, Address.RAM);

@@ -120,33 +120,37 @@ export function enterRegion(p: i32): i32 {
   return next;
 }
 
-/** Where code goes on at EIP, which may be in another page, ring or segment: a result of a region. The runtime's `locate` does the same. */
-function goOnAhead(): i32 {
-  const eip = get(Slot.EIP);
-  const linear = eip + get(Slot.BASE + Segment.CS);
-  const page = linear >>> 12;
-  let frame = softCodeFrame(page);
-  if (frame < 0) frame = reachCodeFrame(linear);
-  const start = eip - (linear & 0xfff);
-  const limit = get(Slot.LIMIT + Segment.CS);
-  if (frame < 0 || u32(limit) < 4095 || u32(start) > u32(limit - 4095)) return follow();
-  const place = placeAt(frame | (linear & 0xfff));
-  if (place === 0) return follow();
-  set(Slot.CODE_PAGE, page);
-  set(Slot.PAGE_EIP, start);
-  set(Slot.CODE_FRAME, frame);
-  set(Slot.CODE_MAP, -1);
-  return (place << 4) | Exit.chain;
+/** To be put in its callers' place. */
+class Ahead {
+  /** Where code goes on at EIP, which may be in another page, ring or segment: a result of a region. The runtime's `locate` does the same. */
+  @inline
+  static goOn(): i32 {
+    const eip = get(Slot.EIP);
+    const linear = eip + get(Slot.BASE + Segment.CS);
+    const page = linear >>> 12;
+    let frame = softCodeFrame(page);
+    if (frame < 0) frame = reachCodeFrame(linear);
+    const start = eip - (linear & 0xfff);
+    const limit = get(Slot.LIMIT + Segment.CS);
+    if (frame < 0 || u32(limit) < 4095 || u32(start) > u32(limit - 4095)) return follow();
+    const place = placeAt(frame | (linear & 0xfff));
+    if (place === 0) return follow();
+    set(Slot.CODE_PAGE, page);
+    set(Slot.PAGE_EIP, start);
+    set(Slot.CODE_FRAME, frame);
+    set(Slot.CODE_MAP, -1);
+    return (place << 4) | Exit.chain;
+  }
 }
 
 /** For regions: INT; 0 when `interrupt` has not done it. */
 export function interruptAndGoOn(vector: i32, eip: i32): i32 {
-  return Gates.interrupt(vector, SOFTWARE, NO_ERROR_CODE, eip) ? goOnAhead() : 0;
+  return Gates.interrupt(vector, SOFTWARE, NO_ERROR_CODE, eip) ? Ahead.goOn() : 0;
 }
 
 /** For regions: IRETD; 0 when `interruptReturn` has not done it. */
 export function returnAndGoOn(next: i32): i32 {
-  return Gates.interruptReturn(next) ? goOnAhead() : 0;
+  return Gates.interruptReturn(next) ? Ahead.goOn() : 0;
 }
 
 /** For regions: where code goes on at EIP, when that is not compiled; a result of a region. */
