@@ -1,13 +1,13 @@
 /**
  * What the checks of a delivery or a return have found, and what they depended on: so that they need not be made again as long as nothing of
  * that has changed. A record has the registers of the tables, the words of gate, TSS and descriptors, and the state of the TLB in which
- * reading these words again, in the same order, changes nothing. All of it is compared at each use: nobody has to tell when something is
- * written.
+ * reading these words again, in the same order, changes nothing. All of it is compared at each use, the pages when the TLB has changed in any
+ * way (TLB_VERSION): nobody has to tell when something is written.
  *
  * The TLB: each use of a page sets or clears bits of its set's age that depend only on the page's way (tlb.ts). So the reads of a check leave
  * in each set bits that they would leave again, whatever else the set has seen since; when those are as they were left, and the pages are in
  * the ways where they were, reading again changes nothing. A frame is then read or written by the soft TLB alone: that has a page only while it is
-its set's youngest, so that page is the one which the check would read last in the set, or is in another set.
+ * its set's youngest, so that page is the one which the check would read last in the set, or is in another set.
  *
  * Only pages of 4 KB that are in the TLB, and descriptors of the GDT, are remembered.
  */
