@@ -11,7 +11,7 @@ import * as Counter from "./layout/counters";
 import { LONGEST_DELIVERY } from "./layout/gate-clocks";
 import * as Listener from "./layout/listeners";
 import * as Slot from "./layout/slots";
-import { flush, invalidatePage, translate } from "./paging";
+import { flush, invalidatePage, translateMissed } from "./paging";
 import { count, get, listeners, ramBytes, set } from "./state";
 import { timeSpan } from "./timing";
 
@@ -29,7 +29,7 @@ function isPlain(linear: i32, size: i32): bool {
 
 /** Physical address in RAM; NONE when JavaScript must do the access, or when it faulted. */
 function place(linear: i32, write: i32): i32 {
-  const physical = translate(linear, write, get(Slot.MODE));
+  const physical = translateMissed(linear, write, get(Slot.MODE));
   if (get(Slot.TRANSLATION_FAILED) !== 0) {
     set(Slot.TRANSLATION_FAILED, 0);
     set(Slot.COMPILED_FAULT, PAGE_FAULT);

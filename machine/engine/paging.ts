@@ -107,28 +107,9 @@ function setTags(at: i32, read: i32, userRead: i32, write: i32, userWrite: i32, 
   store<i32>(at, addend, Address.ADDENDS + HALF);
 }
 
-/** Makes the page the fast one of its soft set; `index` is its place in the data TLB, or -1. */
+/** `Missed.setFast`. */
 function setFast(page: i32, entry: i32, index: i32): void {
-  const at = (page & (SOFT_TLB_SETS - 1)) << 2;
-  const frame = entry & FRAME;
-  store<i32>(at, (entry & LARGE) !== 0 ? ((page >>> 10) & 1) + 1 : 0, Address.LARGE_OWNERS);
-  let readable = u32(frame) < ramBytes();
-  if ((listeners() & Listener.WATCHED_PAGES) !== 0 && isWatched(page)) readable = false;
-  const writable = readable && (entry & DIRTY) !== 0 && load<u8>(frame >>> 12, Address.CODE_FRAMES) === 0;
-  const user = (entry & USER) !== 0;
-  const mayWrite = (entry & WRITABLE) !== 0;
-  const tag = page << 12;
-  const read = readable ? tag : NO_PAGE;
-  const userRead = readable && user ? tag : NO_PAGE;
-  const write = writable && (mayWrite || (get(Slot.CR0) & ControlBit.CR0_WP) === 0) ? tag : NO_PAGE;
-  const userWrite = writable && user && mayWrite ? tag : NO_PAGE;
-  setTags(at, read, userRead, write, userWrite, frame - tag);
-  if (index < 0) return;
-  const tags = index << 2;
-  store<i32>(tags, read, Address.ENTRY_TAGS);
-  store<i32>(tags, userRead, Address.ENTRY_TAGS + KIND);
-  store<i32>(tags, write, Address.ENTRY_TAGS + 2 * KIND);
-  store<i32>(tags, userWrite, Address.ENTRY_TAGS + 3 * KIND);
+  Missed.setFast(page, entry, index);
 }
 
 /** Makes the page of a data TLB entry, whose tags are known, the fast one of its set. */
@@ -242,7 +223,7 @@ function tellMiss(kind: i32, linear: i32): void {
 }
 
 function insertData(page: i32, entry: i32): i32 {
-  return Tlb.insert(
+  return Tlb.Inlined.insert(
     Address.DATA_TLB_TAGS,
     Address.DATA_TLB_ENTRIES,
     Address.DATA_TLB_AGES,
@@ -276,7 +257,7 @@ function missed(linear: i32, entry: i32): i32 {
   } else {
     count(Counter.TLB_DATA_4K);
     tellMiss(DATA_MISS, linear);
-    setFast(page, entry, insertData(page, entry));
+    Missed.setFast(page, entry, insertData(page, entry));
   }
   return (entry & FRAME) | (linear & 0xfff);
 }
@@ -294,8 +275,33 @@ export function reachCodeFrame(linear: i32): i32 {
   return takeFailureBack() ? -1 : frame;
 }
 
-/** To be put in its callers' place. */
+/** To be put in their callers' place. */
 class Missed {
+  /** Makes the page the fast one of its soft set; `index` is its place in the data TLB, or -1. */
+  @inline
+  static setFast(page: i32, entry: i32, index: i32): void {
+    const at = (page & (SOFT_TLB_SETS - 1)) << 2;
+    const frame = entry & FRAME;
+    store<i32>(at, (entry & LARGE) !== 0 ? ((page >>> 10) & 1) + 1 : 0, Address.LARGE_OWNERS);
+    let readable = u32(frame) < ramBytes();
+    if ((listeners() & Listener.WATCHED_PAGES) !== 0 && isWatched(page)) readable = false;
+    const writable = readable && (entry & DIRTY) !== 0 && load<u8>(frame >>> 12, Address.CODE_FRAMES) === 0;
+    const user = (entry & USER) !== 0;
+    const mayWrite = (entry & WRITABLE) !== 0;
+    const tag = page << 12;
+    const read = readable ? tag : NO_PAGE;
+    const userRead = readable && user ? tag : NO_PAGE;
+    const write = writable && (mayWrite || (get(Slot.CR0) & ControlBit.CR0_WP) === 0) ? tag : NO_PAGE;
+    const userWrite = writable && user && mayWrite ? tag : NO_PAGE;
+    setTags(at, read, userRead, write, userWrite, frame - tag);
+    if (index < 0) return;
+    const tags = index << 2;
+    store<i32>(tags, read, Address.ENTRY_TAGS);
+    store<i32>(tags, userRead, Address.ENTRY_TAGS + KIND);
+    store<i32>(tags, write, Address.ENTRY_TAGS + 2 * KIND);
+    store<i32>(tags, userWrite, Address.ENTRY_TAGS + 3 * KIND);
+  }
+
   /** Frame of a page of code that the soft TLB has not, which has it then; 0 when that fails. */
   @inline
   static codeFrame(linear: i32, mode: i32): i32 {

@@ -51,22 +51,31 @@ export function changed(): void {
   store<i32>(TLB_VERSION, load<i32>(TLB_VERSION) + 1);
 }
 
-/** Puts `page` in the place of an empty or the oldest entry of its set; returns the entry's index. */
-export function insert(tags: i32, entries: i32, ages: i32, sets: i32, page: i32, entry: i32): i32 {
-  const set = page & (sets - 1);
-  const first = tags + (set << 4);
-  let way = 0;
-  while (way < WAYS && load<i32>(first + (way << 2)) !== -1) way++;
-  if (way === WAYS) {
-    const age = load<i32>(ages + (set << 2));
-    way = (age & 1) === 0 ? (age >>> 1) & 1 : 2 + ((age >>> 2) & 1);
+/** To be put in its callers' place. */
+export class Inlined {
+  /** Puts `page` in the place of an empty or the oldest entry of its set; returns the entry's index. */
+  @inline
+  static insert(tags: i32, entries: i32, ages: i32, sets: i32, page: i32, entry: i32): i32 {
+    const set = page & (sets - 1);
+    const first = tags + (set << 4);
+    let way = 0;
+    while (way < WAYS && load<i32>(first + (way << 2)) !== -1) way++;
+    if (way === WAYS) {
+      const age = load<i32>(ages + (set << 2));
+      way = (age & 1) === 0 ? (age >>> 1) & 1 : 2 + ((age >>> 2) & 1);
+    }
+    const index = (set << 2) + way;
+    store<i32>(tags + (index << 2), page);
+    store<i32>(entries + (index << 2), entry);
+    changed();
+    touch(ages, set, way);
+    return index;
   }
-  const index = (set << 2) + way;
-  store<i32>(tags + (index << 2), page);
-  store<i32>(entries + (index << 2), entry);
-  changed();
-  touch(ages, set, way);
-  return index;
+}
+
+/** `Inlined.insert`. */
+export function insert(tags: i32, entries: i32, ages: i32, sets: i32, page: i32, entry: i32): i32 {
+  return Inlined.insert(tags, entries, ages, sets, page, entry);
 }
 
 export function remove(tags: i32, sets: i32, page: i32): void {
