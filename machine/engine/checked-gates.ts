@@ -40,7 +40,7 @@ const PAGES = 32;
 const SETS = 72;
 const ITEM = 12;
 const MOST = 3;
-// Physical addresses, -1 for none: the gate; in the TSS, the stack pointer and the selector behind it; descriptors of code and stack.
+// Physical addresses: the gate; in the TSS, the stack pointer and the selector behind it; descriptors of code and stack.
 const GATE = 112;
 const TASK_STACK = 116;
 const CODE_PLACE = 120;

@@ -27,7 +27,7 @@ function isPlain(linear: i32, size: i32): bool {
   return (linear & 0xfff) + size <= 4096 && (listeners() & ~Listener.ACCESSES) === 0;
 }
 
-/** Physical address in RAM; NONE when JavaScript must do the access, or when it faulted. */
+/** Physical address in RAM; NONE when JavaScript must do the access, or when it faulted. The region has asked the soft TLB. */
 function place(linear: i32, write: i32): i32 {
   const physical = translateMissed(linear, write, get(Slot.MODE));
   if (get(Slot.TRANSLATION_FAILED) !== 0) {

@@ -16,7 +16,7 @@ const RECORDS_MASK = 0x3fc0;
 const HALF_SHIFT = 3;
 
 // Byte offsets in a record.
-export const LOW = 0;
+const LOW = 0;
 export const HIGH = 4;
 export const BASE = 8;
 export const LIMIT = 12;
@@ -55,21 +55,20 @@ function limitOf(low: i32, high: i32): i32 {
   return (high & Access.GRANULAR) !== 0 ? (limit << 12) | 0xfff : limit;
 }
 
-/** Where the record of a descriptor is when there is one: never 0. */
-export function placeOfRecord(low: i32, high: i32): i32 {
-  const hash = (high >>> 8) ^ (high >>> 22) ^ (low >>> 16) ^ (low >>> 26) ^ low;
-  return DESCRIPTORS + ((high & Access.CODE) << HALF_SHIFT) + ((hash << RECORD_SHIFT) & RECORDS_MASK);
+/** To be put in its callers' place. */
+export class Inlined {
+  /** Address of the record of a descriptor, never 0. */
+  @inline
+  static recordOf(low: i32, high: i32): i32 {
+    const hash = (high >>> 8) ^ (high >>> 22) ^ (low >>> 16) ^ (low >>> 26) ^ low;
+    const half = (high & Access.CODE) << HALF_SHIFT;
+    const record = DESCRIPTORS + half + ((hash << RECORD_SHIFT) & RECORDS_MASK);
+    if (load<i32>(record, LOW) === low && load<i32>(record, HIGH) === high) return record;
+    return fill(record, low, high);
+  }
 }
 
-/** Address of the record of a descriptor, never 0. */
-export function recordOf(low: i32, high: i32): i32 {
-  const record = placeOfRecord(low, high);
-  if (load<i32>(record, LOW) === low && load<i32>(record, HIGH) === high) return record;
-  return fill(record, low, high);
-}
-
-/** Makes the record of a descriptor at its place, which is returned. */
-export function fill(record: i32, low: i32, high: i32): i32 {
+function fill(record: i32, low: i32, high: i32): i32 {
   const limit = limitOf(low, high);
   const access = (high & ACCESS_BITS) | Access.USABLE;
   const base = baseOf(low, high);

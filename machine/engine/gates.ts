@@ -106,9 +106,7 @@ class Step {
   /** Where so many words of the stack lie, if the soft TLB decides. */
   @inline
   static wordsQuickly(offset: i32, words: i32): i32 {
-    const limit = load<u32>(Address.READ_LIMITS + Segment.SS * 16 + 8);
-    const last = offset + ((words - 1) << 2);
-    if (u32(last) >= limit || u32(last) < u32(offset)) return Segments.NOWHERE;
+    if (!isReadable(offset, words)) return Segments.NOWHERE;
     const linear = get(Slot.BASE + Segment.SS) + offset;
     if ((linear & 0xfff) + (words << 2) > 4096) return Segments.NOWHERE;
     return Segments.quickWord(linear, get(Slot.MODE));
@@ -206,12 +204,18 @@ export function placeFrame(end: i32, bytes: i32, mode: i32): i32 {
   return last + 4 - bytes;
 }
 
+/** Whether so many words lie within the stack's limit. */
+function isReadable(offset: i32, words: i32): bool {
+  const last = offset + ((words - 1) << 2);
+  const isWithin = u32(last) < load<u32>(Address.READ_LIMITS + Segment.SS * 16 + 8);
+  return isWithin && u32(last) >= u32(offset);
+}
+
+/** Where so many words of the stack lie; NOWHERE when only the slow way can read them. */
 function placeOfWords(offset: i32, words: i32): i32 {
   const place = Step.wordsQuickly(offset, words);
   if (place !== Segments.NOWHERE) return place;
-  const limit = load<u32>(Address.READ_LIMITS + Segment.SS * 16 + 8);
-  const last = offset + ((words - 1) << 2);
-  if (u32(last) >= limit || u32(last) < u32(offset)) return Segments.NOWHERE;
+  if (!isReadable(offset, words)) return Segments.NOWHERE;
   return Segments.placeOf(get(Slot.BASE + Segment.SS) + offset, words << 2, 0, get(Slot.MODE));
 }
 

@@ -234,7 +234,7 @@ function insertData(page: i32, entry: i32): i32 {
 }
 
 function insertLarge(page: i32, entry: i32): void {
-  Tlb.insert(
+  Tlb.Inlined.insert(
     Address.LARGE_TLB_TAGS,
     Address.LARGE_TLB_ENTRIES,
     Address.LARGE_TLB_AGES,
@@ -345,7 +345,7 @@ function missedCode(linear: i32, entry: i32): void {
   spend(load<i32>(Address.CODE_TLB_MISS));
   count(Counter.TLB_CODE_4K);
   tellMiss(CODE_MISS, linear);
-  Tlb.insert(
+  Tlb.Inlined.insert(
     Address.CODE_TLB_TAGS,
     Address.CODE_TLB_ENTRIES,
     Address.CODE_TLB_AGES,

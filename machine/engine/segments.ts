@@ -79,12 +79,7 @@ export class Inlined {
     if (u32(offset + 7) > u32(limit)) return 0;
     const place = Inlined.placeOfPair(base + offset);
     if (place === NOWHERE) return 0;
-    const low = load<i32>(place, Address.RAM);
-    const high = load<i32>(place, Address.RAM + 4);
-    const record = Descriptor.placeOfRecord(low, high);
-    if (load<i32>(record, Descriptor.LOW) === low && load<i32>(record, Descriptor.HIGH) === high)
-      return record;
-    return Descriptor.fill(record, low, high);
+    return Descriptor.Inlined.recordOf(load<i32>(place, Address.RAM), load<i32>(place, Address.RAM + 4));
   }
 
   /** Record of the descriptor of a new SS at `ring`; 0 when the slow way must decide. */
@@ -121,6 +116,14 @@ export class Inlined {
     setFlatness(segment, load<i32>(record + flat));
   }
 
+  /** The same with both. */
+  @inline
+  static setFrom(record: i32, segment: i32, selector: i32): void {
+    Inlined.take(record, segment, selector);
+    count(Counter.SEGMENT_LOADS);
+    if (get(Slot.ALIGNMENT_CHECK) !== 0) refreshLimits(segment);
+  }
+
   /** On return to an outer ring: data segments that the new ring may not use become null. */
   @inline
   static dropPrivileged(ring: i32): void {
@@ -154,13 +157,6 @@ function setFlatness(segment: i32, bits: i32): void {
   set(Slot.FLAT_SEGMENTS, (get(Slot.FLAT_SEGMENTS) & ~(0x101 << segment)) | (bits << segment));
 }
 
-/** Fills the cache of one of the six segments from the record of a checked descriptor. */
-export function setFrom(record: i32, segment: i32, selector: i32): void {
-  Inlined.take(record, segment, selector);
-  count(Counter.SEGMENT_LOADS);
-  if (get(Slot.ALIGNMENT_CHECK) !== 0) refreshLimits(segment);
-}
-
 export function setNull(segment: i32, selector: i32): void {
   set(Slot.SELECTOR + segment, selector);
   set(Slot.ACCESS + segment, get(Slot.ACCESS + segment) & ~Access.USABLE);
@@ -184,9 +180,7 @@ export function loadSegment(segment: i32, selector: i32): bool {
     const most = load<i32>(record, Descriptor.READABLE);
     if ((selector & 3) >= most || get(Slot.CPL) >= most) return false;
   }
-  Inlined.take(record, segment, selector);
-  count(Counter.SEGMENT_LOADS);
-  if (get(Slot.ALIGNMENT_CHECK) !== 0) refreshLimits(segment);
+  Inlined.setFrom(record, segment, selector);
   return true;
 }
 

@@ -123,7 +123,7 @@ function loadCode(): bool {
   const code = Segments.find(selector);
   if (code === 0 || !Descriptor.allowsReturn(code, selector & 3)) return false;
   if (u32(get(Slot.EIP)) > load<u32>(code, Descriptor.LIMIT)) return false;
-  Segments.setFrom(code, Segment.CS, selector);
+  Segments.Inlined.setFrom(code, Segment.CS, selector);
   return true;
 }
 
@@ -233,7 +233,7 @@ function switchTo(selector: i32, record: i32, source: i32, eip: i32, flags: i32,
 
 /** For far jumps and calls, whose clocks are spent: `Tasks.switchTo`. False when the slow way has to do it, or what TASK_REST says. */
 export function switchTask(selector: i32, low: i32, high: i32, source: i32, eip: i32, flags: i32): bool {
-  return switchTo(selector, Descriptor.recordOf(low, high), source, eip, flags, 0);
+  return switchTo(selector, Descriptor.Inlined.recordOf(low, high), source, eip, flags, 0);
 }
 
 /** Pushes an error code on the new task's stack. */

@@ -73,11 +73,6 @@ export class Inlined {
   }
 }
 
-/** `Inlined.insert`. */
-export function insert(tags: i32, entries: i32, ages: i32, sets: i32, page: i32, entry: i32): i32 {
-  return Inlined.insert(tags, entries, ages, sets, page, entry);
-}
-
 export function remove(tags: i32, sets: i32, page: i32): void {
   changed();
   const first = tags + ((page & (sets - 1)) << 4);

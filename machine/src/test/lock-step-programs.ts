@@ -187,43 +187,34 @@ export function randomProgram(seed: number): Uint8Array {
   return buildElfKernel(a.finish(), { entry: "start" });
 }
 
-/** A loop that runs into an XADD; from the 64th turn on that is also the target of an indirect jump. */
-export function lateEntry(): Uint8Array {
+/** A loop that runs into an XADD, which each `turns` turns (a power of two) is the target of an indirect jump; so may be the jump back. */
+function loopOverXadd(turns: number, goesBackIndirectly: boolean): Uint8Array {
   const a = new Assembler();
-  const [again, late, away] = [a.newLabel(), a.newLabel(), a.newLabel()];
+  const [again, inside, away] = [a.newLabel(), a.newLabel(), a.newLabel()];
   a.label("start");
-  a.emit("mov", edx, late);
+  a.emit("mov", edx, inside);
+  a.emit("mov", ebx, again);
   a.place(again);
   a.emit("inc", esi);
-  a.emit("test", esi, 63);
+  a.emit("test", esi, turns - 1);
   a.emit("je", away);
-  a.place(late);
+  a.place(inside);
   a.emit("xadd", dword({ displacement: 0x20_8000 }), eax);
   a.emit("inc", eax);
-  a.emit("jmp", again);
+  a.emit("jmp", goesBackIndirectly ? ebx : again);
   a.place(away);
   a.emit("jmp", edx);
   return buildElfKernel(a.finish(), { entry: "start" });
 }
 
-/** A loop without branches back, in which an XADD is the target of an indirect jump every fourth turn. */
+/** The XADD becomes an entry of its own after the loop was compiled. */
+export function lateEntry(): Uint8Array {
+  return loopOverXadd(64, false);
+}
+
+/** No branch goes back, and no run is long. */
 export function earlyEntry(): Uint8Array {
-  const a = new Assembler();
-  const [again, early, away] = [a.newLabel(), a.newLabel(), a.newLabel()];
-  a.label("start");
-  a.emit("mov", edx, early);
-  a.emit("mov", ebx, again);
-  a.place(again);
-  a.emit("inc", esi);
-  a.emit("test", esi, 3);
-  a.emit("je", away);
-  a.place(early);
-  a.emit("xadd", dword({ displacement: 0x20_8000 }), eax);
-  a.emit("inc", eax);
-  a.emit("jmp", ebx);
-  a.place(away);
-  a.emit("jmp", edx);
-  return buildElfKernel(a.finish(), { entry: "start" });
+  return loopOverXadd(4, true);
 }
 
 /** A loop that calls a function of another page. */

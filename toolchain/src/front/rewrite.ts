@@ -3,6 +3,7 @@
  * messages and source map lead back. What changes: interfaces become classes whose methods are vtable calls; server classes
  * get vtables and thunks; `text`, `functionAddress`, `newObject`, `interfaceOf` and `interfaceTable` become constants and
  * calls; declared functions become imports; another library's functions lose their bodies and become imports too.
+ * Over 500 lines: all edits are made in one pass over one file, and share what it has found.
  */
 
 import ts from "typescript";

@@ -10,6 +10,8 @@
  * A function has a frame unless it calls nobody, has no slots and uses no register that must be saved; then EBP is
  * untouched and ESP points at the return address throughout, so that a debugger can unwind either kind. Frames of
  * more than a page touch every page in order, because stacks grow by faults.
+ *
+ * Over 500 lines: all instructions of a function go into one buffer, by one frame.
  */
 import type { Assembler } from "@rialto/machine/i386/assembler.ts";
 import type { Mnemonic } from "@rialto/machine/i386/assembler-forms.ts";
